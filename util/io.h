@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Whole reads and writes, small files, and paths that cannot leave a root. */
+#ifndef FIRN_UTIL_IO_H
+#define FIRN_UTIL_IO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* All of it or a negative errno (-ENODATA when the file ends first). Interrupted calls go on. */
+int read_full(int fd, void *data, size_t len);
+int write_full(int fd, const void *data, size_t len);
+int pread_full(int fd, void *data, size_t len, off_t offset);
+int pwrite_full(int fd, const void *data, size_t len, off_t offset);
+
+/*
+ * Reads a whole file of at most max bytes, NUL-terminated; *data is the
+ * caller's to free. len may be NULL. Returns 0, -EFBIG, or a negative errno.
+ * path is relative to dirfd (AT_FDCWD as usual).
+ */
+int read_file(int dirfd, const char *path, size_t max, char **data, size_t *len);
+
+/* read_file() with a path made by a format: proc_read(&text, "%d/status", pid) under /proc. */
+int proc_read(char **data, size_t *len, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Opens a path made by a format, O_CLOEXEC added. Negative errno on failure. */
+int open_fmt(int flags, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Writes a string to an existing file (a sysctl, a cgroup file) in one write. */
+int write_file(int dirfd, const char *path, const char *text);
+
+/*
+ * openat2() with RESOLVE_IN_ROOT (absolute paths and symlinks stay below
+ * rootfd) and RESOLVE_NO_MAGICLINKS; O_CLOEXEC is added. Negative errno on failure.
+ */
+int open_in_root(int rootfd, const char *path, int flags, mode_t mode);
+
+/* A fd to /proc/self/fd/FD reopened with other flags. Negative errno on failure. */
+int reopen_fd(int fd, int flags);
+
+/* The target of /proc/PID/fd/FD and the like: a malloc'ed string, or NULL with errno set. */
+char *read_link(int dirfd, const char *path);
+
+#endif
