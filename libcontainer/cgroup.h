@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A container's cgroups on v1, v2 and hybrid layouts, creation to removal. */
+#ifndef FIRN_LIBCONTAINER_CGROUP_H
+#define FIRN_LIBCONTAINER_CGROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct error;
+struct oci_config;
+struct cgroup; /* open directory fds of the container's cgroup in each hierarchy */
+
+struct pid_list {
+	pid_t *pids;
+	size_t count, size;
+};
+
+/*
+ * Creates the container's cgroup in every hierarchy and applies the resources.
+ * path is config's cgroupsPath (NULL: "/firn/ID" below the caller's own cgroup).
+ * What is created is removed again on failure. -EEXIST/-EBUSY when a cgroup
+ * with tasks is already there.
+ */
+int cgroup_create(const char *id, const struct oci_config *config, struct cgroup **cg,
+		  struct error **err);
+
+/* Opens that of a running container by the recorded path; hierarchies where it is missing are left out. */
+int cgroup_open(const char *path, struct cgroup **cg, struct error **err);
+
+/* The path to record in the state file; owned by the cgroup. */
+const char *cgroup_path(const struct cgroup *cg);
+
+/* Moves a process (all threads) into all of them. */
+int cgroup_attach(struct cgroup *cg, pid_t pid, struct error **err);
+
+/*
+ * The v2 directory fd for clone3's CLONE_INTO_CGROUP, or -1 where v2 does not
+ * carry the freezer.
+ */
+int cgroup_v2_fd(const struct cgroup *cg);
+
+/* All processes in it and in cgroups below it. The caller frees list->pids. */
+int cgroup_pids(struct cgroup *cg, struct pid_list *list, struct error **err);
+
+/* Kills every task (cgroup.kill on v2; v1 freeze-kill-thaw is the freezer's) and waits until it is empty. */
+int cgroup_kill_all(struct cgroup *cg, int signo, struct error **err);
+
+/* Removes the directories, nested ones first; waits for dying tasks by poll, not blindly. */
+int cgroup_destroy(struct cgroup *cg, struct error **err);
+
+void cgroup_free(struct cgroup *cg);
+
+#endif

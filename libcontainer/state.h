@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A container's state: one file per container, ROOT/ID/state.json, replaced
+ * atomically under a lock, gives the whole truth in one read.
+ */
+#ifndef FIRN_LIBCONTAINER_STATE_H
+#define FIRN_LIBCONTAINER_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct error;
+
+/* Transitions are states of their own; which may become which is in state.c's table. */
+enum container_state {
+	CONTAINER_CREATING,
+	CONTAINER_CREATED,
+	CONTAINER_RUNNING,
+	CONTAINER_FREEZING,
+	CONTAINER_FROZEN,
+	CONTAINER_THAWING,
+	CONTAINER_CKPTING,
+	CONTAINER_RSTRTING,
+	CONTAINER_ABORTING,
+	CONTAINER_DEAD,
+	CONTAINER_STATES,
+};
+
+/* A process named so that a recycled pid is not taken for it. */
+struct process_id {
+	pid_t pid;
+	uint64_t start_time; /* field 22 of /proc/PID/stat, clock ticks since boot */
+};
+
+/* What one of the init's descriptors 0 to 2 was when the container was made: what comes from outside. */
+struct container_stdio {
+	uint64_t dev, ino; /* of fstat(2) */
+	char name[64];     /* readlink of /proc/self/fd/N, for descriptors.json and messages */
+};
+
+struct container {
+	char *id;
+	char *root;   /* the --root directory */
+	char *bundle; /* absolute */
+	char *rootfs; /* absolute, on the host */
+	char *created; /* RFC 3339 */
+	uid_t owner_uid;
+	enum container_state state;
+	bool user_paused; /* frozen by `pause`, not by a checkpoint */
+	struct process_id init;
+	struct process_id worker; /* who works on it in a passing state; pid 0 for nobody */
+	char worker_verb[16];
+	int64_t worker_since;  /* CLOCK_REALTIME, seconds */
+	char *cgroup_path;     /* relative to every hierarchy's mount */
+	struct container_stdio stdio[3];
+	bool terminal;
+	int lock_fd; /* held lock, or -1 */
+	int dir_fd;  /* ROOT/ID */
+};
+
+/* The state's name in capitals ("FROZEN"), and the OCI status it is shown as ("paused"). */
+const char *container_state_name(enum container_state state);
+const char *container_oci_status(const struct container *c);
+
+/* Whether the table allows going from one to the other. */
+bool container_may_become(enum container_state from, enum container_state to);
+
+/*
+ * Makes ROOT/ID in state CREATING, locked. -EEXIST if there is one. The id is
+ * checked ([A-Za-z0-9_+.-]+, not "." or "..").
+ */
+int container_new(const char *root, const char *id, struct container **c, struct error **err);
+
+/* Reads the state without locking: a truth of one moment. -ENOENT "does not exist". */
+int container_read(const char *root, const char *id, struct container **c, struct error **err);
+
+/*
+ * Locks and reads, recovers the container if the owner of a passing state is
+ * gone, and notices a dead init (DEAD). wait: block until whoever works on it
+ * is done; otherwise -EBUSY naming verb, pid and since when.
+ */
+int container_open(const char *root, const char *id, const char *verb, bool wait,
+		   struct container **c, struct error **err);
+
+/*
+ * Goes to another state and writes the file (fsync, rename). A passing state
+ * records the calling process as worker with the verb given to container_open().
+ * -EPERM naming both states if the table forbids it.
+ */
+int container_set_state(struct container *c, enum container_state state, struct error **err);
+
+/* Writes the file again with changed fields and the same state. */
+int container_save(struct container *c, struct error **err);
+
+/*
+ * Lets go of the lock so that others see the passing state and say "busy"
+ * while long work goes on (checkpoint); takes it again.
+ */
+void container_unlock(struct container *c);
+int container_lock(struct container *c, struct error **err);
+
+/* Removes ROOT/ID. The container stays to be freed. */
+int container_remove(struct container *c, struct error **err);
+
+/* Whether the named process lives (not a zombie). */
+bool process_alive(const struct process_id *p);
+/* Fills in the start time of a live pid. */
+int process_identify(pid_t pid, struct process_id *p);
+
+void container_free(struct container *c);
+static inline void cleanup_container(struct container **c)
+{
+	container_free(*c);
+}
+#define __cleanup_container __attribute__((cleanup(cleanup_container)))
+
+#endif
