@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Checkpoint and restore of a container, as the runtime calls them. Nothing of
+ * libcontainer/ is known here: what is needed of a container is handed over.
+ */
+#ifndef FIRN_CHECKPOINT_H
+#define FIRN_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "util/buf.h"
+
+struct error;
+
+/* A description that comes from outside, by its inode. */
+struct checkpoint_stdio {
+	uint64_t dev, ino; /* both 0: closed */
+};
+
+typedef VEC(pid_t) pid_vec;
+
+/* The freezer's and the kill's operations; ctx is the caller's. */
+struct checkpoint_ops {
+	/* Returns when every task is frozen. Frozen already is success. */
+	int (*freeze)(void *ctx, struct error **err);
+	int (*thaw)(void *ctx, struct error **err);
+	/* 1: tasks frozen cannot be stopped by ptrace (cgroup v1); 2: they can. */
+	int (*freezer_version)(void *ctx);
+	/* All processes (thread group ids) in the container's cgroups. */
+	int (*tasks)(void *ctx, pid_vec *pids, struct error **err);
+	/* Kills all of them and waits until none is left. */
+	int (*kill)(void *ctx, struct error **err);
+	/* Pages written so far; total may grow. NULL: nobody looks. */
+	void (*progress)(void *ctx, uint64_t done, uint64_t total);
+};
+
+enum checkpoint_allow {
+	ALLOW_EXEC = 1,	    /* leave behind tasks that entered by exec */
+	ALLOW_TCP = 2,	    /* established TCP connections come back reset */
+	ALLOW_EXT_UNIX = 4, /* unix sockets with a peer outside come back disconnected */
+};
+
+struct checkpoint_request {
+	const char *id;
+	pid_t init;	    /* host pid */
+	const char *image;  /* directory */
+	const char *config; /* config.json in force */
+	size_t config_len;
+	struct checkpoint_stdio stdio[3];
+	unsigned allow;	 /* enum checkpoint_allow */
+	bool check_only; /* stop after admission; blockers is filled in */
+	bool leave_running;
+	bool was_frozen;	    /* a user paused it: stays frozen under leave_running */
+	const volatile int *cancel; /* set by a signal handler; -ECANCELED. May be NULL */
+	const struct checkpoint_ops *ops;
+	void *ctx;
+};
+
+struct checkpoint_blocker {
+	pid_t pid; /* in the container; 0: the container as a whole */
+	int fd;	   /* -1: none */
+	uint64_t address;
+	char *object; /* "established TCP connection 10.0.0.1:6379" */
+	char *remedy; /* "checkpoint with --tcp-established ..." */
+};
+typedef VEC(struct checkpoint_blocker) blocker_vec;
+void blockers_free(blocker_vec *blockers);
+
+struct checkpoint_result {
+	blocker_vec blockers;
+	uint64_t frozen_ns, total_ns, page_bytes;
+};
+
+/*
+ * Saves the container into request->image. On failure the container is as it
+ * was found and there is no image. On success it has been killed, or with
+ * leave_running it goes on (or stays frozen if it was). Admission that finds
+ * blockers fails with -EBUSY naming the first; all are in result.
+ */
+int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_result *result,
+		    struct error **err);
+
+struct image_reader;
+
+struct restore_request {
+	const char *id;
+	struct image_reader
+		*image; /* opened by the caller, who reads clocks and config from it first */
+	pid_t init;	/* the stub: the caller's child, asleep in read(2) on stub_fd */
+	int stub_sync;	/* our end of the stub's socket */
+	int stub_fd;	/* the stub's number of its end */
+	int stdio[3];	/* descriptors that replace what came from outside; -1: closed */
+	const volatile int *cancel;
+	const struct checkpoint_ops *ops;
+	void *ctx;
+};
+
+struct restore_result {
+	uint64_t total_ns, page_bytes;
+};
+
+/*
+ * Refuses (-EOPNOTSUPP, -EXDEV, -EBADMSG...) before any side effect what does
+ * not fit this kernel and CPU. Called before the empty container is built.
+ */
+int restore_admit(struct image_reader *image, struct error **err);
+
+/* The container's clocks at the beginning of the checkpoint, for its time namespace. */
+int restore_clocks(struct image_reader *image, uint64_t *monotonic, uint64_t *boottime,
+		   struct error **err);
+
+/*
+ * Turns the stub into the container. On success every task is frozen (the
+ * cgroup's freezer), released from ptrace, and goes on when thawed. On
+ * failure the stubs are still there for the caller to kill with the container.
+ */
+int restore_load(const struct restore_request *request, struct restore_result *result,
+		 struct error **err);
+
+#endif

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * Records of a checkpoint image: fixed-size little-endian structures behind a
+ * common header, 8-byte aligned, each followed by what its comment says. Both
+ * providers write these. Only __uNN types, no pointers, no padding that is not
+ * named; unused fields are zero. A structure only grows at its end, with a new
+ * version in its header.
+ *
+ * Where they are: those of the container in container.rec, those of a process
+ * in its core as notes of owner FIRN (one record a note, header included).
+ * Order in a core: the process's records, then for each thread CKPT_THREAD
+ * followed by that thread's records.
+ *
+ * Times are nanoseconds. Relative ones are relative to the clock readings of
+ * CKPT_BEGIN.
+ */
+#ifndef FIRN_CHECKPOINT_RECORDS_H
+#define FIRN_CHECKPOINT_RECORDS_H
+
+#include <linux/types.h>
+
+#define CKPT_MAGIC	    0x4e524946 /* "FIRN" */
+#define CKPT_FORMAT_VERSION 1
+
+struct ckpt_header {
+	__u32 type; /* enum ckpt_type */
+	__u16 version;
+	__u16 reserved;
+	__u64 len; /* of what follows, without padding to 8 bytes */
+};
+
+enum ckpt_type {
+	/* container.rec */
+	CKPT_BEGIN = 1,
+	CKPT_END = 2,
+	CKPT_TASK = 3,
+	CKPT_UTS = 4,
+
+	CKPT_FILE = 16,
+	CKPT_PIPE = 17,
+	CKPT_EVENTFD = 18,
+	CKPT_EPOLL = 19,
+	CKPT_TIMERFD = 20,
+	CKPT_SIGNALFD = 21,
+	CKPT_UNIX = 22,
+	CKPT_INET = 23,
+	CKPT_EXTERNAL = 24,
+	CKPT_DESCRIPTION = 25,
+
+	CKPT_MEMORY_OBJECT = 40,
+	CKPT_IPC_LIMITS = 41,
+	CKPT_IPC_SHM = 42,
+	CKPT_IPC_SEM = 43,
+	CKPT_IPC_MSG = 44,
+
+	/* task-N.core: of the process */
+	CKPT_MM = 64,
+	CKPT_VMAS = 65,
+	CKPT_AUXV = 66,
+	CKPT_FDS = 67,
+	CKPT_FS = 68,
+	CKPT_SIGACTIONS = 69,
+	CKPT_SIGPENDING =
+		70, /* before the first CKPT_THREAD: the shared queue; after: that thread's */
+	CKPT_RLIMITS = 71,
+	CKPT_ITIMERS = 72,
+	CKPT_POSIX_TIMERS = 73,
+	CKPT_PROCESS = 74,
+
+	/* task-N.core: of a thread */
+	CKPT_THREAD = 96,
+	CKPT_XSTATE = 97,
+	CKPT_CREDS = 98,
+	CKPT_SECCOMP = 99,
+	CKPT_SCHED = 100,
+};
+
+/* First record of container.rec. */
+struct ckpt_begin {
+	__u32 magic;
+	__u32 format;
+	__u64 realtime;
+	__u64 monotonic; /* as the container sees it, its time namespace's offset included */
+	__u64 boottime;
+	__u32 tasks; /* CKPT_TASK records that follow */
+	__u32 reserved;
+};
+
+/* Last record of container.rec: without it the file is truncated. */
+struct ckpt_end {
+	__u64 records; /* how many came before this one */
+};
+
+enum ckpt_task_state { CKPT_TASK_ALIVE, CKPT_TASK_STOPPED, CKPT_TASK_ZOMBIE };
+
+/* A process, in an order in which parents come before their children. Pids are the container's. */
+struct ckpt_task {
+	__u32 pid;
+	__u32 ppid; /* 0: none inside */
+	__u32 pgid;
+	__u32 sid;
+	__u32 state;	   /* enum ckpt_task_state */
+	__u32 exit_code;   /* zombie: wait status; stopped: the signal */
+	__u32 exit_signal; /* sent to the parent at exit */
+	__u32 threads;	   /* 0 for a zombie */
+	__u32 subreaper;   /* PR_SET_CHILD_SUBREAPER */
+	__u32 dead_leader; /* reserved */
+	char comm[16];
+};
+
+/* hostname and domain name */
+struct ckpt_uts {
+	char nodename[65];
+	char domainname[65];
+	__u8 reserved[6];
+};
+
+/*
+ * An open file description, referred to by its id from CKPT_FDS and others.
+ * Follows: the record of its kind with the same id.
+ */
+enum ckpt_file_kind {
+	CKPT_FILE_REGULAR,
+	CKPT_FILE_DIRECTORY,
+	CKPT_FILE_DEVICE, /* a memory device node: null, zero, full, random, urandom, tty */
+	CKPT_FILE_FIFO,
+	CKPT_FILE_PATH, /* O_PATH */
+	CKPT_FILE_PROC, /* a file of the container's own /proc, /sys */
+};
+
+#define CKPT_FILE_DELETED 1 /* contents in ghost-GHOST */
+#define CKPT_FILE_MAPPING 2 /* only mapped, perhaps by nobody's fd */
+
+/* path bytes follow (no NUL), relative to the container's root, absolute */
+struct ckpt_file {
+	__u32 id;
+	__u32 kind;	  /* enum ckpt_file_kind */
+	__u32 flags;	  /* CKPT_FILE_* */
+	__u32 open_flags; /* O_* as fcntl(F_GETFL) gives them */
+	__u64 pos;
+	__u64 size;  /* regular file: checked at restore when mapped executable */
+	__u64 mtime; /* nanoseconds since the epoch */
+	__u64 rdev;
+	__u32 mode;	/* st_mode */
+	__u32 uid, gid; /* deleted file, the container's ids as seen by the host */
+	__u32 ghost;	/* N of ghost-N */
+	__s32 owner;	/* F_GETOWN_EX, 0 none */
+	__u32 owner_type;
+	__u32 owner_signal; /* F_GETSIG */
+	__u32 path_len;
+};
+
+/* contents follow */
+struct ckpt_pipe {
+	__u32 pipe; /* N: descriptions with the same N are ends of one pipe; for a FIFO too */
+	__u32 size; /* F_GETPIPE_SZ */
+	__u32 len;
+	__u32 reserved;
+};
+
+struct ckpt_eventfd {
+	__u32 id;
+	__u32 open_flags;
+	__u64 count;
+	__u32 semaphore;
+	__u32 reserved;
+};
+
+struct ckpt_epoll_target {
+	__u32 task; /* pid whose fd table `fd` was looked up in */
+	__u32 fd;
+	__u32 description;
+	__u32 events;
+	__u64 data;
+};
+
+/* targets follow */
+struct ckpt_epoll {
+	__u32 id;
+	__u32 open_flags;
+	__u32 targets;
+	__u32 reserved;
+};
+
+struct ckpt_timerfd {
+	__u32 id;
+	__u32 open_flags;
+	__u32 clockid;
+	__u32 settime_flags;
+	__u64 ticks;
+	__u64 interval;
+	__u64 value; /* time left; 0 disarmed; absolute for CLOCK_REALTIME with TFD_TIMER_ABSTIME */
+};
+
+struct ckpt_signalfd {
+	__u32 id;
+	__u32 open_flags;
+	__u64 mask;
+};
+
+enum ckpt_socket_state {
+	CKPT_SOCKET_NEW,
+	CKPT_SOCKET_BOUND,
+	CKPT_SOCKET_LISTEN,
+	CKPT_SOCKET_CONNECTED,
+	CKPT_SOCKET_RESET
+};
+
+/* address bytes (sun_path) and queued messages follow */
+struct ckpt_unix {
+	__u32 id;
+	__u32 open_flags;
+	__u32 type;  /* SOCK_* */
+	__u32 state; /* enum ckpt_socket_state */
+	__u32 peer;  /* description id of the other end, 0 none */
+	__u32 backlog;
+	__u32 shutdown; /* 1 read, 2 write */
+	__u32 mode;	/* of the socket's file */
+	__u32 uid, gid;
+	__u32 sndbuf, rcvbuf;
+	__u32 options; /* bit 0 SO_PASSCRED */
+	__u32 address_len;
+	__u32 queue_len; /* bytes of CKPT queue entries: __u32 len, __u32 0, data padded to 8 */
+	__u32 reserved;
+	__u64 rcvtimeo, sndtimeo;
+};
+
+/* addresses as struct sockaddr_in or sockaddr_in6 */
+struct ckpt_inet {
+	__u32 id;
+	__u32 open_flags;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 state; /* enum ckpt_socket_state */
+	__u32 backlog;
+	__u32 options; /* bits, see resource/inet.c */
+	__u32 sndbuf, rcvbuf;
+	__u64 rcvtimeo, sndtimeo;
+	__u8 local[28];
+	__u8 remote[28];
+};
+
+/* A description that came from outside: given anew at restore. */
+struct ckpt_external {
+	__u32 id;
+	__u32 stdio; /* 0 to 2: which of the init's first descriptors */
+	__u32 open_flags;
+	__u32 reserved;
+};
+
+/* Shared memory: contents in object-N.mem as runs of CKPT_PAGES rows that follow, then checksums.
+ */
+struct ckpt_memory_object {
+	__u32 object; /* N */
+	__u32 flags;  /* reserved */
+	__u64 size;
+	__u64 data_offset, data_len;
+	__u64 runs;
+	__u64 checksums;
+};
+
+/* A run of pages in a core's page index or a memory object. */
+enum ckpt_page_kind { CKPT_PAGES_DATA = 1, CKPT_PAGES_ZERO = 2, CKPT_PAGES_PARENT = 3 };
+#define CKPT_PAGES_HUGE 1 /* backed by huge pages when saved */
+
+struct ckpt_page_run {
+	__u64 address; /* virtual; in an object: offset in it */
+	__u64 len;
+	__u64 offset; /* in the file, page aligned; data only */
+	__u16 kind;
+	__u16 flags;
+	__u32 source; /* 0: this file; reserved for increments */
+};
+
+/* Of one checksum: XXH3_64bits over this many bytes of the data area, the last one shorter. */
+#define CKPT_CHUNK (1024 * 1024)
+
+enum ckpt_ipc_flags { CKPT_IPC_DEST = 1, CKPT_IPC_LOCKED = 2 };
+
+struct ckpt_ipc_perm {
+	__u32 id;
+	__u32 key;
+	__u32 uid, gid, cuid, cgid;
+	__u32 mode;
+	__u32 seq;
+};
+
+struct ckpt_ipc_limits {
+	__u64 shmmax, shmall, shmmni, shm_rmid_forced;
+	__u64 sem[4]; /* kernel.sem */
+	__u64 msgmax, msgmnb, msgmni;
+};
+
+struct ckpt_ipc_shm {
+	struct ckpt_ipc_perm perm;
+	__u64 size;
+	__u64 atime, dtime, ctime; /* seconds */
+	__u32 cpid, lpid;
+	__u32 flags;
+	__u32 object; /* CKPT_MEMORY_OBJECT with the contents */
+};
+
+/* nsems rows of struct ckpt_ipc_sem_value follow */
+struct ckpt_ipc_sem {
+	struct ckpt_ipc_perm perm;
+	__u64 otime, ctime;
+	__u32 nsems;
+	__u32 reserved;
+};
+
+struct ckpt_ipc_sem_value {
+	__u32 value;
+	__u32 pid;
+};
+
+/* messages follow: struct ckpt_ipc_message, text padded to 8 */
+struct ckpt_ipc_msg {
+	struct ckpt_ipc_perm perm;
+	__u64 stime, rtime, ctime;
+	__u64 qbytes;
+	__u32 lspid, lrpid;
+	__u32 messages;
+	__u32 reserved;
+};
+
+struct ckpt_ipc_message {
+	__u64 type;
+	__u64 len;
+};
+
+/* --- a process --- */
+
+struct ckpt_mm {
+	__u64 start_code, end_code, start_data, end_data;
+	__u64 start_brk, brk, start_stack;
+	__u64 arg_start, arg_end, env_start, env_end;
+	__u32 exe; /* CKPT_FILE id */
+	__u32 thp_disable;
+	__u64 vdso, vdso_len; /* 0: none mapped */
+	__u64 vvar, vvar_len; /* everything of the kernel's before the vdso */
+	__u64 vdso_hash;      /* XXH3 of the vdso's bytes: another one is another program */
+};
+
+enum ckpt_vma_kind {
+	CKPT_VMA_ANON,	  /* private anonymous */
+	CKPT_VMA_FILE,	  /* file, private or shared */
+	CKPT_VMA_OBJECT,  /* shared anonymous memory: source is an object */
+	CKPT_VMA_SHM,	  /* SysV: source is a shm id */
+	CKPT_VMA_SPECIAL, /* vvar, vdso, vsyscall: comes with the stub */
+};
+
+#define CKPT_VMA_GROWSDOWN  1
+#define CKPT_VMA_LOCKED	    2
+#define CKPT_VMA_NORESERVE  4
+#define CKPT_VMA_HUGEPAGE   8
+#define CKPT_VMA_NOHUGE	    16
+#define CKPT_VMA_DONTFORK   32
+#define CKPT_VMA_DONTDUMP   64
+#define CKPT_VMA_WIPEONFORK 128
+#define CKPT_VMA_MERGEABLE  256
+#define CKPT_VMA_SEQ	    512
+#define CKPT_VMA_RAND	    1024
+
+/* CKPT_VMAS is an array of these, by address */
+struct ckpt_vma {
+	__u64 start, end;
+	__u64 offset; /* bytes */
+	__u32 prot;   /* PROT_* */
+	__u32 shared; /* MAP_SHARED */
+	__u32 kind;   /* enum ckpt_vma_kind */
+	__u32 source; /* CKPT_FILE id, object number or shm id */
+	__u32 flags;  /* CKPT_VMA_* */
+	__u32 reserved;
+	char name[16]; /* of a special mapping, as in /proc/PID/maps */
+};
+
+#define CKPT_FD_CLOEXEC 1
+
+/* CKPT_FDS is an array of these, by number */
+struct ckpt_fd {
+	__u32 fd;
+	__u32 description;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/* cwd and root as CKPT_FILE ids of kind directory */
+struct ckpt_fs {
+	__u32 cwd;
+	__u32 root; /* 0: the container's root */
+	__u32 umask;
+	__u32 reserved;
+};
+
+/* CKPT_SIGACTIONS: 64 of these, as the kernel's struct sigaction */
+struct ckpt_sigaction {
+	__u64 handler, flags, restorer, mask;
+};
+
+/* CKPT_SIGPENDING: an array of siginfo_t, 128 bytes each, in queue order */
+
+/* CKPT_RLIMITS: RLIM_NLIMITS of these */
+struct ckpt_rlimit {
+	__u64 cur, max;
+};
+
+/* CKPT_ITIMERS: real, virtual, prof */
+struct ckpt_itimer {
+	__u64 interval, value;
+};
+
+/* CKPT_POSIX_TIMERS: an array */
+struct ckpt_posix_timer {
+	__u32 id;
+	__u32 clockid;
+	__u32 signo;
+	__u32 notify;
+	__u32 notify_tid; /* SIGEV_THREAD_ID */
+	__u32 overrun;
+	__u64 sigev_value;
+	__u64 interval;
+	__u64 value; /* time left, 0 disarmed */
+};
+
+struct ckpt_process {
+	__u32 dumpable;
+	__u32 pdeathsig_reserved;
+	__u32 personality;
+	__s32 oom_score_adj;
+	__u32 no_new_privs;
+	__u32 reserved;
+};
+
+/* --- a thread --- */
+
+enum ckpt_sleep {
+	CKPT_SLEEP_NONE,
+	CKPT_SLEEP_RESTART, /* in restart_syscall's hands: nr and left say what to build again */
+	CKPT_SLEEP_REWIND,  /* returned EINTR for no signal's sake: issue again */
+};
+
+struct ckpt_thread {
+	__u32 tid;
+	__u32 sleep;	/* enum ckpt_sleep */
+	__u64 regs[27]; /* struct user_regs_struct of x86-64 */
+	__u64 sigmask;
+	__u64 clear_child_tid;
+	__u64 robust_list, robust_list_len;
+	__u64 rseq, rseq_abort_ip; /* abort_ip: reserved, 0 */
+	__u32 rseq_len, rseq_sig;
+	__u64 altstack, altstack_size;
+	__u32 altstack_flags;
+	__u32 pdeathsig;
+	__u32 sleep_nr; /* the system call */
+	__u32 sleep_clock;
+	__u64 sleep_left; /* relative to begin */
+	char comm[16];
+};
+
+/* CKPT_XSTATE: the bytes of NT_X86_XSTATE */
+
+#define CKPT_CAP_SETS 5 /* inheritable, permitted, effective, bounding, ambient */
+
+/* group ids follow, __u32 each */
+struct ckpt_creds {
+	__u32 uid[4]; /* real, effective, saved, fs; as the container sees them */
+	__u32 gid[4];
+	__u64 caps[CKPT_CAP_SETS];
+	__u32 securebits;
+	__u32 no_new_privs;
+	__u32 groups;
+	__u32 reserved;
+};
+
+/* One filter of a thread, oldest first: struct sock_filter rows follow. */
+struct ckpt_seccomp {
+	__u32 mode;
+	__u32 flags;
+	__u32 instructions;
+	__u32 reserved;
+};
+
+struct ckpt_sched {
+	__u32 policy;
+	__s32 nice;
+	__u32 priority;
+	__u32 reserved;
+	__u64 timer_slack;
+};
+
+#endif
