@@ -79,22 +79,29 @@ int image_file_fd(const struct image_file *f);
 
 /*
  * Writes behind what was written, into the file's running XXH3 checksum.
- * A file whose data area carries its own checksums is written to by fd, and its
- * checked part named by image_file_checked().
+ *
+ * A file with a data area, whose chunks have checksums of their own (a page_area),
+ * is written to by fd; then image_file_checked() names that area, and the
+ * XXH3_64bits of the rest of the file, in file order. Where there is no rest
+ * (object-N.mem: offset 0, len the file's size) checksum is ignored.
+ * core_write() calls it for a core.
  */
 int image_file_write(struct image_file *f, const void *data, size_t len, struct error **err);
-int image_file_checked(struct image_file *f, uint64_t checksum, struct error **err);
+int image_file_checked(struct image_file *f, uint64_t data_offset, uint64_t data_len,
+		       uint64_t checksum, struct error **err);
 
 /* What the manifest says besides the files. Strings are borrowed. */
 struct image_info {
 	const char *id; /* container */
-	uint64_t begin_realtime;
+	uint64_t begin_realtime, begin_monotonic, begin_boottime; /* as in CKPT_BEGIN */
 	uint64_t frozen_ns, total_ns, page_bytes;
 	unsigned tasks, threads;
 	uint64_t xstate_features; /* XCR0 in use: a CPU without one is refused */
 	uint32_t xstate_size;
+	uint64_t vdso_hash; /* as in CKPT_MM; 0: no task had one */
 	const char *const *waived; /* what --allow let be lost; NULL-terminated, may be NULL */
 	const char *provider;	   /* "user" */
+	const char *kernel;	   /* release it was taken on; NULL for the writer: the running one */
 };
 
 /* fsyncs every file and the directory, then renames manifest.json into place. */

@@ -66,6 +66,7 @@ enum ckpt_type {
 	CKPT_ITIMERS = 72,
 	CKPT_POSIX_TIMERS = 73,
 	CKPT_PROCESS = 74,
+	CKPT_PAGES = 75, /* the page index: last of the notes, made and taken off by image/ */
 
 	/* task-N.core: of a thread */
 	CKPT_THREAD = 96,
@@ -271,6 +272,13 @@ struct ckpt_page_run {
 	__u16 kind;
 	__u16 flags;
 	__u32 source; /* 0: this file; reserved for increments */
+};
+
+/* The page index of a core: runs rows of ckpt_page_run follow, then checksums __u64. */
+struct ckpt_pages {
+	__u64 data_offset, data_len;
+	__u64 runs;
+	__u64 checksums;
 };
 
 /* Of one checksum: XXH3_64bits over this many bytes of the data area, the last one shorter. */
