@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What resource classes see of a checkpoint and of a restore. The phases of
+ * both are tables in checkpoint.c and restore.c beside this.
+ */
+#ifndef FIRN_CHECKPOINT_ENGINE_H
+#define FIRN_CHECKPOINT_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/image/image.h"
+#include "checkpoint/user/remote.h"
+#include "util/buf.h"
+#include "util/undo.h"
+
+struct error;
+struct file_table;
+struct ipc_state;
+
+/* --- a checkpoint --- */
+
+/* A mapping, from /proc/PID/smaps. */
+struct vma {
+	struct ckpt_vma rec;
+	uint64_t dev, ino; /* 0: anonymous */
+	char *path;	   /* as in maps, or NULL */
+	bool deleted;
+};
+typedef VEC(struct vma) vma_vec;
+
+struct dump_thread {
+	pid_t tid; /* ours */
+	struct ckpt_thread rec;
+	struct user_regs_struct regs;	 /* what will be restored and put back */
+	struct user_regs_struct stopped; /* as found */
+	uint64_t stopped_mask;
+	void *xstate;
+	size_t xstate_len;
+	bool seized;
+};
+
+struct dump_task {
+	struct ckpt_task rec; /* pids as the container sees them */
+	pid_t pid;	      /* ours */
+	int pidfd;
+	VEC(struct dump_thread) threads; /* the leader first */
+	vma_vec vmas;
+	struct remote remote;
+	struct buf records; /* of the process, then of its threads: becomes the core's notes */
+	struct page_area pages;
+	char *exe, *args;
+	void *auxv;
+	size_t auxv_len;
+};
+
+struct checkpoint {
+	const struct checkpoint_request *request;
+	struct checkpoint_result *result;
+	struct image_writer *image;
+	struct buf records; /* container.rec */
+	struct ckpt_begin begin;
+	VEC(struct dump_task) tasks;
+	int rootfd; /* the container's root: O_PATH */
+	struct undo undo;
+	struct file_table *files; /* resource/files.c's */
+	struct ipc_state *ipc;	  /* resource/sysvipc.c's */
+	VEC(struct memory_object *) objects;
+	uint64_t page_bytes, page_total;
+};
+
+/*
+ * Names something that cannot be saved. pid is the container's (0: none), fd -1
+ * for none. Returns 0: the rest is looked at too.
+ */
+int checkpoint_block(struct checkpoint *c, pid_t pid, int fd, uint64_t address, const char *remedy,
+		     const char *object_fmt, ...) __attribute__((format(printf, 6, 7)));
+
+/* -ECANCELED with an error if the user wants out. */
+int checkpoint_cancelled(const volatile int *cancel, struct error **err);
+
+/*
+ * The file id (CKPT_FILE) for a file that is mapped, executed, or a working
+ * directory. fd is ours (O_PATH suffices), path as /proc shows it. The same
+ * file gets the same id. Blocks, with pid and address, what cannot be opened again.
+ */
+int files_register(struct checkpoint *c, struct dump_task *t, uint64_t address, int fd,
+		   const char *path, uint32_t *id, struct error **err);
+
+/*
+ * Shared anonymous memory, by inode: the number of its object (contents are
+ * dumped once, from any open fd of it). fd is borrowed, readable.
+ */
+int memory_object_register(struct checkpoint *c, int fd, uint64_t size, uint32_t *object,
+			   struct error **err);
+
+/* --- a restore --- */
+
+struct restore_thread {
+	pid_t tid; /* ours */
+	const struct ckpt_thread *rec;
+	const void *xstate;
+	size_t xstate_len;
+	const struct ckpt_creds *creds;
+	size_t creds_len;
+	const void *sigpending;
+	size_t sigpending_len;
+	VEC(struct record) more; /* the thread's other records */
+};
+
+struct restore_task {
+	const struct ckpt_task *rec;
+	pid_t pid; /* ours; 0 until cloned */
+	int pidfd;
+	struct core core;
+	struct remote remote;
+	VEC(struct restore_thread) threads;
+	const struct ckpt_mm *mm;
+	const struct ckpt_vma *vmas;
+	size_t vma_count;
+	const struct ckpt_fd *fds; /* sorted by number, checked */
+	size_t fd_count;
+	const struct ckpt_fs *fs;
+	VEC(struct record) more; /* the process's other records */
+	bool reaped;		 /* a zombie: made and exited */
+};
+
+struct restore {
+	const struct restore_request *request;
+	struct image_reader *image;
+	const struct ckpt_begin *begin;
+	const void *records;
+	size_t records_len;
+	VEC(struct restore_task) tasks; /* [0] is the init */
+	int rootfd;			/* the new container's root, seen from its init */
+	struct file_table *files;
+	struct ipc_state *ipc;
+	struct undo undo;
+	uint64_t page_bytes, page_total;
+};
+
+/* A fresh descriptor (the caller's) of CKPT_FILE id, opened below the container's root. */
+int files_open(struct restore *r, uint32_t id, int flags, int *fd, struct error **err);
+
+/* A fresh descriptor of memory object N with its contents loaded, mapped MAP_SHARED by all. */
+int memory_object_open(struct restore *r, uint32_t object, int *fd, struct error **err);
+
+/* The task with this pid (the container's), or NULL. */
+struct restore_task *restore_find(struct restore *r, uint32_t pid);
+
+/* --- resource classes --- */
+
+/* The stages of a restore in which a class may have work; the order is the design's. */
+enum restore_stage {
+	STAGE_CONTENTS, /* IPC objects, hostname: the init stub is the only task */
+	STAGE_OBJECTS, /* each description opened once, by us or by remote calls of the init stub */
+	STAGE_TASK,    /* for each task, with the tree in place: fds, fs; memory is there already */
+	STAGE_CROSS,   /* once: epoll, owners, queues, locks */
+	STAGE_ARM,     /* once, last: relative expiries, against the clock now */
+	STAGES,
+};
+
+struct resource_class {
+	const char *name;
+	uint16_t version;
+	/* The record types it writes, zero-terminated. */
+	const enum ckpt_type *types;
+
+	/*
+	 * Once per checkpoint with t NULL, then once per task. admit names what
+	 * cannot be saved and changes nothing; tasks are frozen, none is traced yet.
+	 * dump adds records to c->records (t NULL) or t->records; tasks are
+	 * traced and remote calls work. Either may be NULL.
+	 */
+	int (*admit)(struct checkpoint *c, struct dump_task *t, struct error **err);
+	int (*dump)(struct checkpoint *c, struct dump_task *t, struct error **err);
+
+	/* Each record of its types is shown to load once, validated here; t NULL: container.rec's.
+	 */
+	int (*load)(struct restore *r, struct restore_task *t, const struct record *rec,
+		    struct error **err);
+	/* t is NULL but in STAGE_TASK. NULL entries: nothing to do. */
+	int (*restore[STAGES])(struct restore *r, struct restore_task *t, struct error **err);
+	/* Frees c->..., r->... of its own; either argument may be NULL. */
+	void (*release)(struct checkpoint *c, struct restore *r);
+
+	/* What it knows it does not capture, in words for the user; NULL-terminated. May be NULL.
+	 */
+	const char *const *not_captured;
+};
+
+/* The one table, in the order in which classes are dumped. */
+extern const struct resource_class *const resource_classes[];
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Remote system calls: a few dozen bytes of assembly run an array of system
+ * calls inside a ptrace-stopped task in one round trip. Nothing else of Firn's
+ * ever runs in a task. The scratch mapping (code, call array, data) is a memfd
+ * that both sides have mapped.
+ */
+#ifndef FIRN_CHECKPOINT_REMOTE_H
+#define FIRN_CHECKPOINT_REMOTE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct error;
+
+struct remote_call {
+	long nr;
+	unsigned long args[6];
+	long ret; /* as the kernel returns it: -errno on failure */
+};
+
+#define REMOTE_CALLS_MAX 384
+#define REMOTE_DATA_SIZE (96 * 1024)
+#define REMOTE_WINDOW	 (128 * 1024)
+
+/* The scratch window of one process; all of its threads share it, one at a time. */
+struct remote {
+	pid_t tid;	       /* the thread that runs calls unless told otherwise */
+	uint64_t address;      /* of the window in the process */
+	char *window;	       /* ours */
+	uint64_t syscall_insn; /* a syscall instruction in the process, outside the window */
+};
+
+/* The call array and the data area, in our address space; the data area's address in theirs. */
+struct remote_call *remote_calls(const struct remote *r);
+void *remote_data(const struct remote *r);
+uint64_t remote_data_address(const struct remote *r);
+
+/* Fills in one entry of the array. */
+#define remote_set(call, number, ...)                                                              \
+	(*(call) = (struct remote_call){.nr = (number), .args = {__VA_ARGS__}, .ret = -4095})
+
+/*
+ * Runs the first count entries of the array on tid (0: r->tid), which must be
+ * ptrace-stopped by us. Each entry's ret is filled in; a failed call does not
+ * stop those behind it. -ESRCH if the task died.
+ */
+int remote_run(const struct remote *r, pid_t tid, unsigned count, struct error **err);
+
+/* One call on r->tid. *ret may be NULL: then a failed call is an error that names the call. */
+int remote_syscall(const struct remote *r, struct error **err, const char *what, long *ret, long nr,
+		   unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
+		   unsigned long a4, unsigned long a5);
+
+#endif
