@@ -8,6 +8,7 @@
 #ifndef FIRN_CHECKPOINT_REMOTE_H
 #define FIRN_CHECKPOINT_REMOTE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,15 +23,38 @@ struct remote_call {
 
 #define REMOTE_CALLS_MAX 384
 #define REMOTE_DATA_SIZE (96 * 1024)
-#define REMOTE_WINDOW	 (128 * 1024)
+#define REMOTE_WINDOW	 (192 * 1024)
 
 /* The scratch window of one process; all of its threads share it, one at a time. */
 struct remote {
 	pid_t tid;	       /* the thread that runs calls unless told otherwise */
-	uint64_t address;      /* of the window in the process */
+	uint64_t address;      /* of the window in the process; 0: not there */
 	char *window;	       /* ours */
 	uint64_t syscall_insn; /* a syscall instruction in the process, outside the window */
+	int stop_signal;       /* that the process ignores; 0: none, calls are made one by one */
+	bool protect;	       /* the task survives our death: its state is in the window */
 };
+
+/*
+ * Maps a window into a ptrace-stopped process at address (0: anywhere). vdso and
+ * vdso_len say where a syscall instruction can be found. caught: the signals that it handles or
+ * that are pending (SigCgt, SigPnd, ShdPnd of /proc/PID/status).
+ */
+int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, uint64_t vdso_len,
+		  uint64_t caught, struct error **err);
+
+/* Unmaps it, in the task and here; *r is cleared. */
+int remote_detach(struct remote *r, struct error **err);
+
+/* Only ours goes: the task is dead, or keeps it. */
+void remote_forget(struct remote *r);
+
+/*
+ * Starts the first count calls without waiting, for a caller that expects
+ * another stop than the end (a clone's event); remote_finish() waits for the end.
+ */
+int remote_start(const struct remote *r, pid_t tid, unsigned count, struct error **err);
+int remote_finish(const struct remote *r, pid_t tid, struct error **err);
 
 /* The call array and the data area, in our address space; the data area's address in theirs. */
 struct remote_call *remote_calls(const struct remote *r);
@@ -43,8 +67,8 @@ uint64_t remote_data_address(const struct remote *r);
 
 /*
  * Runs the first count entries of the array on tid (0: r->tid), which must be
- * ptrace-stopped by us. Each entry's ret is filled in; a failed call does not
- * stop those behind it. -ESRCH if the task died.
+ * ptrace-stopped by us; its registers and signal mask are as before afterwards. Each entry's ret is
+ * filled in; a failed call does not stop those behind it. -ESRCH if the task died.
  */
 int remote_run(const struct remote *r, pid_t tid, unsigned count, struct error **err);
 

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "checkpoint/user/remote.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "checkpoint/user/trace.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+extern const char remote_blob[], remote_blob_end[];
+
+/* The window: code, calls, data, and the frame that a task returns by should we die. */
+#define CALLS_OFFSET  4096
+#define DATA_OFFSET   (CALLS_OFFSET + REMOTE_CALLS_MAX * sizeof(struct remote_call))
+#define RETURN_OFFSET (DATA_OFFSET + REMOTE_DATA_SIZE)
+#define RETURN_SIZE   (REMOTE_WINDOW - RETURN_OFFSET)
+
+_Static_assert(RETURN_OFFSET + 32 * 1024 <= REMOTE_WINDOW, "no room for a signal frame");
+
+struct remote_call *remote_calls(const struct remote *r)
+{
+	return (struct remote_call *)(r->window + CALLS_OFFSET);
+}
+
+void *remote_data(const struct remote *r)
+{
+	return r->window + DATA_OFFSET;
+}
+
+uint64_t remote_data_address(const struct remote *r)
+{
+	return r->address + DATA_OFFSET;
+}
+
+static int find_syscall_insn(pid_t tid, uint64_t vdso, uint64_t len, uint64_t *insn,
+			     struct error **err)
+{
+	__cleanup_free uint8_t *code = malloc(len ? len : 1);
+	struct iovec ours = {code, len}, theirs = {(void *)vdso, len};
+
+	if (!code)
+		return error_errno(err, ENOMEM, "reading the vdso of task %d", tid);
+	if (!len || process_vm_readv(tid, &ours, 1, &theirs, 1, 0) != (ssize_t)len)
+		return error_set(err, EOPNOTSUPP, "task %d has no readable vdso", tid);
+	for (uint64_t i = 0; i + 1 < len; i++) {
+		if (code[i] != 0x0f || code[i + 1] != 0x05)
+			continue;
+		*insn = vdso + i;
+		return 0;
+	}
+	return error_set(err, EOPNOTSUPP, "the vdso of task %d has no syscall instruction", tid);
+}
+
+/* A signal that is dropped when nobody traces the task: ignored by default and not handled. */
+static int choose_stop_signal(uint64_t caught)
+{
+	static const int candidates[] = {SIGURG, SIGWINCH, SIGCHLD};
+
+	for (size_t i = 0; i < sizeof(candidates) / sizeof(*candidates); i++)
+		if (!(caught & (1ull << (candidates[i] - 1))))
+			return candidates[i];
+	return 0;
+}
+
+int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, uint64_t vdso_len,
+		  uint64_t caught, struct error **err)
+{
+	__cleanup_fd int fd = -1;
+	long where;
+	int ret;
+
+	*r = (struct remote){.tid = tid, .stop_signal = choose_stop_signal(caught)};
+	ret = find_syscall_insn(tid, vdso, vdso_len, &r->syscall_insn, err);
+	if (ret)
+		return ret;
+	ret = trace_syscall(tid, r->syscall_insn, &where, err, SYS_mmap, address, REMOTE_WINDOW,
+			    PROT_READ | PROT_WRITE | PROT_EXEC,
+			    MAP_SHARED | MAP_ANONYMOUS | (address ? MAP_FIXED : 0), -1, 0);
+	if (ret)
+		return ret;
+	if (where < 0 && where > -4096)
+		return error_errno(err, -where, "mapping scratch memory in task %d", tid);
+	r->address = where;
+	/* shared memory without a descriptor in the task, whose table may be full */
+	fd = open_fmt(O_RDWR, "/proc/%d/map_files/%lx-%lx", tid, (unsigned long)where,
+		      (unsigned long)where + REMOTE_WINDOW);
+	if (fd < 0)
+		return error_errno(err, -fd, "opening the scratch memory of task %d", tid);
+	r->window = mmap(NULL, REMOTE_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (r->window == MAP_FAILED) {
+		r->window = NULL;
+		return error_errno(err, errno, "mapping the scratch memory of task %d", tid);
+	}
+	memcpy(r->window, remote_blob, remote_blob_end - remote_blob);
+	return 0;
+}
+
+void remote_forget(struct remote *r)
+{
+	if (r->window)
+		munmap(r->window, REMOTE_WINDOW);
+	*r = (struct remote){0};
+}
+
+int remote_detach(struct remote *r, struct error **err)
+{
+	long ret = 0;
+	int e = 0;
+
+	if (r->address)
+		e = trace_syscall(r->tid, r->syscall_insn, &ret, err, SYS_munmap, r->address,
+				  REMOTE_WINDOW, 0, 0, 0, 0);
+	if (!e && ret < 0)
+		e = error_errno(err, -ret, "unmapping the scratch memory of task %d", r->tid);
+	remote_forget(r);
+	return e;
+}
+
+/*
+ * What rt_sigreturn reads: struct rt_sigframe, sigcontext_64 and _fpx_sw_bytes of
+ * arch/x86/include/uapi/asm/sigcontext.h, which libc's headers do not agree with.
+ */
+struct return_frame {
+	uint64_t flags;
+	uint64_t link;
+	struct {
+		uint64_t sp;
+		int32_t flags;
+		int32_t pad;
+		uint64_t size;
+	} stack;
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+	uint64_t di, si, bp, bx, dx, ax, cx, sp, ip, eflags;
+	uint16_t cs, gs, fs, ss;
+	uint64_t err, trapno, oldmask, cr2;
+	uint64_t fpstate;
+	uint64_t reserved[8];
+	uint64_t mask;
+};
+
+struct xstate_trailer {
+	uint32_t magic1;
+	uint32_t extended_size;
+	uint64_t xfeatures;
+	uint32_t xstate_size;
+	uint32_t padding[7];
+};
+
+#define XSTATE_TRAILER_OFFSET 464
+#define XSTATE_MAGIC1	      0x46505853u
+#define XSTATE_MAGIC2	      0x46505845u
+#define UC_FLAGS	      7	   /* FP_XSTATE | SIGCONTEXT_SS | STRICT_RESTORE_SS */
+#define BAD_ALTSTACK_FLAGS    0x55 /* refused, and the refusal is ignored: the alternate stack stays \
+				    */
+
+/* What the kernel would do on the way out of an interrupted call: a frame carries no orig_rax. */
+static void rewind_call(struct user_regs_struct *regs)
+{
+	long ret = regs->rax;
+
+	if ((long)regs->orig_rax < 0)
+		return;
+	if (ret != -512 && ret != -513 && ret != -514 && ret != -516)
+		return;
+	regs->rip -= 2;
+	regs->rax = regs->orig_rax;
+}
+
+static int prepare_frame(const struct remote *r, pid_t tid, const struct user_regs_struct *stopped,
+			 uint64_t mask, struct error **err)
+{
+	struct user_regs_struct regs = *stopped;
+	struct return_frame *f = (void *)(r->window + RETURN_OFFSET);
+	char *fp = r->window + RETURN_OFFSET + 1024;
+	struct iovec iov = {fp, RETURN_SIZE - 1024 - 8};
+	struct xstate_trailer trailer = {.magic1 = XSTATE_MAGIC1};
+	uint32_t magic2 = XSTATE_MAGIC2;
+
+	if (ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, &iov))
+		return error_errno(err, errno, "reading the FPU of task %d", tid);
+	trailer.xstate_size = iov.iov_len;
+	trailer.extended_size = iov.iov_len + sizeof(magic2);
+	/* ptrace puts XCR0 where a frame has its trailer */
+	memcpy(&trailer.xfeatures, fp + XSTATE_TRAILER_OFFSET, sizeof(trailer.xfeatures));
+	memcpy(fp + XSTATE_TRAILER_OFFSET, &trailer, sizeof(trailer));
+	memcpy(fp + iov.iov_len, &magic2, sizeof(magic2));
+	rewind_call(&regs);
+	*f = (struct return_frame){
+		.flags = UC_FLAGS,
+		.stack.flags = BAD_ALTSTACK_FLAGS,
+		.r8 = regs.r8,
+		.r9 = regs.r9,
+		.r10 = regs.r10,
+		.r11 = regs.r11,
+		.r12 = regs.r12,
+		.r13 = regs.r13,
+		.r14 = regs.r14,
+		.r15 = regs.r15,
+		.di = regs.rdi,
+		.si = regs.rsi,
+		.bp = regs.rbp,
+		.bx = regs.rbx,
+		.dx = regs.rdx,
+		.ax = regs.rax,
+		.cx = regs.rcx,
+		.sp = regs.rsp,
+		.ip = regs.rip,
+		.eflags = regs.eflags,
+		.cs = regs.cs,
+		.ss = regs.ss,
+		.fpstate = r->address + RETURN_OFFSET + 1024,
+		.mask = mask,
+	};
+	return 0;
+}
+
+int remote_start(const struct remote *r, pid_t tid, unsigned count, struct error **err)
+{
+	struct user_regs_struct regs;
+	int ret = trace_get_regs(tid ? tid : r->tid, &regs, err);
+
+	if (ret)
+		return ret;
+	regs.rip = r->address;
+	regs.rbx = r->address + CALLS_OFFSET;
+	regs.r12 = count;
+	regs.r13 = r->stop_signal;
+	regs.rsp = r->address + RETURN_OFFSET;
+	regs.rax = 0;
+	regs.orig_rax = -1;
+	regs.eflags &= ~0x500ul;
+	ret = trace_set_regs(tid ? tid : r->tid, &regs, err);
+	if (ret)
+		return ret;
+	if (ptrace(PTRACE_CONT, tid ? tid : r->tid, NULL, NULL))
+		return error_errno(err, errno, "running calls in task %d", tid ? tid : r->tid);
+	return 0;
+}
+
+/* Another signal of the same number, from outside, is one that the task ignores: it is dropped. */
+int remote_finish(const struct remote *r, pid_t tid, struct error **err)
+{
+	struct user_regs_struct regs;
+
+	if (!tid)
+		tid = r->tid;
+	for (;;) {
+		int status;
+		int ret = trace_wait(tid, &status, err);
+
+		if (ret)
+			return ret;
+		ret = trace_get_regs(tid, &regs, err);
+		if (ret)
+			return ret;
+		if (status >> 8 != r->stop_signal)
+			return error_set(
+				err, EPROTO,
+				"task %d stopped with status %#x at %#llx in a remote call", tid,
+				status, regs.rip);
+		if (regs.r12 == 0 && regs.rip > r->address && regs.rip < r->address + CALLS_OFFSET)
+			return 0;
+		if (ptrace(PTRACE_CONT, tid, NULL, NULL))
+			return error_errno(err, errno, "running calls in task %d", tid);
+	}
+}
+
+/* For a process that handles every signal that could stop it unseen. */
+static int run_one_by_one(const struct remote *r, pid_t tid, unsigned count, struct error **err)
+{
+	struct remote_call *call = remote_calls(r);
+
+	for (unsigned i = 0; i < count; i++, call++) {
+		int ret = trace_syscall(tid, r->syscall_insn, &call->ret, err, call->nr,
+					call->args[0], call->args[1], call->args[2], call->args[3],
+					call->args[4], call->args[5]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int remote_run(const struct remote *r, pid_t tid, unsigned count, struct error **err)
+{
+	struct user_regs_struct saved;
+	uint64_t mask;
+	int ret;
+
+	if (!tid)
+		tid = r->tid;
+	if (!count)
+		return 0;
+	if (count > REMOTE_CALLS_MAX)
+		return error_set(err, E2BIG, "%u remote calls at once", count);
+	ret = trace_get_regs(tid, &saved, err);
+	if (!ret)
+		ret = trace_get_sigmask(tid, &mask, err);
+	if (!ret && r->protect)
+		ret = prepare_frame(r, tid, &saved, mask, err);
+	if (!ret)
+		ret = trace_set_sigmask(
+			tid, r->stop_signal ? ~(1ull << (r->stop_signal - 1)) : ~0ull, err);
+	if (ret)
+		return ret;
+	if (r->stop_signal) {
+		ret = remote_start(r, tid, count, err);
+		if (!ret)
+			ret = remote_finish(r, tid, err);
+		if (!ret)
+			ret = trace_set_regs(tid, &saved, err);
+	} else {
+		ret = run_one_by_one(r, tid, count, err);
+	}
+	if (!ret)
+		ret = trace_set_sigmask(tid, mask, err);
+	return ret;
+}
+
+int remote_syscall(const struct remote *r, struct error **err, const char *what, long *ret, long nr,
+		   unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
+		   unsigned long a4, unsigned long a5)
+{
+	struct remote_call *call = remote_calls(r);
+	int e;
+
+	remote_set(call, nr, a0, a1, a2, a3, a4, a5);
+	e = remote_run(r, 0, 1, err);
+	if (e)
+		return e;
+	if (ret)
+		*ret = call->ret;
+	else if (call->ret < 0 && call->ret > -4096)
+		return error_errno(err, -call->ret, "%s in task %d", what, r->tid);
+	return 0;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "checkpoint/user/trace.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "util/cleanup.h"
+#include "util/error.h"
+
+#ifndef PTRACE_O_SUSPEND_SECCOMP
+#define PTRACE_O_SUSPEND_SECCOMP (1 << 21)
+#endif
+#define SYSCALL_STOP (SIGTRAP | 0x80)
+
+/* XSAVE areas with AMX tiles have 11 KiB; the kernel refuses a buffer that is too small. */
+#define XSTATE_MAX (64 * 1024)
+
+int trace_seize(pid_t tid, bool suspend_seccomp, struct error **err)
+{
+	unsigned long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
+				PTRACE_O_TRACEVFORK;
+
+	if (suspend_seccomp)
+		options |= PTRACE_O_SUSPEND_SECCOMP;
+	if (ptrace(PTRACE_SEIZE, tid, NULL, options))
+		return error_errno(err, errno, "seizing task %d", tid);
+	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL))
+		return error_errno(err, errno, "interrupting task %d", tid);
+	return 0;
+}
+
+int trace_wait(pid_t tid, int *status, struct error **err)
+{
+	pid_t r;
+
+	do
+		r = waitpid(tid, status, __WALL);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return error_errno(err, errno, "waiting for task %d", tid);
+	if (!WIFSTOPPED(*status))
+		return error_set(err, ESRCH, "task %d died", tid);
+	return 0;
+}
+
+static bool is_event_stop(int status)
+{
+	return status >> 16 == PTRACE_EVENT_STOP;
+}
+
+/*
+ * A signal on its way was dequeued before our stop: blocked and injected again
+ * it goes back into the queue with its siginfo (ptrace_signal() in
+ * kernel/signal.c), and the stop asked for comes next.
+ */
+static int requeue_signal(pid_t tid, int signo, struct error **err)
+{
+	uint64_t mask;
+	int r = trace_get_sigmask(tid, &mask, err);
+
+	if (!r)
+		r = trace_set_sigmask(tid, ~0ull, err);
+	if (r)
+		return r;
+	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) ||
+	    ptrace(PTRACE_CONT, tid, NULL, (unsigned long)signo))
+		return error_errno(err, errno, "putting signal %d of task %d back", signo, tid);
+	r = trace_wait_stop(tid, err);
+	return r ? r : trace_set_sigmask(tid, mask, err);
+}
+
+int trace_wait_stop(pid_t tid, struct error **err)
+{
+	int status;
+	int r = trace_wait(tid, &status, err);
+
+	if (r || is_event_stop(status))
+		return r;
+	if (WSTOPSIG(status) == SYSCALL_STOP || status >> 16) {
+		if (ptrace(PTRACE_CONT, tid, NULL, NULL))
+			return error_errno(err, errno, "continuing task %d", tid);
+		return trace_wait_stop(tid, err);
+	}
+	return requeue_signal(tid, WSTOPSIG(status), err);
+}
+
+int trace_detach(pid_t tid, struct error **err)
+{
+	if (ptrace(PTRACE_DETACH, tid, NULL, NULL))
+		return error_errno(err, errno, "detaching from task %d", tid);
+	return 0;
+}
+
+int trace_get_regs(pid_t tid, struct user_regs_struct *regs, struct error **err)
+{
+	struct iovec iov = {regs, sizeof(*regs)};
+
+	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &iov))
+		return error_errno(err, errno, "reading the registers of task %d", tid);
+	return 0;
+}
+
+int trace_set_regs(pid_t tid, const struct user_regs_struct *regs, struct error **err)
+{
+	struct iovec iov = {(void *)regs, sizeof(*regs)};
+
+	if (ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &iov))
+		return error_errno(err, errno, "setting the registers of task %d", tid);
+	return 0;
+}
+
+int trace_get_xstate(pid_t tid, void **xstate, size_t *len, struct error **err)
+{
+	__cleanup_free void *area = malloc(XSTATE_MAX);
+	struct iovec iov = {area, XSTATE_MAX};
+	void *shrunk;
+
+	if (!area)
+		return error_errno(err, ENOMEM, "reading the FPU of task %d", tid);
+	if (ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, &iov))
+		return error_errno(err, errno, "reading the FPU of task %d", tid);
+	*len = iov.iov_len;
+	shrunk = realloc(area, iov.iov_len);
+	*xstate = shrunk ? shrunk : area;
+	area = NULL;
+	return 0;
+}
+
+int trace_set_xstate(pid_t tid, const void *xstate, size_t len, struct error **err)
+{
+	struct iovec iov = {(void *)xstate, len};
+
+	if (ptrace(PTRACE_SETREGSET, tid, NT_X86_XSTATE, &iov))
+		return error_errno(err, errno, "setting the FPU of task %d", tid);
+	return 0;
+}
+
+int trace_get_sigmask(pid_t tid, uint64_t *mask, struct error **err)
+{
+	if (ptrace(PTRACE_GETSIGMASK, tid, sizeof(*mask), mask))
+		return error_errno(err, errno, "reading the signal mask of task %d", tid);
+	return 0;
+}
+
+int trace_set_sigmask(pid_t tid, uint64_t mask, struct error **err)
+{
+	if (ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), &mask))
+		return error_errno(err, errno, "setting the signal mask of task %d", tid);
+	return 0;
+}
+
+/* Runs to the next system-call stop. */
+static int syscall_stop(pid_t tid, struct error **err)
+{
+	int status, r;
+
+	if (ptrace(PTRACE_SYSCALL, tid, NULL, NULL))
+		return error_errno(err, errno, "running task %d to a system call", tid);
+	r = trace_wait(tid, &status, err);
+	if (r)
+		return r;
+	if (WSTOPSIG(status) != SYSCALL_STOP)
+		return error_set(err, EPROTO, "task %d stopped with status %#x in a remote call",
+				 tid, status);
+	return 0;
+}
+
+int trace_syscall(pid_t tid, uint64_t insn, long *ret, struct error **err, long nr,
+		  unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
+		  unsigned long a4, unsigned long a5)
+{
+	struct user_regs_struct saved, regs;
+	int r = trace_get_regs(tid, &saved, err);
+
+	if (r)
+		return r;
+	regs = saved;
+	regs.rip = insn;
+	regs.rax = nr;
+	regs.orig_rax = -1;
+	regs.rdi = a0;
+	regs.rsi = a1;
+	regs.rdx = a2;
+	regs.r10 = a3;
+	regs.r8 = a4;
+	regs.r9 = a5;
+	regs.eflags &= ~0x500ul; /* trap and direction flags */
+	r = trace_set_regs(tid, &regs, err);
+	if (!r)
+		r = syscall_stop(tid, err);
+	if (!r)
+		r = syscall_stop(tid, err);
+	if (!r)
+		r = trace_get_regs(tid, &regs, err);
+	if (r)
+		return r;
+	*ret = regs.rax;
+	/* a detach from a system-call stop would skip the kernel's restart logic: leave it */
+	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) || ptrace(PTRACE_CONT, tid, NULL, NULL))
+		return error_errno(err, errno, "stopping task %d", tid);
+	r = trace_wait_stop(tid, err);
+	return r ? r : trace_set_regs(tid, &saved, err);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* ptrace as the user provider needs it: seized tasks, never SIGSTOP. See ptrace(2). */
+#ifndef FIRN_CHECKPOINT_TRACE_H
+#define FIRN_CHECKPOINT_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+struct error;
+
+/*
+ * Seizes a thread and asks it to stop. suspend_seccomp: remote calls must not
+ * be judged by the task's filters (needs CAP_SYS_ADMIN). Does not wait: a
+ * thread frozen by cgroup v1 stops only when thawed.
+ */
+int trace_seize(pid_t tid, bool suspend_seccomp, struct error **err);
+
+/*
+ * Waits for the stop asked for. A signal that is about to be delivered is put
+ * back into the queue first. -ESRCH: it died.
+ */
+int trace_wait_stop(pid_t tid, struct error **err);
+
+/* waitpid for one change of the thread's state; *status as wait(2). -ESRCH: it died. */
+int trace_wait(pid_t tid, int *status, struct error **err);
+
+int trace_detach(pid_t tid, struct error **err);
+
+int trace_get_regs(pid_t tid, struct user_regs_struct *regs, struct error **err);
+int trace_set_regs(pid_t tid, const struct user_regs_struct *regs, struct error **err);
+
+/* NT_X86_XSTATE, malloc'ed. */
+int trace_get_xstate(pid_t tid, void **xstate, size_t *len, struct error **err);
+int trace_set_xstate(pid_t tid, const void *xstate, size_t len, struct error **err);
+
+int trace_get_sigmask(pid_t tid, uint64_t *mask, struct error **err);
+int trace_set_sigmask(pid_t tid, uint64_t mask, struct error **err);
+
+/*
+ * One system call by two system-call stops at insn, the address of a syscall
+ * instruction in the task. Leaves the task in an event stop, with the registers
+ * of before put back. Signals must be blocked. *ret is the kernel's result.
+ */
+int trace_syscall(pid_t tid, uint64_t insn, long *ret, struct error **err, long nr,
+		  unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
+		  unsigned long a4, unsigned long a5);
+
+#endif
