@@ -29,7 +29,12 @@ struct vma {
 	uint64_t dev, ino; /* 0: anonymous */
 	char *path;	   /* as in maps, or NULL */
 	bool deleted;
+	uint32_t flags; /* CKPT_VMA_* and the two below */
 };
+/* "mw" of VmFlags; and what no class can restore: userfaultfd, huge pages of hugetlbfs, device
+ * memory */
+#define VMA_MAYWRITE (1u << 30)
+#define VMA_REFUSED  (1u << 31)
 typedef VEC(struct vma) vma_vec;
 
 struct dump_thread {

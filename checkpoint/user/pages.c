@@ -8,8 +8,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
+
+#define XXH_STATIC_LINKING_ONLY /* a hash state on the stack */
 #include <xxhash.h>
 
 #include "util/cleanup.h"
@@ -51,7 +52,6 @@ struct page_pool {
 	int result;
 	unsigned workers, started;
 	pthread_t threads[PAGE_WORKERS_MAX];
-	void *buffers[PAGE_WORKERS_MAX]; /* CKPT_CHUNK each; the last used one is the caller's */
 };
 
 /* What one thread needs for one chunk. */

@@ -37,9 +37,10 @@ struct scan_arg {
 
 #define PAGE 4096ULL
 
-static int add_run(page_run_vec *runs, uint64_t start, uint64_t end, uint16_t flags)
+/* Joins what is adjacent, down to run number first: no run reaches out of its mapping. */
+static int add_run(page_run_vec *runs, size_t first, uint64_t start, uint64_t end, uint16_t flags)
 {
-	struct ckpt_page_run *last = runs->count ? &runs->items[runs->count - 1] : NULL;
+	struct ckpt_page_run *last = runs->count > first ? &runs->items[runs->count - 1] : NULL;
 
 	if (last && last->address + last->len == start && last->flags == flags) {
 		last->len += end - start;
@@ -57,12 +58,12 @@ static int add_run(page_run_vec *runs, uint64_t start, uint64_t end, uint16_t fl
 	return 0;
 }
 
-/* Adjacent runs of one mapping become one, but not those of two: flags of mappings differ. */
-static int add_regions(page_run_vec *runs, const struct scan_region *regions, int count)
+static int add_regions(page_run_vec *runs, size_t first, const struct scan_region *regions,
+		       int count)
 {
 	for (int i = 0; i < count; i++) {
 		uint16_t flags = regions[i].categories & SCAN_HUGE ? CKPT_PAGES_HUGE : 0;
-		int r = add_run(runs, regions[i].start, regions[i].end, flags);
+		int r = add_run(runs, first, regions[i].start, regions[i].end, flags);
 
 		if (r)
 			return r;
@@ -74,6 +75,7 @@ static int add_regions(page_run_vec *runs, const struct scan_region *regions, in
 static int scan_all(int fd, struct scan_arg arg, page_run_vec *runs)
 {
 	struct scan_region regions[SCAN_REGIONS];
+	size_t first = runs->count;
 
 	arg.size = sizeof(arg);
 	arg.vec = (uintptr_t)regions;
@@ -84,7 +86,7 @@ static int scan_all(int fd, struct scan_arg arg, page_run_vec *runs)
 
 		if (n < 0)
 			return -errno;
-		r = add_regions(runs, regions, n);
+		r = add_regions(runs, first, regions, n);
 		if (r || n < SCAN_REGIONS)
 			return r;
 		/* walk_end is stale when the array was filled: it may lie before what was found */
@@ -125,6 +127,7 @@ static int scan_entries(int fd, uint64_t start, uint64_t end, unsigned flags, pa
 {
 	uint64_t entries[2048];
 	uint64_t zero = zero_pfn();
+	size_t first = runs->count;
 
 	while (start < end) {
 		size_t count = (end - start) / PAGE;
@@ -137,7 +140,7 @@ static int scan_entries(int fd, uint64_t start, uint64_t end, unsigned flags, pa
 			return r;
 		for (size_t i = 0; i < count && !r; i++, start += PAGE)
 			if (entry_has_data(entries[i], flags, zero))
-				r = add_run(runs, start, start + PAGE, 0);
+				r = add_run(runs, first, start, start + PAGE, 0);
 		if (r)
 			return r;
 	}

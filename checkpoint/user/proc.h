@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Readers of /proc/PID: what it says is the kernel's, the names in it are the container's. */
+#ifndef FIRN_CHECKPOINT_PROC_H
+#define FIRN_CHECKPOINT_PROC_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "checkpoint/engine/engine.h"
+
+struct error;
+
+/* /proc/PID/stat, see proc(5) */
+struct proc_stat {
+	char comm[16];
+	char state;
+	pid_t ppid;
+	int tty;
+	uint64_t start_code, end_code, start_stack;
+	uint64_t start_data, end_data, start_brk;
+	uint64_t arg_start, arg_end, env_start, env_end;
+	int exit_signal;
+	int exit_code;
+};
+int proc_stat(pid_t pid, struct proc_stat *s, struct error **err);
+
+#define PROC_PIDNS_MAX 32
+
+/* /proc/PID/status; pids are those of each pid namespace from ours down to the task's own. */
+struct proc_status {
+	char state;
+	unsigned levels;
+	pid_t pid[PROC_PIDNS_MAX], pgid[PROC_PIDNS_MAX], sid[PROC_PIDNS_MAX];
+	pid_t tracer;
+	unsigned threads;
+	unsigned umask;
+	uint64_t sig_pending, shared_pending, sig_ignored, sig_caught;
+	unsigned seccomp; /* mode */
+};
+/* tid 0: that of the process, else of one thread. */
+int proc_status(pid_t pid, pid_t tid, struct proc_status *s, struct error **err);
+
+/* The mappings by address, with the flags that smaps knows. Paths are malloc'ed. */
+int proc_vmas(pid_t pid, vma_vec *vmas, struct error **err);
+void vmas_free(vma_vec *vmas);
+
+/* The children of all threads of a process, zombies included. */
+int proc_children(pid_t pid, pid_vec *children, struct error **err);
+
+/* The thread ids of a process, its own first. */
+int proc_threads(pid_t pid, pid_vec *tids, struct error **err);
+
+#endif
