@@ -287,7 +287,7 @@ int json_get_int(const struct json_node *node, int64_t min, int64_t max, int64_t
 
 	if (!YAJL_IS_NUMBER(node->value))
 		return wrong(node, "an integer", err);
-	/* yajl's own conversion takes 1.0 for an integer on some builds: use the text */
+	/* from the text: yajl does not tell a fraction from a number out of range */
 	errno = 0;
 	n = strtoll(YAJL_GET_NUMBER(node->value), &end, 10);
 	if (*end)
