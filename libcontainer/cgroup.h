@@ -25,7 +25,8 @@ struct pid_list {
 int cgroup_create(const char *id, const struct oci_config *config, struct cgroup **cg,
 		  struct error **err);
 
-/* Opens that of a running container by the recorded path; hierarchies where it is missing are left out. */
+/* Opens that of a running container by the recorded path; hierarchies where it is missing are left
+ * out. */
 int cgroup_open(const char *path, struct cgroup **cg, struct error **err);
 
 /* The path to record in the state file; owned by the cgroup. */
@@ -43,7 +44,8 @@ int cgroup_v2_fd(const struct cgroup *cg);
 /* All processes in it and in cgroups below it. The caller frees list->pids. */
 int cgroup_pids(struct cgroup *cg, struct pid_list *list, struct error **err);
 
-/* Kills every task (cgroup.kill on v2; v1 freeze-kill-thaw is the freezer's) and waits until it is empty. */
+/* Kills every task (cgroup.kill on v2; v1 freeze-kill-thaw is the freezer's) and waits until it is
+ * empty. */
 int cgroup_kill_all(struct cgroup *cg, int signo, struct error **err);
 
 /* Removes the directories, nested ones first; waits for dying tasks by poll, not blindly. */

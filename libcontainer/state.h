@@ -33,17 +33,18 @@ struct process_id {
 	uint64_t start_time; /* field 22 of /proc/PID/stat, clock ticks since boot */
 };
 
-/* What one of the init's descriptors 0 to 2 was when the container was made: what comes from outside. */
+/* What one of the init's descriptors 0 to 2 was when the container was made: what comes from
+ * outside. */
 struct container_stdio {
 	uint64_t dev, ino; /* of fstat(2) */
-	char name[64];     /* readlink of /proc/self/fd/N, for descriptors.json and messages */
+	char name[64];	   /* readlink of /proc/self/fd/N, for descriptors.json and messages */
 };
 
 struct container {
 	char *id;
-	char *root;   /* the --root directory */
-	char *bundle; /* absolute */
-	char *rootfs; /* absolute, on the host */
+	char *root;    /* the --root directory */
+	char *bundle;  /* absolute */
+	char *rootfs;  /* absolute, on the host */
 	char *created; /* RFC 3339 */
 	uid_t owner_uid;
 	enum container_state state;
@@ -51,11 +52,12 @@ struct container {
 	struct process_id init;
 	struct process_id worker; /* who works on it in a passing state; pid 0 for nobody */
 	char worker_verb[16];
-	int64_t worker_since;  /* CLOCK_REALTIME, seconds */
-	char *cgroup_path;     /* relative to every hierarchy's mount */
+	char verb[16];	      /* what the caller of container_open() does; not in the file */
+	int64_t worker_since; /* CLOCK_REALTIME, seconds */
+	char *cgroup_path;    /* as of cgroup_path(); NULL before there is one */
 	struct container_stdio stdio[3];
 	bool terminal;
-	int lock_fd; /* held lock, or -1 */
+	int lock_fd; /* ROOT/ID/lock while it is held, or -1 */
 	int dir_fd;  /* ROOT/ID */
 };
 
@@ -66,14 +68,35 @@ const char *container_oci_status(const struct container *c);
 /* Whether the table allows going from one to the other. */
 bool container_may_become(enum container_state from, enum container_state to);
 
+/* Whether the state lasts only while somebody works on the container. */
+bool container_state_passes(enum container_state state);
+
+/* -EINVAL unless [A-Za-z0-9_+.-]{1,240}, and neither "." nor "..". */
+int container_check_id(const char *id, struct error **err);
+
 /*
- * Makes ROOT/ID in state CREATING, locked. -EEXIST if there is one. The id is
- * checked ([A-Za-z0-9_+.-]+, not "." or "..").
+ * Makes ROOT/ID in state CREATING, locked, worked on by the caller. -EEXIST if
+ * there is one. The caller fills in the rest and saves; what is not saved (the
+ * cgroup above all) cannot be cleaned up after a kill -9.
  */
 int container_new(const char *root, const char *id, struct container **c, struct error **err);
 
-/* Reads the state without locking: a truth of one moment. -ENOENT "does not exist". */
+/*
+ * Reads the state without locking: a truth of one moment; a dead init shows as
+ * DEAD. -ENOENT "does not exist", -EUCLEAN for a file that cannot be right.
+ */
 int container_read(const char *root, const char *id, struct container **c, struct error **err);
+
+/*
+ * The ids below root, sorted; none if root does not exist. The caller frees
+ * each of ids->items and vec_free()s.
+ */
+struct container_ids {
+	char **items;
+	size_t count, size;
+};
+int container_ids(const char *root, struct container_ids *ids, struct error **err);
+void container_ids_free(struct container_ids *ids);
 
 /*
  * Locks and reads, recovers the container if the owner of a passing state is
@@ -102,6 +125,19 @@ int container_lock(struct container *c, struct error **err);
 
 /* Removes ROOT/ID. The container stays to be freed. */
 int container_remove(struct container *c, struct error **err);
+
+/*
+ * If somebody checkpoints or restores the container: sends the worker SIGTERM,
+ * which makes it undo its work, and waits until it is gone. 0 if there was
+ * nobody, 1 if there was; -ETIMEDOUT.
+ */
+int container_interrupt(const char *root, const char *id, struct error **err);
+
+/*
+ * Brings a locked container whose worker is gone to a state that lasts: called
+ * by container_open(); see the table in recover.c.
+ */
+int container_recover(struct container *c, struct error **err);
 
 /* Whether the named process lives (not a zombie). */
 bool process_alive(const struct process_id *p);

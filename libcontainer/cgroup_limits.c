@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libcontainer/cgroup_internal.h"
+#include "oci/config.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+#include "util/log.h"
+
+unsigned int cgroup_limited(const struct oci_resources *res)
+{
+	const struct oci_memory *m = &res->memory;
+	const struct oci_cpu *c = &res->cpu;
+	const struct oci_block_io *b = &res->block_io;
+	unsigned int limited = 0;
+
+	if (m->has_limit || m->has_reservation || m->has_swap || m->has_kernel_tcp ||
+	    m->has_swappiness || (m->has_disable_oom_killer && m->disable_oom_killer))
+		limited |= CTL_MEMORY;
+	if (c->has_shares || c->has_quota || c->has_burst || c->has_period || c->has_idle ||
+	    c->has_realtime_period || c->has_realtime_runtime)
+		limited |= CTL_CPU;
+	if (c->cpus || c->mems)
+		limited |= CTL_CPUSET;
+	if (res->has_pids_limit)
+		limited |= CTL_PIDS;
+	if (b->has_weight || b->has_leaf_weight || b->weight_devices.count || b->read_bps.count ||
+	    b->write_bps.count || b->read_iops.count || b->write_iops.count)
+		limited |= CTL_BLKIO;
+	if (res->hugepage_limits.count)
+		limited |= CTL_HUGETLB;
+	if (res->has_class_id)
+		limited |= CTL_NET_CLS;
+	if (res->net_priorities.count)
+		limited |= CTL_NET_PRIO;
+	if (res->rdma.count)
+		limited |= CTL_RDMA;
+	if (res->devices.count)
+		limited |= CTL_DEVICES;
+	if (res->unified.count)
+		limited |= CTL_UNIFIED;
+	return limited;
+}
+
+/* [2, 262144] to [1, 10000], as the runtime specification's note on v2 wants it. */
+unsigned long long cgroup_cpu_weight(unsigned long long shares)
+{
+	if (shares < 2)
+		shares = 2;
+	if (shares > 262144)
+		shares = 262144;
+	return 1 + (shares - 2) * 9999 / 262142;
+}
+
+/* [10, 1000] to [1, 10000]. */
+unsigned long long cgroup_io_weight(unsigned long long weight)
+{
+	if (weight < 10)
+		weight = 10;
+	if (weight > 1000)
+		weight = 1000;
+	return 1 + (weight - 10) * 9999 / 990;
+}
+
+/* The joined hierarchy with a controller, or NULL. */
+static const struct hierarchy *find(const struct cgroup *cg, unsigned int controller)
+{
+	vec_for_each (h, cg) {
+		if (h->fd >= 0 && (h->controllers & controller))
+			return h;
+	}
+	return NULL;
+}
+
+/* The same, but its absence is an error: a limit is not dropped silently. */
+static int need(const struct cgroup *cg, unsigned int controller, const char *name,
+		const struct hierarchy **h, struct error **err)
+{
+	*h = find(cg, controller);
+	if (*h)
+		return 0;
+	error_set(err, ENOENT, "config.json: /linux/resources: no cgroup controller \"%s\"", name);
+	return error_hint(err, "the kernel lacks it, or its hierarchy is not mounted");
+}
+
+static int put(const struct hierarchy *h, struct error **err, const char *file, const char *fmt,
+	       ...) __attribute__((format(printf, 4, 5)));
+
+static int put(const struct hierarchy *h, struct error **err, const char *file, const char *fmt,
+	       ...)
+{
+	char text[1024];
+	va_list args;
+	int r;
+
+	va_start(args, fmt);
+	r = vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (r >= (int)sizeof(text))
+		return error_errno(err, E2BIG, "setting %s", file);
+	r = write_file(h->fd, file, text);
+	if (r < 0)
+		return error_errno(err, -r, "setting %s of cgroup \"%s\" to \"%s\"", file, h->path,
+				   text);
+	return 0;
+}
+
+/* A number of bytes, or the word for no limit. */
+static int put_limit(const struct hierarchy *h, const char *file, int64_t value, struct error **err)
+{
+	if (value >= 0)
+		return put(h, err, file, "%lld", (long long)value);
+	return put(h, err, file, "%s", h->version == 1 ? "-1" : "max");
+}
+
+static int apply_memory_v1(const struct hierarchy *h, const struct oci_memory *m,
+			   struct error **err)
+{
+	int r = 0;
+
+	/* memory first: the kernel wants memory <= memory and swap, and both start unlimited */
+	if (m->has_limit)
+		r = put_limit(h, "memory.limit_in_bytes", m->limit, err);
+	if (r == 0 && m->has_swap)
+		r = put_limit(h, "memory.memsw.limit_in_bytes", m->swap, err);
+	if (r == 0 && m->has_reservation)
+		r = put_limit(h, "memory.soft_limit_in_bytes", m->reservation, err);
+	if (r == 0 && m->has_kernel_tcp)
+		r = put_limit(h, "memory.kmem.tcp.limit_in_bytes", m->kernel_tcp, err);
+	if (r == 0 && m->has_swappiness)
+		r = put(h, err, "memory.swappiness", "%lld", (long long)m->swappiness);
+	if (r == 0 && m->has_disable_oom_killer && m->disable_oom_killer)
+		r = put(h, err, "memory.oom_control", "1");
+	return r;
+}
+
+/* v2 counts swap alone, the configuration memory and swap together. */
+static int swap_v2(const struct oci_memory *m, int64_t *swap, struct error **err)
+{
+	*swap = m->swap;
+	if (m->swap < 0)
+		return 0;
+	if (!m->has_limit || m->limit < 0 || m->swap < m->limit)
+		return error_set(err, EINVAL,
+				 "config.json: /linux/resources/memory/swap: needs a limit of "
+				 "memory that is not above it");
+	*swap = m->swap - m->limit;
+	return 0;
+}
+
+static int apply_memory_v2(const struct hierarchy *h, const struct oci_memory *m,
+			   struct error **err)
+{
+	int64_t swap = 0;
+	int r = 0;
+
+	if (m->has_swap)
+		r = swap_v2(m, &swap, err);
+	if (r == 0 && m->has_swap)
+		r = put_limit(h, "memory.swap.max", swap, err);
+	if (r == 0 && m->has_limit)
+		r = put_limit(h, "memory.max", m->limit, err);
+	if (r == 0 && m->has_reservation)
+		r = put_limit(h, "memory.low", m->reservation, err);
+	return r;
+}
+
+static int apply_memory(struct cgroup *cg, const struct oci_resources *res, struct error **err)
+{
+	const struct hierarchy *h;
+	int r = need(cg, CTL_MEMORY, "memory", &h, err);
+
+	if (r < 0)
+		return r;
+	return h->version == 1 ? apply_memory_v1(h, &res->memory, err)
+			       : apply_memory_v2(h, &res->memory, err);
+}
+
+static int apply_cpu_v1(const struct hierarchy *h, const struct oci_cpu *c, struct error **err)
+{
+	int r = 0;
+
+	if (c->has_shares && c->shares)
+		r = put(h, err, "cpu.shares", "%lld", (long long)c->shares);
+	if (r == 0 && c->has_period && c->period)
+		r = put(h, err, "cpu.cfs_period_us", "%lld", (long long)c->period);
+	if (r == 0 && c->has_quota && c->quota)
+		r = put(h, err, "cpu.cfs_quota_us", "%lld", (long long)c->quota);
+	if (r == 0 && c->has_burst)
+		r = put(h, err, "cpu.cfs_burst_us", "%lld", (long long)c->burst);
+	if (r == 0 && c->has_realtime_period && c->realtime_period)
+		r = put(h, err, "cpu.rt_period_us", "%lld", (long long)c->realtime_period);
+	if (r == 0 && c->has_realtime_runtime && c->realtime_runtime)
+		r = put(h, err, "cpu.rt_runtime_us", "%lld", (long long)c->realtime_runtime);
+	return r;
+}
+
+static int apply_cpu_v2(const struct hierarchy *h, const struct oci_cpu *c, struct error **err)
+{
+	long long period = c->has_period && c->period ? c->period : 100000;
+	int r = 0;
+
+	/* realtime limits do not exist on v2; the specification lets them go */
+	if (c->has_shares && c->shares)
+		r = put(h, err, "cpu.weight", "%llu", cgroup_cpu_weight(c->shares));
+	if (r == 0 && c->has_quota && c->quota > 0)
+		r = put(h, err, "cpu.max", "%lld %lld", (long long)c->quota, period);
+	else if (r == 0 && (c->has_period || c->has_quota))
+		r = put(h, err, "cpu.max", "max %lld", period);
+	if (r == 0 && c->has_burst)
+		r = put(h, err, "cpu.max.burst", "%lld", (long long)c->burst);
+	return r;
+}
+
+static int apply_cpu(struct cgroup *cg, const struct oci_resources *res, struct error **err)
+{
+	const struct hierarchy *h;
+	int r = need(cg, CTL_CPU, "cpu", &h, err);
+
+	if (r < 0)
+		return r;
+	r = h->version == 1 ? apply_cpu_v1(h, &res->cpu, err) : apply_cpu_v2(h, &res->cpu, err);
+	if (r == 0 && res->cpu.has_idle)
+		r = put(h, err, "cpu.idle", "%lld", (long long)res->cpu.idle);
+	return r;
+}
+
+static int apply_cpuset(struct cgroup *cg, const struct oci_resources *res, struct error **err)
+{
+	const struct hierarchy *h;
+	int r = need(cg, CTL_CPUSET, "cpuset", &h, err);
+
+	if (r == 0 && res->cpu.cpus && *res->cpu.cpus)
+		r = put(h, err, "cpuset.cpus", "%s", res->cpu.cpus);
+	if (r == 0 && res->cpu.mems && *res->cpu.mems)
+		r = put(h, err, "cpuset.mems", "%s", res->cpu.mems);
+	return r;
+}
+
+static int apply_pids(struct cgroup *cg, const struct oci_resources *res, struct error **err)
+{
+	const struct hierarchy *h;
+	int r = need(cg, CTL_PIDS, "pids", &h, err);
+
+	if (r < 0 || res->pids_limit == 0)
+		return r;
+	if (res->pids_limit < 0)
+		return put(h, err, "pids.max", "max");
+	return put(h, err, "pids.max", "%lld", (long long)res->pids_limit);
+}
+
+static int apply_throttle(const struct hierarchy *h, const struct oci_throttle_devices *list,
+			  const char *v1_file, const char *v2_key, struct error **err)
+{
+	vec_for_each (d, list) {
+		int r;
+
+		if (h->version == 1)
+			r = put(h, err, v1_file, "%lld:%lld %llu", (long long)d->major,
+				(long long)d->minor, (unsigned long long)d->rate);
+		else
+			r = put(h, err, "io.max", "%lld:%lld %s=%llu", (long long)d->major,
+				(long long)d->minor, v2_key, (unsigned long long)d->rate);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The weights belong to a scheduler, which need not be the one in use: its files come first. */
+static int apply_io_weight(const struct hierarchy *h, int64_t weight, struct error **err)
+{
+	if (h->version == 2) {
+		if (faccessat(h->fd, "io.bfq.weight", W_OK, 0) == 0)
+			return put(h, err, "io.bfq.weight", "%lld", (long long)weight);
+		return put(h, err, "io.weight", "default %llu", cgroup_io_weight(weight));
+	}
+	if (faccessat(h->fd, "blkio.bfq.weight", W_OK, 0) == 0)
+		return put(h, err, "blkio.bfq.weight", "%lld", (long long)weight);
+	return put(h, err, "blkio.weight", "%lld", (long long)weight);
+}
+
+static int apply_io_weight_device(const struct hierarchy *h, const struct oci_weight_device *d,
+				  struct error **err)
+{
+	bool bfq = faccessat(h->fd, h->version == 1 ? "blkio.bfq.weight_device" : "io.bfq.weight",
+			     W_OK, 0) == 0;
+	const char *file = h->version == 1 ? bfq ? "blkio.bfq.weight_device" : "blkio.weight_device"
+			   : bfq	   ? "io.bfq.weight"
+					   : "io.weight";
+	unsigned long long weight = d->weight;
+
+	if (!d->has_weight)
+		return 0;
+	if (h->version == 2 && !bfq)
+		weight = cgroup_io_weight(weight);
+	return put(h, err, file, "%lld:%lld %llu", (long long)d->major, (long long)d->minor,
+		   weight);
+}
+
+static int apply_blkio(struct cgroup *cg, const struct oci_resources *res, struct error **err)
+{
+	const struct oci_block_io *b = &res->block_io;
+	const struct hierarchy *h;
+	int r = need(cg, CTL_BLKIO, "blkio", &h, err);
+
+	if (r < 0)
+		return r;
+	if (b->has_weight && b->weight)
+		r = apply_io_weight(h, b->weight, err);
+	vec_for_each (d, &b->weight_devices) {
+		if (r == 0)
+			r = apply_io_weight_device(h, d, err);
+	}
+	if (r == 0)
+		r = apply_throttle(h, &b->read_bps, "blkio.throttle.read_bps_device", "rbps", err);
+	if (r == 0)
+		r = apply_throttle(h, &b->write_bps, "blkio.throttle.write_bps_device", "wbps",
+				   err);
+	if (r == 0)
+		r = apply_throttle(h, &b->read_iops, "blkio.throttle.read_iops_device", "riops",
+				   err);
+	if (r == 0)
+		r = apply_throttle(h, &b->write_iops, "blkio.throttle.write_iops_device", "wiops",
+				   err);
+	return r;
+}
+
+static int apply_hugetlb(struct cgroup *cg, const struct oci_resources *res, struct error **err)
+{
+	const struct hierarchy *h;
+	int r = need(cg, CTL_HUGETLB, "hugetlb", &h, err);
+
+	vec_for_each (limit, &res->hugepage_limits) {
+		char file[64];
+
+		if (r < 0)
+			break;
+		if (strspn(limit->page_size, "0123456789KMGTB") != strlen(limit->page_size) ||
+		    snprintf(file, sizeof(file), "hugetlb.%s.%s", limit->page_size,
+			     h->version == 1 ? "limit_in_bytes" : "max") >= (int)sizeof(file))
+			return error_set(err, EINVAL,
+					 "config.json: /linux/resources/hugepageLimits: no page "
+					 "size: \"%.64s\"",
+					 limit->page_size);
+		r = put(h, err, file, "%llu", (unsigned long long)limit->limit);
+	}
+	return r;
+}
+
+static int apply_net(struct cgroup *cg, const struct oci_resources *res, struct error **err)
+{
+	const struct hierarchy *h;
+	int r = 0;
+
+	if (res->has_class_id) {
+		r = need(cg, CTL_NET_CLS, "net_cls", &h, err);
+		if (r == 0)
+			r = put(h, err, "net_cls.classid", "%u", res->class_id);
+	}
+	if (r < 0 || !res->net_priorities.count)
+		return r;
+	r = need(cg, CTL_NET_PRIO, "net_prio", &h, err);
+	vec_for_each (p, &res->net_priorities) {
+		if (r == 0)
+			r = put(h, err, "net_prio.ifpriomap", "%s %u", p->name, p->priority);
+	}
+	return r;
+}
+
+static int apply_rdma(struct cgroup *cg, const struct oci_resources *res, struct error **err)
+{
+	const struct hierarchy *h;
+	int r = need(cg, CTL_RDMA, "rdma", &h, err);
+
+	vec_for_each (d, &res->rdma) {
+		if (r == 0 && d->has_hca_handles)
+			r = put(h, err, "rdma.max", "%s hca_handle=%u", d->name, d->hca_handles);
+		if (r == 0 && d->has_hca_objects)
+			r = put(h, err, "rdma.max", "%s hca_object=%u", d->name, d->hca_objects);
+	}
+	return r;
+}
+
+static int apply_unified(struct cgroup *cg, const struct oci_resources *res, struct error **err)
+{
+	const struct hierarchy *v2 = NULL;
+	int r = 0;
+
+	vec_for_each (h, cg) {
+		if (h->version == 2 && h->fd >= 0)
+			v2 = h;
+	}
+	if (!v2)
+		return error_set(err, EOPNOTSUPP,
+				 "config.json: /linux/resources/unified: no cgroup v2 is mounted");
+	vec_for_each (pair, &res->unified) {
+		/* a file of this cgroup, and none that moves or kills tasks or frees the caller's
+		 */
+		if (!*pair->key || strchr(pair->key, '/') || !strncmp(pair->key, "cgroup.", 7) ||
+		    *pair->key == '.')
+			return error_set(err, EINVAL,
+					 "config.json: /linux/resources/unified: \"%.64s\" is not "
+					 "a file that may be set",
+					 pair->key);
+		if (r == 0)
+			r = put(v2, err, pair->key, "%s", pair->value);
+	}
+	return r;
+}
+
+int cgroup_apply(struct cgroup *cg, const struct oci_linux *lx, struct error **err)
+{
+	static const struct {
+		unsigned int controller;
+		int (*apply)(struct cgroup *cg, const struct oci_resources *res,
+			     struct error **err);
+	} steps[] = {
+		{CTL_MEMORY, apply_memory},
+		{CTL_CPU, apply_cpu},
+		{CTL_CPUSET, apply_cpuset},
+		{CTL_PIDS, apply_pids},
+		{CTL_BLKIO, apply_blkio},
+		{CTL_HUGETLB, apply_hugetlb},
+		{CTL_NET_CLS | CTL_NET_PRIO, apply_net},
+		{CTL_RDMA, apply_rdma},
+		{CTL_UNIFIED, apply_unified},
+		{CTL_DEVICES, cgroup_apply_devices},
+	};
+	unsigned int limited = cgroup_limited(&lx->resources);
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		int r = 0;
+
+		if (limited & steps[i].controller)
+			r = steps[i].apply(cg, &lx->resources, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,695 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "libcontainer/state.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libcontainer/state_file.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/fault.h"
+#include "util/io.h"
+
+/* ROOT/,new-ID becomes ROOT/ID once it is complete; no id has a comma. */
+#define NEW_PREFIX ",new-"
+#define ID_MAX	   240
+
+/* A verb that holds the lock in a lasting state is done in milliseconds: give it so long. */
+#define LOCK_PATIENCE_MS 10000
+
+/* How long a worker may take to undo its checkpoint or restore. */
+#define INTERRUPT_PATIENCE_MS 60000
+
+#define MAY(state) (1u << CONTAINER_##state)
+
+/* design.md, "Container states". Which state may become which is decided here and nowhere else. */
+static const struct {
+	const char *name;
+	const char *fault; /* fault_point() before and after the state is written */
+	unsigned int may_become;
+	bool passes;
+} states[CONTAINER_STATES] = {
+	[CONTAINER_CREATING] = {"CREATING", "creating", MAY(CREATED) | MAY(RSTRTING) | MAY(DEAD),
+				true},
+	[CONTAINER_CREATED] = {"CREATED", "created", MAY(RUNNING) | MAY(DEAD), false},
+	[CONTAINER_RUNNING] = {"RUNNING", "running", MAY(FREEZING) | MAY(DEAD), false},
+	[CONTAINER_FREEZING] = {"FREEZING", "freezing", MAY(FROZEN) | MAY(THAWING) | MAY(DEAD),
+				true},
+	[CONTAINER_FROZEN] = {"FROZEN", "frozen",
+			      MAY(THAWING) | MAY(CKPTING) | MAY(RSTRTING) | MAY(DEAD), false},
+	[CONTAINER_THAWING] = {"THAWING", "thawing", MAY(RUNNING) | MAY(DEAD), true},
+	[CONTAINER_CKPTING] = {"CKPTING", "ckpting", MAY(FROZEN) | MAY(DEAD), true},
+	[CONTAINER_RSTRTING] = {"RSTRTING", "rstrting", MAY(FROZEN) | MAY(ABORTING), true},
+	[CONTAINER_ABORTING] = {"ABORTING", "aborting", MAY(DEAD), true},
+	[CONTAINER_DEAD] = {"DEAD", "dead", 0, false},
+};
+
+const char *container_state_name(enum container_state state)
+{
+	return state < CONTAINER_STATES ? states[state].name : "UNKNOWN";
+}
+
+bool container_state_passes(enum container_state state)
+{
+	return states[state].passes;
+}
+
+bool container_may_become(enum container_state from, enum container_state to)
+{
+	return states[from].may_become & (1u << to);
+}
+
+const char *container_oci_status(const struct container *c)
+{
+	switch (c->state) {
+	case CONTAINER_CREATING:
+	case CONTAINER_RSTRTING:
+		return "creating";
+	case CONTAINER_CREATED:
+		return "created";
+	case CONTAINER_FROZEN:
+	case CONTAINER_CKPTING:
+		/* only who paused it is to see "paused": engines end a job that is not running */
+		return c->user_paused ? "paused" : "running";
+	case CONTAINER_THAWING:
+		return "paused";
+	case CONTAINER_ABORTING:
+	case CONTAINER_DEAD:
+		return "stopped";
+	default:
+		return "running";
+	}
+}
+
+int container_check_id(const char *id, struct error **err)
+{
+	size_t len = strlen(id);
+
+	if (len == 0 || len > ID_MAX || !strcmp(id, ".") || !strcmp(id, ".."))
+		return error_set(err, EINVAL, "invalid container id \"%.64s\"", id);
+	for (size_t i = 0; i < len; i++)
+		if (!isascii(id[i]) || (!isalnum(id[i]) && !strchr("_+.-", id[i])))
+			return error_set(err, EINVAL, "invalid container id \"%.64s\"", id);
+	return 0;
+}
+
+void container_free(struct container *c)
+{
+	int saved = errno;
+
+	if (!c)
+		return;
+	container_unlock(c);
+	if (c->dir_fd >= 0)
+		close(c->dir_fd);
+	free(c->id);
+	free(c->root);
+	free(c->bundle);
+	free(c->rootfs);
+	free(c->created);
+	free(c->cgroup_path);
+	free(c);
+	errno = saved;
+}
+
+static int container_alloc(const char *root, const char *id, const char *verb, struct container **c,
+			   struct error **err)
+{
+	__cleanup_container struct container *new = NULL;
+	int r = container_check_id(id, err);
+
+	if (r < 0)
+		return r;
+	new = calloc(1, sizeof(*new));
+	if (new) {
+		new->lock_fd = new->dir_fd = -1;
+		new->id = strdup(id);
+		new->root = strdup(root);
+	}
+	if (!new || !new->id || !new->root)
+		return error_errno(err, ENOMEM, "container \"%s\"", id);
+	snprintf(new->verb, sizeof(new->verb), "%s", verb);
+	*c = take_ptr(new);
+	return 0;
+}
+
+/* The fields that come out of the file, emptied before it is read again. */
+static void forget_file(struct container *c)
+{
+	free(c->bundle);
+	free(c->rootfs);
+	free(c->created);
+	free(c->cgroup_path);
+	c->bundle = c->rootfs = c->created = c->cgroup_path = NULL;
+	c->worker = (struct process_id){0};
+	c->worker_verb[0] = '\0';
+	c->worker_since = 0;
+}
+
+static int read_state(struct container *c, struct error **err)
+{
+	__cleanup_free char *text = NULL;
+	int r = read_file(c->dir_fd, STATE_FILE, STATE_FILE_MAX, &text, NULL);
+
+	if (r == -ENOENT)
+		return error_set(err, ENOENT, "container \"%s\" does not exist", c->id);
+	if (r < 0)
+		return error_errno(err, -r, "reading %s/%s/" STATE_FILE, c->root, c->id);
+	forget_file(c);
+	r = state_file_decode(c, text, err);
+	if (r < 0) {
+		error_wrap(err, "reading %s/%s/" STATE_FILE, c->root, c->id);
+		return error_hint(err, "the file is damaged; remove the directory once its tasks "
+				       "are gone");
+	}
+	return 0;
+}
+
+static int open_dir(struct container *c, struct error **err)
+{
+	c->dir_fd = open_fmt(O_RDONLY | O_DIRECTORY | O_NOFOLLOW, "%s/%s", c->root, c->id);
+	if (c->dir_fd == -ENOENT)
+		return error_set(err, ENOENT, "container \"%s\" does not exist", c->id);
+	if (c->dir_fd < 0)
+		return error_errno(err, -c->dir_fd, "opening %s/%s", c->root, c->id);
+	return 0;
+}
+
+/* Whether the init that the state speaks of has died without anybody writing it down. */
+static bool init_died(const struct container *c)
+{
+	switch (c->state) {
+	case CONTAINER_CREATED:
+	case CONTAINER_RUNNING:
+	case CONTAINER_FREEZING:
+	case CONTAINER_FROZEN:
+	case CONTAINER_THAWING:
+	case CONTAINER_CKPTING:
+		return !process_alive(&c->init);
+	default:
+		return false;
+	}
+}
+
+int container_read(const char *root, const char *id, struct container **c, struct error **err)
+{
+	__cleanup_container struct container *new = NULL;
+	int r = container_alloc(root, id, "", &new, err);
+
+	if (r < 0)
+		return r;
+	r = open_dir(new, err);
+	if (r < 0)
+		return r;
+	r = read_state(new, err);
+	if (r < 0)
+		return r;
+	if (init_died(new))
+		new->state = CONTAINER_DEAD;
+	*c = take_ptr(new);
+	return 0;
+}
+
+/*
+ * A POSIX lock, and not flock() or an OFD lock: those pass to children by
+ * fork, so that the init of a killed `create` would hold it for ever. The file
+ * must be opened once only, since any close() of it drops the lock.
+ */
+static int try_lock(int fd, bool wait)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int r;
+
+	do
+		r = fcntl(fd, wait ? F_SETLKW : F_SETLK, &lock);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return errno == EACCES ? -EAGAIN : -errno;
+	return 0;
+}
+
+static int open_lock(struct container *c)
+{
+	int fd = openat(c->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* -EBUSY naming who works on it. */
+static int busy(const struct container *c, struct error **err)
+{
+	char since[32] = "?";
+	struct tm tm;
+	time_t when = c->worker_since;
+
+	if (gmtime_r(&when, &tm))
+		strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	error_set(err, EBUSY, "container \"%s\" is %s: busy with \"%s\", pid %d, since %s", c->id,
+		  container_state_name(c->state), c->worker_verb, c->worker.pid, since);
+	return error_hint(err, "try again later, or with --wait");
+}
+
+static bool worked_on(const struct container *c)
+{
+	return container_state_passes(c->state) && process_alive(&c->worker);
+}
+
+/*
+ * Takes the lock from whoever has it. In a lasting state its holder is about
+ * to let go, so that engines which call two verbs at once see no failure.
+ */
+static int lock_patiently(struct container *c, int fd, bool wait, struct error **err)
+{
+	for (int waited = 0;; waited++) {
+		int r = try_lock(fd, wait);
+
+		if (r == 0)
+			return 0;
+		if (r != -EAGAIN)
+			return error_errno(err, -r, "locking container \"%s\"", c->id);
+		r = read_state(c, err);
+		if (r < 0)
+			return r;
+		if (worked_on(c))
+			return busy(c, err);
+		if (waited >= LOCK_PATIENCE_MS)
+			return error_set(err, EBUSY,
+					 "container \"%s\" stays locked by another verb", c->id);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+}
+
+/* Locks; -ENOENT if the container was deleted, or deleted and made anew, meanwhile. */
+static int take_lock(struct container *c, bool wait, struct error **err)
+{
+	__cleanup_fd int fd = open_lock(c);
+	struct stat st;
+	int r;
+
+	if (fd == -ENOENT)
+		return error_set(err, ENOENT, "container \"%s\" does not exist", c->id);
+	if (fd < 0)
+		return error_errno(err, -fd, "opening the lock of container \"%s\"", c->id);
+	r = lock_patiently(c, fd, wait, err);
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0 || st.st_nlink == 0)
+		return error_set(err, ENOENT, "container \"%s\" does not exist", c->id);
+	c->lock_fd = take_fd(&fd);
+	return 0;
+}
+
+void container_unlock(struct container *c)
+{
+	int saved = errno;
+
+	if (c->lock_fd >= 0)
+		close(c->lock_fd);
+	c->lock_fd = -1;
+	errno = saved;
+}
+
+int container_lock(struct container *c, struct error **err)
+{
+	if (c->lock_fd >= 0)
+		return 0;
+	return take_lock(c, true, err);
+}
+
+/* Writes to ROOT/ID, or to ROOT/,new-ID while that is being made. */
+static int write_state(struct container *c, struct error **err)
+{
+	__cleanup_buf struct buf text = {0};
+	__cleanup_fd int fd = -1;
+	char temp[64];
+	int r = state_file_encode(c, &text);
+
+	if (r < 0)
+		return error_errno(err, -r, "container \"%s\"", c->id);
+	/* the name tells watchers the state, however late they get to read (runtime/events.c) */
+	snprintf(temp, sizeof(temp), STATE_FILE ".%s.%s", container_state_name(c->state),
+		 container_oci_status(c));
+	fd = openat(c->dir_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	r = fd < 0 ? -errno : write_full(fd, text.data, text.len);
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	if (r == 0 && renameat(c->dir_fd, temp, c->dir_fd, STATE_FILE) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlinkat(c->dir_fd, temp, 0);
+		return error_errno(err, -r, "writing %s/%s/" STATE_FILE, c->root, c->id);
+	}
+	return 0;
+}
+
+int container_save(struct container *c, struct error **err)
+{
+	bool locked = c->lock_fd >= 0;
+	int r = container_lock(c, err);
+
+	if (r == 0)
+		r = write_state(c, err);
+	if (!locked)
+		container_unlock(c);
+	return r;
+}
+
+static int set_worker(struct container *c, enum container_state state, struct error **err)
+{
+	int r;
+
+	if (!container_state_passes(state)) {
+		c->worker = (struct process_id){0};
+		c->worker_verb[0] = '\0';
+		return 0;
+	}
+	r = process_identify(getpid(), &c->worker);
+	if (r < 0)
+		return error_errno(err, -r, "reading /proc/self/stat");
+	snprintf(c->worker_verb, sizeof(c->worker_verb), "%s", c->verb);
+	c->worker_since = time(NULL);
+	return 0;
+}
+
+int container_set_state(struct container *c, enum container_state state, struct error **err)
+{
+	struct container before = *c;
+	int r;
+
+	if (!container_may_become(c->state, state))
+		return error_set(err, EPERM, "container \"%s\" is %s and cannot become %s", c->id,
+				 container_state_name(c->state), container_state_name(state));
+	r = set_worker(c, state, err);
+	if (r < 0)
+		return r;
+	c->state = state;
+	r = container_save(c, err);
+	if (r == 0)
+		r = fault_point(states[state].fault, err);
+	if (r < 0) {
+		/* what the file says still holds */
+		c->state = before.state;
+		c->worker = before.worker;
+		memcpy(c->worker_verb, before.worker_verb, sizeof(c->worker_verb));
+		c->worker_since = before.worker_since;
+	}
+	return r;
+}
+
+/* mkdir -p for the root; only the last directory is ours to keep private. */
+static int make_root(const char *root, struct error **err)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s", root) >= (int)sizeof(path))
+		return error_errno(err, ENAMETOOLONG, "making \"%s\"", root);
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			return error_errno(err, errno, "making \"%s\"", path);
+		*slash = '/';
+	}
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return error_errno(err, errno, "making \"%s\"", path);
+	return 0;
+}
+
+static int exists(const char *id, struct error **err)
+{
+	return error_set(err, EEXIST, "container \"%s\" already exists", id);
+}
+
+/*
+ * Opens ROOT/,new-ID locked. One that a killed runtime left is used again: if
+ * it still has its name once we hold its lock, nobody else will rename it.
+ */
+static int open_new(struct container *c, const char *path, struct error **err)
+{
+	struct stat named, opened;
+	int fd, r;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return error_errno(err, errno, "making \"%s\"", path);
+	c->dir_fd = open_fmt(O_RDONLY | O_DIRECTORY | O_NOFOLLOW, "%s", path);
+	if (c->dir_fd < 0)
+		return error_errno(err, -c->dir_fd, "opening \"%s\"", path);
+	fd = open_lock(c);
+	if (fd < 0)
+		return error_errno(err, -fd, "opening \"%s/lock\"", path);
+	c->lock_fd = fd;
+	r = try_lock(fd, false);
+	if (r == -EAGAIN)
+		return exists(c->id, err);
+	if (r < 0)
+		return error_errno(err, -r, "locking \"%s\"", path);
+	if (stat(path, &named) < 0 || fstat(c->dir_fd, &opened) < 0 ||
+	    named.st_ino != opened.st_ino || named.st_dev != opened.st_dev)
+		return exists(c->id, err);
+	return 0;
+}
+
+static void discard_new(struct container *c, const char *path)
+{
+	unlinkat(c->dir_fd, STATE_FILE, 0);
+	unlinkat(c->dir_fd, "lock", 0);
+	rmdir(path);
+}
+
+static int first_state(struct container *c, struct error **err)
+{
+	char now[32];
+	struct tm tm;
+	struct timespec ts;
+	size_t len;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	gmtime_r(&ts.tv_sec, &tm);
+	len = strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(now + len, sizeof(now) - len, ".%06ldZ", ts.tv_nsec / 1000);
+	c->created = strdup(now);
+	if (!c->created)
+		return error_errno(err, ENOMEM, "container \"%s\"", c->id);
+	c->owner_uid = geteuid();
+	c->state = CONTAINER_CREATING;
+	return set_worker(c, c->state, err);
+}
+
+int container_new(const char *root, const char *id, struct container **c, struct error **err)
+{
+	__cleanup_container struct container *new = NULL;
+	char path[PATH_MAX], final[PATH_MAX];
+	int r = container_alloc(root, id, "create", &new, err);
+
+	if (r < 0)
+		return r;
+	if (snprintf(path, sizeof(path), "%s/" NEW_PREFIX "%s", root, id) >= (int)sizeof(path) ||
+	    snprintf(final, sizeof(final), "%s/%s", root, id) >= (int)sizeof(final))
+		return error_errno(err, ENAMETOOLONG, "making \"%s/%s\"", root, id);
+	r = make_root(root, err);
+	if (r < 0)
+		return r;
+	if (access(final, F_OK) == 0)
+		return exists(id, err);
+	r = open_new(new, path, err);
+	if (r < 0)
+		return r;
+	r = first_state(new, err);
+	if (r == 0)
+		r = write_state(new, err);
+	if (r == 0 && renameat2(AT_FDCWD, path, AT_FDCWD, final, RENAME_NOREPLACE) < 0)
+		r = errno == EEXIST ? exists(id, err)
+				    : error_errno(err, errno, "making \"%s\"", final);
+	if (r < 0) {
+		discard_new(new, path);
+		return r;
+	}
+	r = fault_point(states[CONTAINER_CREATING].fault, err);
+	if (r < 0) {
+		discard_new(new, final);
+		return r;
+	}
+	*c = take_ptr(new);
+	return 0;
+}
+
+/*
+ * Waits, with the lock not held, until the state file is replaced or its
+ * worker is gone. watch was set up while the lock was held: nothing is missed.
+ */
+static int wait_for_worker(struct container *c, int watch, struct error **err)
+{
+	__cleanup_fd int pidfd = pidfd_open(c->worker.pid, 0);
+	struct pollfd fds[] = {
+		{.fd = watch, .events = POLLIN},
+		{.fd = pidfd, .events = POLLIN},
+	};
+	char events[4096];
+
+	if (pidfd < 0 || !process_alive(&c->worker))
+		return 0;
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			return error_errno(err, errno, "waiting for container \"%s\"", c->id);
+	if (fds[0].revents && read(watch, events, sizeof(events)) < 0 && errno != EAGAIN)
+		return error_errno(err, errno, "waiting for container \"%s\"", c->id);
+	return 0;
+}
+
+static int watch_state(const struct container *c, struct error **err)
+{
+	__cleanup_fd int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", c->dir_fd);
+	if (watch < 0 || inotify_add_watch(watch, path, IN_MOVED_TO | IN_DELETE_SELF) < 0)
+		return error_errno(err, errno, "watching container \"%s\"", c->id);
+	return take_fd(&watch);
+}
+
+/* Locked, read, and nobody else's: or -EBUSY, or as long as it takes. */
+static int lock_idle(struct container *c, bool wait, struct error **err)
+{
+	for (;;) {
+		__cleanup_fd int watch = -1;
+		int r = take_lock(c, wait, err);
+
+		if (r < 0)
+			return r;
+		r = read_state(c, err);
+		if (r < 0)
+			return r;
+		if (!worked_on(c))
+			return 0;
+		if (!wait)
+			return busy(c, err);
+		watch = watch_state(c, err);
+		if (watch < 0)
+			return watch;
+		container_unlock(c);
+		r = wait_for_worker(c, watch, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+int container_open(const char *root, const char *id, const char *verb, bool wait,
+		   struct container **c, struct error **err)
+{
+	__cleanup_container struct container *new = NULL;
+	int r = container_alloc(root, id, verb, &new, err);
+
+	if (r < 0)
+		return r;
+	r = open_dir(new, err);
+	if (r < 0)
+		return r;
+	r = lock_idle(new, wait, err);
+	if (r < 0)
+		return r;
+	if (init_died(new))
+		r = container_set_state(new, CONTAINER_DEAD, err);
+	else if (container_state_passes(new->state))
+		r = container_recover(new, err);
+	if (r < 0)
+		return r;
+	*c = take_ptr(new);
+	return 0;
+}
+
+int container_remove(struct container *c, struct error **err)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/%s", c->root, c->id) >= (int)sizeof(path))
+		return error_errno(err, ENAMETOOLONG, "removing %s/%s", c->root, c->id);
+	/* the state file first: from then on the container does not exist for anybody */
+	if ((unlinkat(c->dir_fd, STATE_FILE, 0) < 0 && errno != ENOENT) ||
+	    (unlinkat(c->dir_fd, "lock", 0) < 0 && errno != ENOENT))
+		return error_errno(err, errno, "removing %s", path);
+	if (rmdir(path) < 0 && errno != ENOENT)
+		return error_errno(err, errno, "removing %s", path);
+	return 0;
+}
+
+int container_interrupt(const char *root, const char *id, struct error **err)
+{
+	__cleanup_container struct container *c = NULL;
+	__cleanup_fd int pidfd = -1;
+	struct pollfd pfd = {.events = POLLIN};
+	int r = container_read(root, id, &c, err);
+
+	if (r < 0)
+		return r;
+	if (c->state != CONTAINER_CKPTING && c->state != CONTAINER_RSTRTING)
+		return 0;
+	pidfd = pidfd_open(c->worker.pid, 0);
+	/* looked at again after opening: the pid may have been another's by then */
+	if (pidfd < 0 || !process_alive(&c->worker))
+		return 0;
+	if (pidfd_send_signal(pidfd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
+		return error_errno(err, errno, "cancelling \"%s\", pid %d", c->worker_verb,
+				   c->worker.pid);
+	pfd.fd = pidfd;
+	r = poll(&pfd, 1, INTERRUPT_PATIENCE_MS);
+	if (r < 0)
+		return error_errno(err, errno, "waiting for \"%s\", pid %d", c->worker_verb,
+				   c->worker.pid);
+	if (r == 0)
+		return error_errno(err, ETIMEDOUT, "waiting for \"%s\", pid %d, to be cancelled",
+				   c->worker_verb, c->worker.pid);
+	return 1;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void container_ids_free(struct container_ids *ids)
+{
+	for (size_t i = 0; i < ids->count; i++)
+		free(ids->items[i]);
+	vec_free(ids);
+}
+
+int container_ids(const char *root, struct container_ids *ids, struct error **err)
+{
+	__cleanup_dir DIR *dir = opendir(root);
+	struct dirent *entry;
+
+	if (!dir && errno == ENOENT)
+		return 0;
+	if (!dir)
+		return error_errno(err, errno, "reading \"%s\"", root);
+	while ((entry = readdir(dir))) {
+		char **item;
+
+		/* other things may lie there; they are no containers */
+		if (entry->d_type != DT_DIR || container_check_id(entry->d_name, NULL) < 0)
+			continue;
+		item = vec_add(ids);
+		if (!item)
+			return error_errno(err, ENOMEM, "reading \"%s\"", root);
+		*item = strdup(entry->d_name);
+		if (!*item) {
+			ids->count--;
+			return error_errno(err, ENOMEM, "reading \"%s\"", root);
+		}
+	}
+	qsort(ids->items, ids->count, sizeof(*ids->items), compare_ids);
+	return 0;
+}
