@@ -44,6 +44,9 @@ const void *record_head(const struct record *r, size_t size, struct error **err)
 /* "task", "vmas"...; "unknown" for a number that has no name */
 const char *record_name(enum ckpt_type type);
 
+/* Of the architecture and of the format: data areas consist of these. */
+#define IMAGE_PAGE_SIZE 4096
+
 /* --- page areas: the data part of a core or of a memory object --- */
 
 struct page_area {

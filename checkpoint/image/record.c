@@ -130,7 +130,7 @@ void page_area_free(struct page_area *area)
 
 static bool page_aligned(uint64_t n)
 {
-	return !(n & (CKPT_PAGE_SIZE - 1));
+	return !(n & (IMAGE_PAGE_SIZE - 1));
 }
 
 static const char *run_fault(const struct page_area *area, const struct ckpt_page_run *run,
