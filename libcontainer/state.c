@@ -39,7 +39,7 @@
 /* design.md, "Container states". Which state may become which is decided here and nowhere else. */
 static const struct {
 	const char *name;
-	const char *fault; /* fault_point() before and after the state is written */
+	const char *fault; /* in names of fault points, see save_state() */
 	unsigned int may_become;
 	bool passes;
 } states[CONTAINER_STATES] = {
@@ -385,6 +385,17 @@ static int set_worker(struct container *c, enum container_state state, struct er
 	return 0;
 }
 
+/* Faults "write-STATE" come instead of writing the file, "STATE" when it is written. */
+static int save_state(struct container *c, struct error **err)
+{
+	char point[32];
+	int r;
+
+	snprintf(point, sizeof(point), "write-%s", states[c->state].fault);
+	r = fault_point(point, err);
+	return r < 0 ? r : container_save(c, err);
+}
+
 int container_set_state(struct container *c, enum container_state state, struct error **err)
 {
 	struct container before = *c;
@@ -397,16 +408,14 @@ int container_set_state(struct container *c, enum container_state state, struct 
 	if (r < 0)
 		return r;
 	c->state = state;
-	r = container_save(c, err);
+	r = save_state(c, err);
 	if (r == 0)
-		r = fault_point(states[state].fault, err);
-	if (r < 0) {
-		/* what the file says still holds */
-		c->state = before.state;
-		c->worker = before.worker;
-		memcpy(c->worker_verb, before.worker_verb, sizeof(c->worker_verb));
-		c->worker_since = before.worker_since;
-	}
+		return fault_point(states[state].fault, err);
+	/* what the file says still holds */
+	c->state = before.state;
+	c->worker = before.worker;
+	memcpy(c->worker_verb, before.worker_verb, sizeof(c->worker_verb));
+	c->worker_since = before.worker_since;
 	return r;
 }
 
