@@ -27,9 +27,9 @@ int undo_push(struct undo *u, const char *name, void (*fn)(void *ctx), void *ctx
 	return 0;
 }
 
-void undo_run(struct undo *u)
+void undo_run_until(struct undo *u, const char *name)
 {
-	while (u->top) {
+	while (u->top && !(name && !strcmp(u->top->name, name))) {
 		struct undo_entry *e = u->top;
 
 		/* off the stack first: what fn calls may run the rest */
@@ -38,6 +38,11 @@ void undo_run(struct undo *u)
 		e->fn(e->ctx);
 		free(e);
 	}
+}
+
+void undo_run(struct undo *u)
+{
+	undo_run_until(u, NULL);
 }
 
 void undo_drop(struct undo *u, const char *name)

@@ -21,6 +21,9 @@ int undo_push(struct undo *u, const char *name, void (*fn)(void *ctx), void *ctx
 /* Runs everything, newest first, and empties the stack. */
 void undo_run(struct undo *u);
 
+/* Runs what is above the newest entry with this name, which stays; all if there is none. */
+void undo_run_until(struct undo *u, const char *name);
+
 /* Takes off the newest entry with this name without running it. */
 void undo_drop(struct undo *u, const char *name);
 

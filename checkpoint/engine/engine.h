@@ -46,6 +46,7 @@ struct dump_thread {
 	void *xstate;
 	size_t xstate_len;
 	bool seized;
+	bool stopped_once; /* regs, stopped and stopped_mask are filled in */
 };
 
 struct dump_task {
@@ -75,6 +76,10 @@ struct checkpoint {
 	struct ipc_state *ipc;	  /* resource/sysvipc.c's */
 	VEC(struct memory_object *) objects;
 	uint64_t page_bytes, page_total;
+	uint64_t begin_host_monotonic; /* CLOCK_MONOTONIC at begin as we see it */
+	uint64_t xstate_features;
+	uint32_t xstate_size;
+	uint64_t vdso_hash;
 };
 
 /*

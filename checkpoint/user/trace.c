@@ -71,21 +71,26 @@ static int requeue_signal(pid_t tid, int signo, struct error **err)
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) ||
 	    ptrace(PTRACE_CONT, tid, NULL, (unsigned long)signo))
 		return error_errno(err, errno, "putting signal %d of task %d back", signo, tid);
-	r = trace_wait_stop(tid, err);
+	r = trace_wait_stop(tid, NULL, err);
 	return r ? r : trace_set_sigmask(tid, mask, err);
 }
 
-int trace_wait_stop(pid_t tid, struct error **err)
+int trace_wait_stop(pid_t tid, int *group_stop, struct error **err)
 {
 	int status;
 	int r = trace_wait(tid, &status, err);
 
-	if (r || is_event_stop(status))
+	if (r)
 		return r;
+	if (is_event_stop(status)) {
+		if (group_stop)
+			*group_stop = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
+		return 0;
+	}
 	if (WSTOPSIG(status) == SYSCALL_STOP || status >> 16) {
 		if (ptrace(PTRACE_CONT, tid, NULL, NULL))
 			return error_errno(err, errno, "continuing task %d", tid);
-		return trace_wait_stop(tid, err);
+		return trace_wait_stop(tid, group_stop, err);
 	}
 	return requeue_signal(tid, WSTOPSIG(status), err);
 }
@@ -204,6 +209,6 @@ int trace_syscall(pid_t tid, uint64_t insn, long *ret, struct error **err, long 
 	/* a detach from a system-call stop would skip the kernel's restart logic: leave it */
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) || ptrace(PTRACE_CONT, tid, NULL, NULL))
 		return error_errno(err, errno, "stopping task %d", tid);
-	r = trace_wait_stop(tid, err);
+	r = trace_wait_stop(tid, NULL, err);
 	return r ? r : trace_set_regs(tid, &saved, err);
 }

@@ -20,9 +20,10 @@ int trace_seize(pid_t tid, bool suspend_seccomp, struct error **err);
 
 /*
  * Waits for the stop asked for. A signal that is about to be delivered is put
- * back into the queue first. -ESRCH: it died.
+ * back into the queue first. *group_stop (may be NULL) is the signal that a
+ * job-control stop is in effect for, else 0. -ESRCH: it died.
  */
-int trace_wait_stop(pid_t tid, struct error **err);
+int trace_wait_stop(pid_t tid, int *group_stop, struct error **err);
 
 /* waitpid for one change of the thread's state; *status as wait(2). -ESRCH: it died. */
 int trace_wait(pid_t tid, int *status, struct error **err);

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "checkpoint/engine/engine.h"
+#include "checkpoint/engine/phases.h"
+#include "checkpoint/engine/tasks.h"
+#include "checkpoint/resource/memory.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+#include "util/log.h"
+
+#define NSEC_PER_SEC 1000000000ull
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+int checkpoint_block(struct checkpoint *c, pid_t pid, int fd, uint64_t address, const char *remedy,
+		     const char *object_fmt, ...)
+{
+	struct checkpoint_blocker *b = vec_add(&c->result->blockers);
+	va_list args;
+
+	if (!b)
+		return -ENOMEM;
+	b->pid = pid;
+	b->fd = fd;
+	b->address = address;
+	va_start(args, object_fmt);
+	if (vasprintf(&b->object, object_fmt, args) < 0)
+		b->object = NULL;
+	va_end(args);
+	b->remedy = strdup(remedy);
+	return 0;
+}
+
+void blockers_free(blocker_vec *blockers)
+{
+	vec_for_each (b, blockers) {
+		free(b->object);
+		free(b->remedy);
+	}
+	vec_free(blockers);
+}
+
+/* The container's clocks are ours plus the offsets of its time namespace. */
+static int read_clock_offsets(pid_t init, int64_t *monotonic, int64_t *boottime, struct error **err)
+{
+	__cleanup_free char *text = NULL;
+	int r = proc_read(&text, NULL, "%d/timens_offsets", init);
+
+	*monotonic = *boottime = 0;
+	if (r == -ENOENT)
+		return 0;
+	if (r)
+		return error_errno(err, -r, "reading the clock offsets of task %d", init);
+	for (char *line = text; line && *line;
+	     line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+		char name[32];
+		long long sec, nsec;
+
+		if (sscanf(line, "%31s %lld %lld", name, &sec, &nsec) != 3)
+			continue;
+		if (!strcmp(name, "monotonic") || !strcmp(name, "1"))
+			*monotonic = sec * (int64_t)NSEC_PER_SEC + nsec;
+		else if (!strcmp(name, "boottime") || !strcmp(name, "7"))
+			*boottime = sec * (int64_t)NSEC_PER_SEC + nsec;
+	}
+	return 0;
+}
+
+static int phase_begin(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	int64_t monotonic, boottime;
+	int r = read_clock_offsets(c->request->init, &monotonic, &boottime, err);
+
+	if (r)
+		return r;
+	c->rootfd = open_fmt(O_PATH | O_DIRECTORY, "/proc/%d/root", c->request->init);
+	if (c->rootfd < 0)
+		return error_errno(err, -c->rootfd, "opening the root of task %d",
+				   c->request->init);
+	c->begin_host_monotonic = clock_ns(CLOCK_MONOTONIC);
+	c->begin = (struct ckpt_begin){
+		.magic = CKPT_MAGIC,
+		.format = CKPT_FORMAT_VERSION,
+		.realtime = clock_ns(CLOCK_REALTIME),
+		.monotonic = c->begin_host_monotonic + monotonic,
+		.boottime = clock_ns(CLOCK_BOOTTIME) + boottime,
+	};
+	return 0;
+}
+
+static void undo_freeze(void *ctx)
+{
+	struct checkpoint *c = ctx;
+	struct error *err = NULL;
+
+	if (c->request->ops->thaw(c->request->ctx, &err))
+		log_warning("thawing after the checkpoint: %s", error_message(err));
+	error_free(err);
+}
+
+static int phase_freeze(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	const struct checkpoint_request *q = c->request;
+
+	if (!q->was_frozen && undo_push(&c->undo, "freeze", undo_freeze, c))
+		return error_errno(err, ENOMEM, "freezing");
+	return q->ops->freeze(q->ctx, err);
+}
+
+static int phase_survey(void *ctx, struct error **err)
+{
+	return tasks_survey(ctx, err);
+}
+
+/* Every class sees the container, then every task. The first failure that is not a blocker ends it.
+ */
+static int for_each_class(struct checkpoint *c, bool dump, struct error **err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; !r && resource_classes[i]; i++) {
+		const struct resource_class *class = resource_classes[i];
+		int (*fn)(struct checkpoint *, struct dump_task *, struct error **) =
+			dump ? class->dump : class->admit;
+
+		if (!fn)
+			continue;
+		r = fn(c, NULL, err);
+		vec_for_each (t, &c->tasks)
+			if (!r && t->rec.state != CKPT_TASK_ZOMBIE)
+				r = fn(c, t, err);
+		if (r)
+			error_wrap(err, "class %s", class->name);
+	}
+	return r;
+}
+
+static int blocked(const struct checkpoint *c, struct error **err)
+{
+	const struct checkpoint_blocker *b = c->result->blockers.items;
+	size_t more = c->result->blockers.count - 1;
+	char where[64] = "";
+
+	if (b->fd >= 0)
+		snprintf(where, sizeof(where), ", fd %d", b->fd);
+	else if (b->address)
+		snprintf(where, sizeof(where), ", address %#llx", (unsigned long long)b->address);
+	error_set(err, EBUSY, "process %d%s: %s cannot be saved%s", b->pid, where, b->object,
+		  more ? ", and more" : "");
+	return error_hint(err, "%s; --check lists everything", b->remedy);
+}
+
+static int phase_admit(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	int r = for_each_class(c, false, err);
+
+	if (r)
+		return r;
+	return c->result->blockers.count ? blocked(c, err) : 0;
+}
+
+static int phase_image(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	struct image_file *f;
+	int r = image_create(c->request->image, &c->image, err);
+
+	if (r)
+		return r;
+	r = image_add_file(c->image, "config.json", &f, err);
+	if (!r)
+		r = image_file_write(f, c->request->config, c->request->config_len, err);
+	return r;
+}
+
+static int phase_seize(void *ctx, struct error **err)
+{
+	return tasks_seize(ctx, err);
+}
+
+static int phase_capture(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+
+	c->begin.tasks = c->tasks.count;
+	if (!record_add(&c->records, CKPT_BEGIN, &c->begin, sizeof(c->begin)))
+		return error_errno(err, ENOMEM, "recording");
+	return for_each_class(c, true, err);
+}
+
+static int phase_pages(void *ctx, struct error **err)
+{
+	return memory_dump_pages(ctx, err);
+}
+
+/* From here on the tasks are only frozen; if they are to go on, they do so while the disk works. */
+static int phase_release(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	const struct checkpoint_request *q = c->request;
+
+	undo_run_until(&c->undo, "freeze");
+	c->result->frozen_ns = clock_ns(CLOCK_MONOTONIC) - c->begin_host_monotonic;
+	if (q->leave_running && !q->was_frozen)
+		undo_run(&c->undo);
+	return 0;
+}
+
+static int write_records(struct checkpoint *c, struct error **err)
+{
+	struct ckpt_end end = {0};
+	struct image_file *f;
+	struct record rec;
+	size_t pos = 0;
+	int r;
+
+	while (record_next(c->records.data, c->records.len, &pos, &rec) == 1)
+		end.records++;
+	if (!record_add(&c->records, CKPT_END, &end, sizeof(end)))
+		return error_errno(err, ENOMEM, "recording");
+	r = image_add_file(c->image, "container.rec", &f, err);
+	return r ? r : image_file_write(f, c->records.data, c->records.len, err);
+}
+
+static int phase_commit(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	const char *waived[4] = {0};
+	unsigned n = 0;
+	struct image_info info = {
+		.id = c->request->id,
+		.begin_realtime = c->begin.realtime,
+		.begin_monotonic = c->begin.monotonic,
+		.begin_boottime = c->begin.boottime,
+		.frozen_ns = c->result->frozen_ns,
+		.total_ns = clock_ns(CLOCK_MONOTONIC) - c->begin_host_monotonic,
+		.page_bytes = c->page_bytes,
+		.tasks = c->tasks.count,
+		.xstate_features = c->xstate_features,
+		.xstate_size = c->xstate_size,
+		.vdso_hash = c->vdso_hash,
+		.waived = waived,
+		.provider = "user",
+	};
+	int r = write_records(c, err);
+
+	if (r)
+		return r;
+	if (c->request->allow & ALLOW_EXEC)
+		waived[n++] = "exec";
+	if (c->request->allow & ALLOW_TCP)
+		waived[n++] = "tcp";
+	if (c->request->allow & ALLOW_EXT_UNIX)
+		waived[n++] = "ext-unix";
+	vec_for_each (t, &c->tasks)
+		info.threads += t->threads.count;
+	return image_commit(c->image, &info, err);
+}
+
+/* The image is durable: now, and only now, may the container go. */
+static int phase_finish(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	const struct checkpoint_request *q = c->request;
+
+	if (q->leave_running)
+		return 0;
+	undo_forget(&c->undo);
+	return q->ops->kill(q->ctx, err);
+}
+
+static const struct phase checkpoint_phases[] = {
+	{"begin", phase_begin},	    {"freeze", phase_freeze}, {"survey", phase_survey},
+	{"admit", phase_admit},	    {"image", phase_image},   {"seize", phase_seize},
+	{"capture", phase_capture}, {"pages", phase_pages},   {"release", phase_release},
+	{"commit", phase_commit},
+};
+#define CHECK_PHASES 4
+
+static const struct phase finish_phases[] = {{"finish", phase_finish}};
+
+int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_result *result,
+		    struct error **err)
+{
+	struct checkpoint c = {.request = request, .result = result, .rootfd = -1};
+	unsigned count = sizeof(checkpoint_phases) / sizeof(*checkpoint_phases);
+	int r;
+
+	r = phases_run("checkpoint", checkpoint_phases, request->check_only ? CHECK_PHASES : count,
+		       &c, request->cancel, err);
+	/* after the commit there is an image: nothing cancels the rest */
+	if (!r && !request->check_only)
+		r = phases_run("checkpoint", finish_phases, 1, &c, NULL, err);
+	undo_run(&c.undo);
+	result->page_bytes = c.page_bytes;
+	result->total_ns = clock_ns(CLOCK_MONOTONIC) - c.begin_host_monotonic;
+	image_close(c.image);
+	for (unsigned i = 0; resource_classes[i]; i++)
+		if (resource_classes[i]->release)
+			resource_classes[i]->release(&c, NULL);
+	tasks_free(&c);
+	buf_free(&c.records);
+	if (c.rootfd >= 0)
+		close(c.rootfd);
+	return r;
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Frozen tasks cannot run remote calls, and on cgroup v1 they do not even stop
+ * for ptrace: they are seized frozen, thawed into the ptrace stop, and frozen
+ * again before they are let go. No user code runs in between.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include "checkpoint/engine/engine.h"
+#include "checkpoint/engine/tasks.h"
+#include "checkpoint/user/proc.h"
+#include "checkpoint/user/trace.h"
+#include "util/error.h"
+#include "util/log.h"
+
+/* Whoever dies meanwhile needs nothing put back. */
+static void ignore_error(struct error *err)
+{
+	if (err)
+		log_debug("while letting go: %s", error_message(err));
+	error_free(err);
+}
+
+static void release_thread(struct dump_thread *th)
+{
+	struct error *err = NULL;
+	int status;
+
+	if (!th->seized)
+		return;
+	/* one that has not stopped yet cannot be detached: our own end does that */
+	if ((th->stopped_once && (trace_set_regs(th->tid, &th->regs, &err) ||
+				  trace_set_sigmask(th->tid, th->stopped_mask, &err))) ||
+	    trace_detach(th->tid, &err))
+		waitpid(th->tid, &status, __WALL | WNOHANG);
+	ignore_error(err);
+	th->seized = false;
+}
+
+static void release_tasks(void *ctx)
+{
+	struct checkpoint *c = ctx;
+	const struct checkpoint_request *q = c->request;
+	struct error *err = NULL;
+
+	q->ops->freeze(q->ctx, &err);
+	ignore_error(err);
+	vec_for_each (t, &c->tasks)
+		vec_for_each (th, &t->threads)
+			release_thread(th);
+}
+
+static void unmap_windows(void *ctx)
+{
+	struct checkpoint *c = ctx;
+
+	vec_for_each (t, &c->tasks) {
+		struct error *err = NULL;
+
+		if (t->remote.window)
+			remote_detach(&t->remote, &err);
+		ignore_error(err);
+	}
+}
+
+static int stop_thread(struct dump_task *t, struct dump_thread *th, struct error **err)
+{
+	int group_stop;
+	int r = trace_wait_stop(th->tid, &group_stop, err);
+
+	if (r)
+		return r;
+	if (group_stop) {
+		t->rec.state = CKPT_TASK_STOPPED;
+		t->rec.exit_code = group_stop;
+	}
+	r = trace_get_regs(th->tid, &th->stopped, err);
+	if (!r)
+		r = trace_get_sigmask(th->tid, &th->stopped_mask, err);
+	if (r)
+		return r;
+	th->rec.sigmask = th->stopped_mask;
+	th->regs = th->stopped;
+	th->stopped_once = true;
+	return 0;
+}
+
+static int attach_window(struct dump_task *t, struct error **err)
+{
+	struct proc_status status;
+	uint64_t vdso = 0, len = 0;
+	int r = proc_status(t->pid, 0, &status, err);
+
+	if (r)
+		return r;
+	vec_for_each (v, &t->vmas) {
+		if (!v->path || strcmp(v->path, "[vdso]"))
+			continue;
+		vdso = v->rec.start;
+		len = v->rec.end - v->rec.start;
+	}
+	r = remote_attach(&t->remote, t->pid, 0, vdso, len,
+			  status.sig_caught | status.sig_pending | status.shared_pending, err);
+	t->remote.protect = true;
+	return r;
+}
+
+int tasks_seize(struct checkpoint *c, struct error **err)
+{
+	const struct checkpoint_request *q = c->request;
+	int r = 0;
+
+	if (undo_push(&c->undo, "seize", release_tasks, c))
+		return error_errno(err, ENOMEM, "seizing tasks");
+	vec_for_each (t, &c->tasks) {
+		struct proc_status status;
+
+		if (t->rec.state == CKPT_TASK_ZOMBIE)
+			continue;
+		vec_for_each (th, &t->threads) {
+			r = proc_status(t->pid, th->tid, &status, err);
+			if (!r)
+				r = trace_seize(th->tid, status.seccomp != 0, err);
+			if (r)
+				return r;
+			th->seized = true;
+		}
+	}
+	r = q->ops->thaw(q->ctx, err);
+	vec_for_each (t, &c->tasks)
+		for (size_t i = 0; !r && i < t->threads.count; i++)
+			r = stop_thread(t, &t->threads.items[i], err);
+	if (r)
+		return r;
+	if (undo_push(&c->undo, "windows", unmap_windows, c))
+		return error_errno(err, ENOMEM, "seizing tasks");
+	vec_for_each (t, &c->tasks) {
+		if (t->rec.state == CKPT_TASK_ZOMBIE)
+			continue;
+		r = attach_window(t, err);
+		if (r)
+			return r;
+	}
+	return 0;
+}

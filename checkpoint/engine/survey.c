@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "checkpoint/engine/engine.h"
+#include "checkpoint/engine/tasks.h"
+#include "checkpoint/user/proc.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+struct survey {
+	struct checkpoint *c;
+	unsigned level; /* of the container's pid namespace below ours */
+	uint64_t ns[8];
+};
+
+static const char *const ns_names[] = {"mnt", "pid", "net", "ipc", "uts", "user", "cgroup", "time"};
+_Static_assert(sizeof(ns_names) / sizeof(*ns_names) == 8, "struct survey counts them");
+
+static int read_namespaces(pid_t pid, uint64_t *ns, struct error **err)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		char path[64];
+		struct stat st;
+
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, ns_names[i]);
+		if (stat(path, &st) && errno != ENOENT)
+			return error_errno(err, errno, "looking at %s", path);
+		ns[i] = st.st_ino;
+	}
+	return 0;
+}
+
+static struct dump_task *find_by_pid(struct checkpoint *c, pid_t pid)
+{
+	vec_for_each (t, &c->tasks)
+		if (t->pid == pid)
+			return t;
+	return NULL;
+}
+
+static int add_threads(struct survey *s, struct dump_task *t, struct error **err)
+{
+	pid_vec tids = {0};
+	int r = proc_threads(t->pid, &tids, err);
+
+	for (size_t i = 0; !r && i < tids.count; i++) {
+		struct dump_thread *th = vec_add(&t->threads);
+		struct proc_status status;
+
+		if (!th) {
+			r = error_errno(err, ENOMEM, "listing threads");
+			break;
+		}
+		th->tid = tids.items[i];
+		r = proc_status(t->pid, th->tid, &status, err);
+		if (r)
+			break;
+		th->rec.tid = status.pid[s->level];
+		if (status.state == 'Z' || status.state == 'X')
+			checkpoint_block(
+				s->c, th->rec.tid, -1, 0, "wait until the process has ended",
+				"a thread that has exited while others of its process run");
+		if (status.tracer)
+			checkpoint_block(s->c, th->rec.tid, -1, 0, "detach the debugger first",
+					 "a task that is being traced");
+	}
+	vec_free(&tids);
+	t->rec.threads = t->threads.count;
+	return r;
+}
+
+static int check_namespaces(struct survey *s, struct dump_task *t, struct error **err)
+{
+	uint64_t ns[8] = {0};
+	int r = read_namespaces(t->pid, ns, err);
+
+	for (unsigned i = 0; !r && i < 8; i++)
+		if (ns[i] != s->ns[i])
+			checkpoint_block(s->c, t->rec.pid, -1, 0,
+					 "end the process, or do not unshare in the container",
+					 "a %s namespace of its own", ns_names[i]);
+	return r;
+}
+
+static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **err)
+{
+	struct checkpoint *c = s->c;
+	struct proc_status status;
+	struct proc_stat stat;
+	struct dump_task *t;
+	int r = proc_stat(pid, &stat, err);
+
+	if (!r)
+		r = proc_status(pid, 0, &status, err);
+	if (r)
+		return r;
+	t = vec_add(&c->tasks);
+	if (!t)
+		return error_errno(err, ENOMEM, "listing tasks");
+	t->pid = pid;
+	t->pidfd = -1;
+	if (status.levels <= s->level)
+		return error_set(err, EPROTO, "task %d is not in the container's pid namespace",
+				 pid);
+	t->rec.pid = status.pid[s->level];
+	t->rec.pgid = status.pgid[s->level];
+	t->rec.sid = status.sid[s->level];
+	t->rec.ppid = parent;
+	t->rec.exit_signal = stat.exit_signal;
+	memcpy(t->rec.comm, stat.comm, sizeof(t->rec.comm));
+	if (status.levels != s->level + 1)
+		checkpoint_block(c, t->rec.pid, -1, 0, "end the nested container first",
+				 "a pid namespace inside the container");
+	if (stat.state == 'Z' || stat.state == 'X') {
+		t->rec.state = CKPT_TASK_ZOMBIE;
+		t->rec.exit_code = stat.exit_code;
+		if (status.threads > 1)
+			checkpoint_block(c, t->rec.pid, -1, 0, "wait until the process has ended",
+					 "a process whose first thread has exited");
+		return 0;
+	}
+	if (stat.tty)
+		checkpoint_block(c, t->rec.pid, -1, 0, "run the container without a terminal",
+				 "a controlling terminal");
+	/* a signal that will kill it cannot be held back: it is already dead */
+	if ((status.sig_pending | status.shared_pending) & (1ull << (9 - 1)))
+		checkpoint_block(c, t->rec.pid, -1, 0, "try again when it has gone",
+				 "a task that has been killed");
+	t->pidfd = syscall(SYS_pidfd_open, pid, 0);
+	if (t->pidfd < 0)
+		return error_errno(err, errno, "opening a pidfd of task %d", pid);
+	r = add_threads(s, t, err);
+	return r ? r : check_namespaces(s, t, err);
+}
+
+/* Breadth first: c->tasks is the queue. */
+static int walk_tree(struct survey *s, struct error **err)
+{
+	struct checkpoint *c = s->c;
+	int r = add_task(s, c->request->init, 0, err);
+
+	for (size_t i = 0; !r && i < c->tasks.count; i++) {
+		pid_vec children = {0};
+		pid_t self = c->tasks.items[i].rec.pid;
+
+		if (c->tasks.items[i].rec.state != CKPT_TASK_ZOMBIE)
+			r = proc_children(c->tasks.items[i].pid, &children, err);
+		for (size_t k = 0; !r && k < children.count; k++)
+			r = add_task(s, children.items[k], self, err);
+		vec_free(&children);
+	}
+	return r;
+}
+
+/* Whoever is in the cgroup but not below the init came in by exec. */
+static int find_outsiders(struct survey *s, struct error **err)
+{
+	struct checkpoint *c = s->c;
+	pid_vec pids = {0};
+	int r = c->request->ops->tasks(c->request->ctx, &pids, err);
+
+	for (size_t i = 0; !r && i < pids.count; i++) {
+		struct proc_status status;
+
+		if (find_by_pid(c, pids.items[i]))
+			continue;
+		if (c->request->allow & ALLOW_EXEC)
+			continue;
+		r = proc_status(pids.items[i], 0, &status, err);
+		if (r)
+			break;
+		checkpoint_block(c, status.levels > s->level ? status.pid[s->level] : 0, -1, 0,
+				 "end it, or leave it behind with --allow exec",
+				 "a process that entered by exec (pid %d outside)", pids.items[i]);
+	}
+	vec_free(&pids);
+	return r;
+}
+
+static int compare_kcmp(const void *a, const void *b, void *type)
+{
+	const struct dump_task *const *x = a, *const *y = b;
+	long r = syscall(SYS_kcmp, (*x)->pid, (*y)->pid, *(int *)type, 0, 0);
+
+	return r == 0 ? 0 : r == 1 ? -1 : r == 2 ? 1 : (*x)->pid - (*y)->pid;
+}
+
+static const struct {
+	int type;
+	const char *what;
+} shared_things[] = {
+	{KCMP_VM, "memory shared with another process (vfork, CLONE_VM)"},
+	{KCMP_FS, "root and working directory shared with another process (CLONE_FS)"},
+	{KCMP_SIGHAND, "signal handlers shared with another process (CLONE_SIGHAND)"},
+};
+
+/* kcmp orders what it compares: equal ones are neighbours after sorting. */
+static int check_sharing(struct survey *s, struct error **err)
+{
+	struct checkpoint *c = s->c;
+	__cleanup_free struct dump_task **order = calloc(c->tasks.count, sizeof(*order));
+	size_t n = 0;
+
+	if (!order)
+		return error_errno(err, ENOMEM, "comparing tasks");
+	vec_for_each (t, &c->tasks)
+		if (t->rec.state != CKPT_TASK_ZOMBIE)
+			order[n++] = t;
+	for (size_t k = 0; k < sizeof(shared_things) / sizeof(*shared_things); k++) {
+		int type = shared_things[k].type;
+
+		qsort_r(order, n, sizeof(*order), compare_kcmp, &type);
+		for (size_t i = 1; i < n; i++)
+			if (!compare_kcmp(&order[i - 1], &order[i], &type))
+				checkpoint_block(c, order[i]->rec.pid, -1, 0,
+						 "checkpoint when it has called exec or ended",
+						 "%s", shared_things[k].what);
+	}
+	return 0;
+}
+
+static void check_threads(struct survey *s)
+{
+	vec_for_each (t, &s->c->tasks)
+		for (size_t i = 1; i < t->threads.count; i++) {
+			pid_t tid = t->threads.items[i].tid;
+
+			if (syscall(SYS_kcmp, t->pid, tid, KCMP_FILES, 0, 0) ||
+			    syscall(SYS_kcmp, t->pid, tid, KCMP_FS, 0, 0))
+				checkpoint_block(s->c, t->threads.items[i].rec.tid, -1, 0,
+						 "none in this version",
+						 "a thread with files or a directory of its own");
+		}
+}
+
+int tasks_survey(struct checkpoint *c, struct error **err)
+{
+	struct survey s = {.c = c};
+	struct proc_status status;
+	int r = proc_status(c->request->init, 0, &status, err);
+
+	if (r)
+		return r;
+	s.level = status.levels - 1;
+	r = read_namespaces(c->request->init, s.ns, err);
+	if (!r)
+		r = walk_tree(&s, err);
+	if (!r)
+		r = find_outsiders(&s, err);
+	if (!r)
+		r = check_sharing(&s, err);
+	if (!r)
+		check_threads(&s);
+	return r;
+}
+
+void tasks_free(struct checkpoint *c)
+{
+	vec_for_each (t, &c->tasks) {
+		vec_for_each (th, &t->threads)
+			free(th->xstate);
+		vec_free(&t->threads);
+		vmas_free(&t->vmas);
+		buf_free(&t->records);
+		page_area_free(&t->pages);
+		remote_forget(&t->remote);
+		free(t->exe);
+		free(t->args);
+		free(t->auxv);
+		if (t->pidfd >= 0)
+			close(t->pidfd);
+	}
+	vec_free(&c->tasks);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The tasks of a container: found, seized and let go at a checkpoint; made anew at a restore. */
+#ifndef FIRN_CHECKPOINT_TASKS_H
+#define FIRN_CHECKPOINT_TASKS_H
+
+struct checkpoint;
+struct dump_task;
+struct error;
+struct restore;
+struct restore_task;
+
+/*
+ * Finds every task below the container's init, parents before children, with
+ * threads and zombies. What has no ancestor inside entered by exec and is blocked.
+ * The container is frozen.
+ */
+int tasks_survey(struct checkpoint *c, struct error **err);
+void tasks_free(struct checkpoint *c);
+
+/*
+ * Stops every thread by ptrace and maps the scratch windows. The undo stack
+ * gets what puts everything back with the container frozen.
+ */
+int tasks_seize(struct checkpoint *c, struct error **err);
+
+/*
+ * Clones the stubs along the tree, each with its pid, session and group;
+ * zombies have exited. Every stub is ptrace-stopped with a window.
+ */
+int stubs_make(struct restore *r, struct error **err);
+
+#endif
