@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <xxhash.h>
 
 #include "util/cleanup.h"
@@ -93,7 +92,7 @@ static void write_files(struct json *j, const struct manifest *m)
 {
 	json_key(j, "files");
 	json_array_begin(j);
-	vec_for_each(f, &m->files) {
+	vec_for_each (f, &m->files) {
 		json_object_begin(j);
 		json_add_string(j, "name", f->name);
 		json_add_uint(j, "size", f->size);
@@ -130,11 +129,10 @@ char *manifest_text(const struct manifest *m, size_t *len)
 	text = json_text(j);
 	if (!text)
 		return NULL;
-	/* the object's end is taken off again, to come after the checksum of what is before it */
+	/* files is last, so "]": the end of the object moves behind the checksum of all before */
 	body = strlen(text);
 	while (body && (text[body - 1] == '\n' || text[body - 1] == '}'))
 		body--;
-	body += !strncmp(text + body, "}", 1);
 	sum = XXH3_64bits(text, body);
 	full = malloc(body + TAIL_LEN + 1);
 	if (!full)
@@ -230,8 +228,9 @@ static int parse_identity(const struct json_node *root, struct error **err)
 		return error_set(err, EOPNOTSUPP, "taken on architecture %s, this is %s", text,
 				 ARCHITECTURE);
 	if (page != IMAGE_PAGE_SIZE)
-		return error_set(err, EOPNOTSUPP, "has pages of %" PRIu64 " bytes, here they are %d",
-				 page, IMAGE_PAGE_SIZE);
+		return error_set(err, EOPNOTSUPP,
+				 "has pages of %" PRIu64 " bytes, here they are %d", page,
+				 IMAGE_PAGE_SIZE);
 	return 0;
 }
 

@@ -12,13 +12,12 @@
 
 struct error;
 
-#define MANIFEST_NAME	  "manifest.json"
-#define MANIFEST_TMP	  "manifest.json.tmp"
-#define MANIFEST_FORMAT	  "firn-checkpoint-image"
-#define MANIFEST_MAX	  (64 << 20)
-#define IMAGE_NAME_MAX	  32 /* of a file in an image, with its NUL */
-#define IMAGE_ID_LEN	  32 /* hexadecimal digits */
-#define IMAGE_FILE_PREFIX "{\n    \"format\": \"" MANIFEST_FORMAT "\""
+#define MANIFEST_NAME	"manifest.json"
+#define MANIFEST_TMP	"manifest.json.tmp"
+#define MANIFEST_FORMAT "firn-checkpoint-image"
+#define MANIFEST_MAX	(64 << 20)
+#define IMAGE_NAME_MAX	32 /* of a file in an image, with its NUL */
+#define IMAGE_ID_LEN	32 /* hexadecimal digits */
 
 /* A file as the manifest names it. */
 struct manifest_file {

@@ -169,8 +169,7 @@ int page_area_validate(const struct page_area *area, uint64_t file_size, struct 
 	if (area->data_offset > file_size || area->data_len > file_size - area->data_offset)
 		return error_set(err, EBADMSG, "the data area lies outside of the file");
 	if (area->checksum_count != chunks)
-		return error_set(err, EBADMSG,
-				 "the page index has %zu checksums instead of %llu",
+		return error_set(err, EBADMSG, "the page index has %zu checksums instead of %llu",
 				 area->checksum_count, (unsigned long long)chunks);
 	for (size_t i = 0; i < area->run_count; i++) {
 		const struct ckpt_page_run *run = &area->runs[i];
