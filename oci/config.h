@@ -312,7 +312,8 @@ struct oci_config {
 
 /*
  * Parses the text of a config.json. Checks syntax and types, not sense: see
- * oci_config_validate(). Unknown fields are ignored, as the specification
+ * oci_config_validate(). Fields that their object cannot do without must be there.
+ * Unknown fields are ignored, as the specification
  * demands. Errors name the field by its JSON pointer ("config.json:
  * /process/args: must be an array of strings"), or line and column of malformed
  * JSON. On success *config is the caller's, for oci_config_free(). -EINVAL for
@@ -348,6 +349,13 @@ const struct oci_namespace *oci_config_namespace(const struct oci_config *config
 
 /* The value of a key, or NULL. Owned by the list. */
 const char *oci_pairs_get(const struct oci_pairs *pairs, const char *key);
+
+/*
+ * The path below /proc/sys of a sysctl as written ("net.ipv4.ip_forward" or
+ * "net/ipv4/ip_forward"), malloc'ed, or NULL for want of memory. Of a validated
+ * configuration it cannot leave that directory.
+ */
+char *oci_sysctl_path(const char *key);
 
 static inline void cleanup_oci_config(struct oci_config **config)
 {

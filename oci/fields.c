@@ -82,6 +82,12 @@ static int read_uint(const struct json_node *node, const struct oci_field *f, vo
 	return r;
 }
 
+static int read_wildcard(const struct json_node *node, const struct oci_field *f, void *member,
+			 struct error **err)
+{
+	return json_get_int(node, -1, UINT32_MAX, member, err);
+}
+
 static int dup_string(const struct json_node *node, char **out, struct error **err)
 {
 	const char *text = NULL;
@@ -294,14 +300,15 @@ static int read_present(const struct json_node *node, const struct oci_field *f,
 
 static int (*const readers[])(const struct json_node *, const struct oci_field *, void *,
 			      struct error **) = {
-	[FIELD_BOOL] = read_bool,	[FIELD_INT] = read_int,
-	[FIELD_UINT] = read_uint,	[FIELD_STRING] = read_string,
-	[FIELD_STRINGS] = read_strings, [FIELD_PAIRS] = read_pairs,
-	[FIELD_LETTER] = read_letter,	[FIELD_WORD] = read_word,
-	[FIELD_WORDS] = read_words,	[FIELD_MASK] = read_mask,
-	[FIELD_UINTS] = read_uints,	[FIELD_OBJECT] = read_object,
-	[FIELD_POINTER] = read_pointer, [FIELD_LIST] = read_list,
-	[FIELD_NAMED] = read_list,	[FIELD_PRESENT] = read_present,
+	[FIELD_WILDCARD] = read_wildcard, [FIELD_BOOL] = read_bool,
+	[FIELD_INT] = read_int,		  [FIELD_UINT] = read_uint,
+	[FIELD_STRING] = read_string,	  [FIELD_STRINGS] = read_strings,
+	[FIELD_PAIRS] = read_pairs,	  [FIELD_LETTER] = read_letter,
+	[FIELD_WORD] = read_word,	  [FIELD_WORDS] = read_words,
+	[FIELD_MASK] = read_mask,	  [FIELD_UINTS] = read_uints,
+	[FIELD_OBJECT] = read_object,	  [FIELD_POINTER] = read_pointer,
+	[FIELD_LIST] = read_list,	  [FIELD_NAMED] = read_list,
+	[FIELD_PRESENT] = read_present,
 };
 
 int oci_fields_read(const struct json_node *object, const struct oci_shape *shape, void *out,
@@ -321,7 +328,7 @@ int oci_fields_read(const struct json_node *object, const struct oci_shape *shap
 			continue;
 		}
 		r = readers[f->kind](&node, f, member, err);
-		if (!r && f->has)
+		if (!r && f->has && !(f->kind == FIELD_WILDCARD && *(int64_t *)member < 0))
 			*(bool *)((char *)out + f->has - 1) = true;
 	}
 	return r;
