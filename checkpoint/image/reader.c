@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "checkpoint/image/reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+/* Of what is held in memory: pipes, queues and messages of a container are far below. */
+#define RECORDS_MAX (1U << 30)
+#define CONFIG_MAX  (16U << 20)
+
+struct image_reader {
+	char *path;
+	int dir;
+	struct manifest manifest;
+	int *fds; /* of manifest.files, opened when asked for; -1 */
+	void *records, *config;
+	size_t records_len, config_len;
+};
+
+const struct manifest *image_reader_manifest(const struct image_reader *r)
+{
+	return &r->manifest;
+}
+
+const char *image_reader_path(const struct image_reader *r)
+{
+	return r->path;
+}
+
+const struct image_info *image_reader_info(const struct image_reader *r)
+{
+	return &r->manifest.info;
+}
+
+int image_reader_wrap(const struct image_reader *r, const char *name, struct error **err)
+{
+	return error_wrap(err, "image \"%s\": %s", r->path, name);
+}
+
+void image_reader_free(struct image_reader *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; r->fds && i < r->manifest.files.count; i++)
+		cleanup_fd(&r->fds[i]);
+	free(r->fds);
+	cleanup_fd(&r->dir);
+	free(r->records);
+	free(r->config);
+	manifest_free(&r->manifest);
+	free(r->path);
+	free(r);
+}
+
+/* Neither a link out of the image nor a FIFO that would block: regular files only. */
+static int open_regular(int dir, const char *name, uint64_t *size, struct error **err)
+{
+	__cleanup_fd int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT)
+		return error_set(err, ENOENT, "the file is missing");
+	if (fd < 0 && errno == ELOOP)
+		return error_set(err, EBADMSG, "not a regular file");
+	if (fd < 0 || fstat(fd, &st))
+		return error_errno(err, errno, "opening");
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, EBADMSG, "not a regular file");
+	*size = st.st_size;
+	return take_fd(&fd);
+}
+
+static int open_file(struct image_reader *r, const struct manifest_file *f, int *fd,
+		     struct error **err)
+{
+	size_t i = f - r->manifest.files.items;
+	uint64_t size;
+	int opened;
+
+	if (r->fds[i] < 0) {
+		opened = open_regular(r->dir, f->name, &size, err);
+		if (opened < 0)
+			return opened;
+		if (size != f->size) {
+			close(opened);
+			return error_set(err, EBADMSG, "%s: %" PRIu64 " bytes instead of %" PRIu64,
+					 size < f->size ? "truncated" : "has changed", size,
+					 f->size);
+		}
+		r->fds[i] = opened;
+	}
+	*fd = r->fds[i];
+	return 0;
+}
+
+static int mismatch(struct error **err)
+{
+	return error_set(err, EBADMSG, "checksum does not match, the file was changed or damaged");
+}
+
+static int hash_range(XXH3_state_t *state, int fd, uint64_t from, uint64_t to, struct error **err)
+{
+	char data[64 * 1024];
+
+	while (from < to) {
+		size_t len = to - from < sizeof(data) ? to - from : sizeof(data);
+		int r = pread_full(fd, data, len, from);
+
+		if (r == -ENODATA)
+			return error_set(err, EBADMSG, "truncated while it was read");
+		if (r)
+			return error_errno(err, -r, "reading");
+		XXH3_64bits_update(state, data, len);
+		from += len;
+	}
+	return 0;
+}
+
+static int verify_file(struct image_reader *r, const struct manifest_file *f, struct error **err)
+{
+	XXH3_state_t *state;
+	int fd, ret = open_file(r, f, &fd, err);
+
+	if (ret)
+		return ret;
+	state = XXH3_createState();
+	if (!state)
+		return error_errno(err, ENOMEM, "reading");
+	XXH3_64bits_reset(state);
+	ret = hash_range(state, fd, 0, f->data_len ? f->data_offset : 0, err);
+	if (!ret)
+		ret = hash_range(state, fd, f->data_len ? f->data_offset + f->data_len : 0, f->size,
+				 err);
+	if (!ret && XXH3_64bits_digest(state) != f->checksum)
+		ret = mismatch(err);
+	XXH3_freeState(state);
+	return ret;
+}
+
+int image_reader_load(struct image_reader *r, const struct manifest_file *f, size_t max,
+		      void **data, size_t *len, struct error **err)
+{
+	uint64_t before = f->data_len ? f->data_offset : 0, after = f->size - f->data_len - before;
+	__cleanup_free char *text = NULL;
+	int fd, ret = open_file(r, f, &fd, err);
+
+	if (ret)
+		return ret;
+	if (before + after > max)
+		return error_set(err, EFBIG, "%" PRIu64 " bytes, at most %zu are read",
+				 before + after, max);
+	/* one more: config.json is handed out as a string */
+	text = malloc(before + after + 1);
+	if (!text)
+		return error_errno(err, ENOMEM, "reading");
+	text[before + after] = '\0';
+	ret = pread_full(fd, text, before, 0);
+	if (!ret)
+		ret = pread_full(fd, text + before, after, f->size - after);
+	if (ret == -ENODATA)
+		return error_set(err, EBADMSG, "truncated while it was read");
+	if (ret)
+		return error_errno(err, -ret, "reading");
+	if (XXH3_64bits(text, before + after) != f->checksum)
+		return mismatch(err);
+	*data = take_ptr(text);
+	*len = before + after;
+	return 0;
+}
+
+static int read_manifest(struct image_reader *r, struct error **err)
+{
+	__cleanup_free char *text = NULL;
+	__cleanup_fd int fd = -1;
+	uint64_t size;
+	int ret;
+
+	fd = open_regular(r->dir, MANIFEST_NAME, &size, err);
+	if (fd == -ENOENT)
+		return error_hint(err, "the checkpoint was not finished, or this is no image");
+	if (fd < 0)
+		return fd;
+	if (size > MANIFEST_MAX)
+		return error_set(err, EFBIG, "too large");
+	text = malloc(size + 1);
+	if (!text)
+		return error_errno(err, ENOMEM, "reading");
+	ret = pread_full(fd, text, size, 0);
+	if (ret)
+		return error_errno(err, -ret, "reading");
+	text[size] = '\0';
+	return manifest_parse(text, size, &r->manifest, err);
+}
+
+/* Loads a file that is no data area. */
+static int load_whole(struct image_reader *r, const char *name, size_t max, void **data,
+		      size_t *len, struct error **err)
+{
+	const struct manifest_file *f = manifest_find(&r->manifest, name);
+	int ret;
+
+	if (!f)
+		ret = error_set(err, EBADMSG, "the manifest does not name it");
+	else if (f->data_len)
+		ret = error_set(err, EBADMSG, "the manifest says that it has page data");
+	else
+		ret = image_reader_load(r, f, max, data, len, err);
+	return ret ? image_reader_wrap(r, name, err) : 0;
+}
+
+static int check_task(struct image_reader *r, const struct record *rec, struct error **err)
+{
+	const struct ckpt_task *t = record_head(rec, sizeof(*t), err);
+	char name[IMAGE_NAME_MAX];
+
+	if (!t)
+		return -EBADMSG;
+	snprintf(name, sizeof(name), "task-%u.core", t->pid);
+	if (t->state != CKPT_TASK_ZOMBIE && !manifest_find(&r->manifest, name))
+		return error_set(err, EBADMSG, "process %u has no %s in the manifest", t->pid,
+				 name);
+	return 0;
+}
+
+/* The frame of container.rec: begin first, end last with the right count, tasks with their cores.
+ */
+static int check_records(struct image_reader *r, struct error **err)
+{
+	uint64_t count = 0, tasks = 0, wanted = 0;
+	const struct ckpt_end *end = NULL;
+	struct record rec;
+	size_t pos = 0;
+	int ret;
+
+	while ((ret = record_next(r->records, r->records_len, &pos, &rec)) > 0) {
+		const struct ckpt_begin *begin;
+
+		if (end)
+			return error_set(err, EBADMSG, "records follow the last one");
+		if ((rec.type == CKPT_BEGIN) != !count)
+			return error_set(err, EBADMSG, "does not begin with record \"begin\"");
+		if (rec.type == CKPT_BEGIN) {
+			begin = record_head(&rec, sizeof(*begin), err);
+			if (!begin)
+				return -EBADMSG;
+			if (begin->magic != CKPT_MAGIC || begin->format != CKPT_FORMAT_VERSION)
+				return error_set(err, EBADMSG, "of another format");
+			wanted = begin->tasks;
+		} else if (rec.type == CKPT_TASK) {
+			tasks++;
+			ret = check_task(r, &rec, err);
+			if (ret)
+				return ret;
+		} else if (rec.type == CKPT_END) {
+			end = record_head(&rec, sizeof(*end), err);
+			if (!end)
+				return -EBADMSG;
+			if (end->records != count)
+				break;
+		}
+		count++;
+	}
+	if (ret < 0)
+		return error_set(err, EBADMSG, "malformed record at offset %zu", pos);
+	if (!end || end->records != count - 1)
+		return error_set(err, EBADMSG, "records are missing");
+	if (tasks != wanted)
+		return error_set(err, EBADMSG, "%" PRIu64 " processes instead of %" PRIu64, tasks,
+				 wanted);
+	return 0;
+}
+
+static int read_all(struct image_reader *r, struct error **err)
+{
+	int ret = read_manifest(r, err);
+
+	if (ret)
+		return image_reader_wrap(r, MANIFEST_NAME, err);
+	r->fds = malloc((r->manifest.files.count + 1) * sizeof(*r->fds));
+	if (!r->fds)
+		return error_errno(err, ENOMEM, "image \"%s\"", r->path);
+	memset(r->fds, 0xff, (r->manifest.files.count + 1) * sizeof(*r->fds));
+	vec_for_each (f, &r->manifest.files) {
+		if (verify_file(r, f, err))
+			return image_reader_wrap(r, f->name, err);
+		/* thousands of tasks must not need thousands of descriptors here */
+		cleanup_fd(&r->fds[f - r->manifest.files.items]);
+		r->fds[f - r->manifest.files.items] = -1;
+	}
+	ret = load_whole(r, "container.rec", RECORDS_MAX, &r->records, &r->records_len, err);
+	if (!ret)
+		ret = load_whole(r, "config.json", CONFIG_MAX, &r->config, &r->config_len, err);
+	if (ret)
+		return ret;
+	return check_records(r, err) ? image_reader_wrap(r, "container.rec", err) : 0;
+}
+
+int image_open(const char *path, struct image_reader **r, struct error **err)
+{
+	struct image_reader *n = calloc(1, sizeof(*n));
+	int ret;
+
+	if (!n)
+		return error_errno(err, ENOMEM, "image \"%s\"", path);
+	n->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	n->path = strdup(path);
+	if (n->dir < 0)
+		ret = error_errno(err, errno, "image \"%s\"", path);
+	else
+		ret = n->path ? read_all(n, err) : error_errno(err, ENOMEM, "image \"%s\"", path);
+	if (ret) {
+		image_reader_free(n);
+		return ret;
+	}
+	*r = n;
+	return 0;
+}
+
+int image_reader_file(struct image_reader *r, const char *name, int *fd, uint64_t *size,
+		      struct error **err)
+{
+	const struct manifest_file *f = manifest_find(&r->manifest, name);
+
+	if (!f) {
+		error_set(err, ENOENT, "the manifest does not name it");
+		return image_reader_wrap(r, name, err);
+	}
+	if (open_file(r, f, fd, err))
+		return image_reader_wrap(r, name, err);
+	*size = f->size;
+	return 0;
+}
+
+int image_reader_records(struct image_reader *r, const void **stream, size_t *len,
+			 struct error **err)
+{
+	*stream = r->records;
+	*len = r->records_len;
+	return 0;
+}
+
+int image_reader_config(struct image_reader *r, const char **json, size_t *len, struct error **err)
+{
+	*json = r->config;
+	*len = r->config_len;
+	return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Files of an open image, for those who parse them. */
+#ifndef FIRN_IMAGE_READER_H
+#define FIRN_IMAGE_READER_H
+
+#include "checkpoint/image/image.h"
+#include "checkpoint/image/manifest.h"
+
+struct error;
+
+const struct manifest *image_reader_manifest(const struct image_reader *r);
+const char *image_reader_path(const struct image_reader *r);
+
+/* Puts image "PATH": NAME: in front. Returns the error's negative errno. */
+int image_reader_wrap(const struct image_reader *r, const char *name, struct error **err);
+
+/*
+ * Everything of a file but its data area, malloc'ed, compared with its
+ * checksum as it is in memory: nobody can change it afterwards. At most max bytes.
+ */
+int image_reader_load(struct image_reader *r, const struct manifest_file *f, size_t max,
+		      void **data, size_t *len, struct error **err);
+
+#endif
