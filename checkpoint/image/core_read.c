@@ -165,7 +165,6 @@ static int read_core(struct image_reader *r, const struct manifest_file *f, stru
 	__cleanup_free void *bytes = NULL;
 	__cleanup_buf struct buf records = {0};
 	struct parts p = {.data_len = f->data_len};
-	uint64_t size;
 	int ret = image_reader_load(r, f, CORE_MAX, &bytes, &p.len, err);
 
 	if (ret)
@@ -184,14 +183,14 @@ static int read_core(struct image_reader *r, const struct manifest_file *f, stru
 		return ret;
 	core->records = take_ptr(records.data);
 	core->records_len = records.len;
-	records = (struct buf){0};
-	return image_reader_file(r, f->name, &core->fd, &size, err);
+	return 0;
 }
 
 int core_read(struct image_reader *r, uint32_t pid, struct core *core, struct error **err)
 {
 	const struct manifest_file *f;
 	char name[IMAGE_NAME_MAX];
+	uint64_t size;
 
 	*core = (struct core){.fd = -1};
 	snprintf(name, sizeof(name), "task-%u.core", pid);
@@ -200,10 +199,11 @@ int core_read(struct image_reader *r, uint32_t pid, struct core *core, struct er
 		error_set(err, ENOENT, "the manifest does not name it");
 		return image_reader_wrap(r, name, err);
 	}
-	if (!read_core(r, f, core, err))
-		return 0;
-	core_free(core);
-	return image_reader_wrap(r, name, err);
+	if (read_core(r, f, core, err)) {
+		core_free(core);
+		return image_reader_wrap(r, name, err);
+	}
+	return image_reader_file(r, name, &core->fd, &size, err);
 }
 
 void core_free(struct core *core)

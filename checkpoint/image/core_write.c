@@ -311,9 +311,10 @@ int core_write(struct image_file *f, const struct core_info *info, struct error 
 	uint64_t sum;
 	int r = page_area_validate(info->pages, base, err);
 
-	if (r || info->pages->data_offset != CORE_DATA_OFFSET)
-		return r ? image_file_error(f, -r, "its page index", err)
-			 : image_file_error(f, EINVAL, "its data area", err);
+	if (r)
+		return r;
+	if (info->pages->data_offset != CORE_DATA_OFFSET)
+		return image_file_error(f, EINVAL, "its data area", err);
 	r = build_tail(&tail, info, base, &head.eh);
 	if (!r)
 		r = pwrite_full(image_file_fd(f), tail.data, tail.len, base);

@@ -341,6 +341,8 @@ static int parse_data_area(const struct json_node *node, struct manifest_file *f
 		r = parse_uint(node, "dataLength", UINT64_MAX, &f->data_len, err);
 	if (r)
 		return r;
+	if ((f->data_offset | f->data_len) % IMAGE_PAGE_SIZE)
+		return json_error(node, err, "the data area is not page aligned");
 	if (f->data_offset > f->size || f->data_len > f->size - f->data_offset)
 		return json_error(node, err, "the data area is larger than the file");
 	return 0;

@@ -358,6 +358,9 @@ enum ckpt_vma_kind {
 	CKPT_VMA_SPECIAL, /* vvar, vdso, vsyscall: comes with the stub */
 };
 
+#define CKPT_VMA_SHARED	      1 /* MAP_SHARED */
+#define CKPT_VMA_SHARED_WRITE 2 /* is or may become writable: the file was open for writing */
+
 #define CKPT_VMA_GROWSDOWN  1
 #define CKPT_VMA_LOCKED	    2
 #define CKPT_VMA_NORESERVE  4
@@ -375,7 +378,7 @@ struct ckpt_vma {
 	__u64 start, end;
 	__u64 offset; /* bytes */
 	__u32 prot;   /* PROT_* */
-	__u32 shared; /* MAP_SHARED */
+	__u32 shared; /* 0 private, else CKPT_VMA_SHARED | perhaps CKPT_VMA_SHARED_WRITE */
 	__u32 kind;   /* enum ckpt_vma_kind */
 	__u32 source; /* CKPT_FILE id, object number or shm id */
 	__u32 flags;  /* CKPT_VMA_* */

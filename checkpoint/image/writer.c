@@ -153,7 +153,8 @@ int image_file_checked(struct image_file *f, uint64_t data_offset, uint64_t data
 
 	if (fstat(f->fd, &st))
 		return image_file_error(f, errno, "fstat", err);
-	if (data_offset > (uint64_t)st.st_size || data_len > (uint64_t)st.st_size - data_offset)
+	if ((data_offset | data_len) % IMAGE_PAGE_SIZE || data_offset > (uint64_t)st.st_size ||
+	    data_len > (uint64_t)st.st_size - data_offset)
 		return image_file_error(f, EINVAL, "its data area", err);
 	if (data_len == (uint64_t)st.st_size)
 		checksum = XXH3_64bits("", 0);
