@@ -102,6 +102,7 @@ int stuck_report(struct stuck_list *list, int deadline_ms, struct error **err)
 	char line[160];
 
 	vec_for_each (task, list) {
+		bool asleep;
 		int len;
 
 		if (!still_stuck(task))
@@ -110,9 +111,10 @@ int stuck_report(struct stuck_list *list, int deadline_ms, struct error **err)
 			more++;
 			continue;
 		}
-		len = snprintf(line, sizeof(line), "%s%d (%s) in %s", text.len ? ", " : "",
-			       task->tid, task->name,
-			       *task->wchan && strcmp(task->wchan, "0") ? task->wchan : "running");
+		asleep = *task->wchan && strcmp(task->wchan, "0");
+		len = snprintf(line, sizeof(line), "%s%d (%s) %s%s", text.len ? ", " : "",
+			       task->tid, task->name, asleep ? "in " : "",
+			       asleep ? task->wchan : "running");
 		buf_add(&text, line, len);
 	}
 	if (more) {
