@@ -9,7 +9,9 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 
-/* ipc/ipc_sysctl.c, ipc/mq_sysctl.c, kernel/utsname_sysctl.c; of net every entry is its namespace's
+/*
+ * ipc/ipc_sysctl.c, ipc/mq_sysctl.c, kernel/utsname_sysctl.c. Below net, a network
+ * namespace shows only its own entries.
  */
 static const struct {
 	const char *path; /* ends with '/': everything below it */

@@ -124,6 +124,8 @@ static int json_check(const char *text, size_t len, struct error **err)
 		return error_errno(err, ENOMEM, "parsing JSON");
 	status = yajl_parse(parser, (const unsigned char *)text, len);
 	offset = yajl_get_bytes_consumed(parser);
+	if (offset)
+		offset--; /* the token that it stumbled over is consumed */
 	if (status == yajl_status_ok) {
 		status = yajl_complete_parse(parser);
 		offset = len;
