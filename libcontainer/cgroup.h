@@ -17,8 +17,10 @@ struct pid_list {
 };
 
 /*
- * Creates the container's cgroup in every hierarchy and applies the resources.
- * path is config's cgroupsPath (NULL: "/firn/ID" below the caller's own cgroup).
+ * Creates the container's cgroup and applies the resources. It goes where
+ * config's cgroupsPath says: below each mount if that is absolute, else below
+ * the caller's own cgroup ("firn/ID" if there is none). Hierarchies that
+ * neither freeze, confine nor count it are left out: see CTL_ALWAYS.
  * What is created is removed again on failure. -EEXIST/-EBUSY when a cgroup
  * with tasks is already there.
  */
@@ -29,7 +31,11 @@ int cgroup_create(const char *id, const struct oci_config *config, struct cgroup
  * out. */
 int cgroup_open(const char *path, struct cgroup **cg, struct error **err);
 
-/* The path to record in the state file; owned by the cgroup. */
+/*
+ * What to record in the state file: the path in the freezer's hierarchy, then
+ * "\nCONTROLLERS:PATH" for each hierarchy where it is another. Owned by the
+ * cgroup. To be saved at once: it is what a cleanup after kill -9 goes by.
+ */
 const char *cgroup_path(const struct cgroup *cg);
 
 /* Moves a process (all threads) into all of them. */
@@ -52,5 +58,10 @@ int cgroup_kill_all(struct cgroup *cg, int signo, struct error **err);
 int cgroup_destroy(struct cgroup *cg, struct error **err);
 
 void cgroup_free(struct cgroup *cg);
+static inline void cleanup_cgroup(struct cgroup **cg)
+{
+	cgroup_free(*cg);
+}
+#define __cleanup_cgroup __attribute__((cleanup(cleanup_cgroup)))
 
 #endif

@@ -31,11 +31,6 @@ static long long now_ms(void)
 	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-static void cleanup_freezer(struct freezer **f)
-{
-	freezer_free(*f);
-}
-
 static void signal_all(const struct pid_list *list, int signo)
 {
 	for (size_t i = 0; i < list->count; i++)
@@ -81,7 +76,7 @@ static int kill_round_v1(struct cgroup *cg, struct hierarchy *h, bool freeze, lo
 			 struct error **err)
 {
 	__cleanup_free void *owned = NULL;
-	__cleanup(cleanup_freezer) struct freezer *f = NULL;
+	__cleanup_freezer struct freezer *f = NULL;
 	struct pid_list list;
 	enum freezer_state state;
 	int r = freezer_open(cg, &f, err);

@@ -261,9 +261,8 @@ int freezer_freeze(struct freezer *f, int deadline_ms, struct error **err)
 	return stuck_report(&stuck, deadline_ms, err);
 }
 
-int freezer_thaw(struct freezer *f, struct error **err)
+int freezer_may_thaw(struct freezer *f, struct error **err)
 {
-	long long start = now_ns();
 	bool self, parent;
 	int r = f->ops->who(f, &self, &parent);
 
@@ -273,6 +272,17 @@ int freezer_thaw(struct freezer *f, struct error **err)
 		return error_set(err, EBUSY,
 				 "cgroup \"%s%s\" is frozen by a cgroup above it, not by Firn",
 				 f->h->mount, f->h->path);
+	return 0;
+}
+
+int freezer_thaw(struct freezer *f, struct error **err)
+{
+	long long start = now_ns();
+	bool self, parent;
+	int r = freezer_may_thaw(f, err);
+
+	if (r < 0)
+		return r;
 	r = f->ops->ask(f, false);
 	while (r == 0) {
 		long long waited = now_ns() - start;

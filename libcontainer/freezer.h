@@ -30,6 +30,9 @@ int freezer_open(struct cgroup *cg, struct freezer **f, struct error **err);
  */
 int freezer_freeze(struct freezer *f, int deadline_ms, struct error **err);
 
+/* -EBUSY if an ancestor is frozen, so that a thaw would not make the tasks run. */
+int freezer_may_thaw(struct freezer *f, struct error **err);
+
 /* Returns when thawed. An inherited freeze is left alone: -EBUSY says so. */
 int freezer_thaw(struct freezer *f, struct error **err);
 
@@ -39,5 +42,10 @@ int freezer_state(struct freezer *f, enum freezer_state *state, struct error **e
 int freezer_version(const struct freezer *f);
 
 void freezer_free(struct freezer *f);
+static inline void cleanup_freezer(struct freezer **f)
+{
+	freezer_free(*f);
+}
+#define __cleanup_freezer __attribute__((cleanup(cleanup_freezer)))
 
 #endif

@@ -23,20 +23,10 @@
 
 #define REFREEZE_DEADLINE_MS 10000
 
-static void cleanup_cgroup(struct cgroup **cg)
-{
-	cgroup_free(*cg);
-}
-
-static void cleanup_freezer(struct freezer **f)
-{
-	freezer_free(*f);
-}
-
 static int freeze_or_thaw(struct container *c, bool freeze, struct error **err)
 {
-	__cleanup(cleanup_cgroup) struct cgroup *cg = NULL;
-	__cleanup(cleanup_freezer) struct freezer *f = NULL;
+	__cleanup_cgroup struct cgroup *cg = NULL;
+	__cleanup_freezer struct freezer *f = NULL;
 	enum freezer_state state;
 	int r;
 
@@ -86,7 +76,7 @@ static int recover_checkpoint(struct container *c, struct error **err)
 
 static int take_down(struct container *c, struct error **err)
 {
-	__cleanup(cleanup_cgroup) struct cgroup *cg = NULL;
+	__cleanup_cgroup struct cgroup *cg = NULL;
 	int r = 0;
 
 	if (c->state == CONTAINER_RSTRTING)
@@ -130,7 +120,7 @@ int container_recover(struct container *c, struct error **err)
 	if (r < 0)
 		return error_wrap(err, "recovering container \"%s\" from %s", c->id,
 				  container_state_name(was));
-	log_info("container \"%s\" was left %s by \"%s\" and is %s now", c->id,
-		 container_state_name(was), c->verb, container_state_name(c->state));
+	log_debug("container \"%s\" was left %s by \"%s\" and is %s now", c->id,
+		  container_state_name(was), c->verb, container_state_name(c->state));
 	return 0;
 }
