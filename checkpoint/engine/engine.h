@@ -134,6 +134,11 @@ struct restore_task {
 	const struct ckpt_fd *fds; /* sorted by number, checked */
 	size_t fd_count;
 	const struct ckpt_fs *fs;
+	const struct ckpt_sigaction *sigactions; /* 64 */
+	const void *auxv;
+	size_t auxv_len;
+	const void *sigpending; /* the shared queue */
+	size_t sigpending_len;
 	VEC(struct record) more; /* the process's other records */
 	bool reaped;		 /* a zombie: made and exited */
 };
@@ -150,6 +155,8 @@ struct restore {
 	struct ipc_state *ipc;
 	struct undo undo;
 	uint64_t page_bytes, page_total;
+	uint64_t window;	 /* where every stub has its window */
+	uint64_t vdso, vdso_len; /* of the stubs, before they get their layout */
 };
 
 /* A fresh descriptor (the caller's) of CKPT_FILE id, opened below the container's root. */

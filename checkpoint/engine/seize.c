@@ -11,6 +11,7 @@
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/tasks.h"
+#include "checkpoint/resource/thread.h"
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/trace.h"
 #include "util/error.h"
@@ -77,15 +78,7 @@ static int stop_thread(struct dump_task *t, struct dump_thread *th, struct error
 		t->rec.state = CKPT_TASK_STOPPED;
 		t->rec.exit_code = group_stop;
 	}
-	r = trace_get_regs(th->tid, &th->stopped, err);
-	if (!r)
-		r = trace_get_sigmask(th->tid, &th->stopped_mask, err);
-	if (r)
-		return r;
-	th->rec.sigmask = th->stopped_mask;
-	th->regs = th->stopped;
-	th->stopped_once = true;
-	return 0;
+	return thread_read_stopped(th, err);
 }
 
 static int attach_window(struct dump_task *t, struct error **err)
@@ -123,7 +116,8 @@ int tasks_seize(struct checkpoint *c, struct error **err)
 		vec_for_each (th, &t->threads) {
 			r = proc_status(t->pid, th->tid, &status, err);
 			if (!r)
-				r = trace_seize(th->tid, status.seccomp != 0, err);
+				r = trace_seize(th->tid, status.seccomp ? TRACE_SUSPEND_SECCOMP : 0,
+						err);
 			if (r)
 				return r;
 			th->seized = true;

@@ -68,8 +68,14 @@ static unsigned parse_pids(const char *text, pid_t *pids)
 	return n;
 }
 
+static const char *const cap_names[CKPT_CAP_SETS] = {"CapInh", "CapPrm", "CapEff", "CapBnd",
+						     "CapAmb"};
+
 static void parse_status_line(const char *name, const char *value, struct proc_status *s)
 {
+	for (unsigned i = 0; i < CKPT_CAP_SETS; i++)
+		if (!strcmp(name, cap_names[i]))
+			s->caps[i] = strtoull(value, NULL, 16);
 	if (!strcmp(name, "State"))
 		s->state = *value;
 	else if (!strcmp(name, "NSpid"))

@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static int find_syscall_insn(pid_t tid, uint64_t vdso, uint64_t len, uint64_t *i
 }
 
 /* A signal that is dropped when nobody traces the task: ignored by default and not handled. */
-static int choose_stop_signal(uint64_t caught)
+int remote_choose_stop_signal(uint64_t caught)
 {
 	static const int candidates[] = {SIGURG, SIGWINCH, SIGCHLD};
 
@@ -80,7 +81,7 @@ int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, 
 	long where;
 	int ret;
 
-	*r = (struct remote){.tid = tid, .stop_signal = choose_stop_signal(caught)};
+	*r = (struct remote){.tid = tid, .stop_signal = remote_choose_stop_signal(caught)};
 	ret = find_syscall_insn(tid, vdso, vdso_len, &r->syscall_insn, err);
 	if (ret)
 		return ret;
@@ -160,9 +161,10 @@ struct xstate_trailer {
 #define XSTATE_TRAILER_OFFSET 464
 #define XSTATE_MAGIC1	      0x46505853u
 #define XSTATE_MAGIC2	      0x46505845u
-#define UC_FLAGS	      7	   /* FP_XSTATE | SIGCONTEXT_SS | STRICT_RESTORE_SS */
-#define BAD_ALTSTACK_FLAGS    0x55 /* refused, and the refusal is ignored: the alternate stack stays \
-				    */
+#define UC_FLAGS	      7 /* FP_XSTATE | SIGCONTEXT_SS | STRICT_RESTORE_SS */
+#define BAD_ALTSTACK_FLAGS                                                                         \
+	0x55 /* refused, and the refusal is ignored: the alternate stack stays                     \
+	      */
 
 /* What the kernel would do on the way out of an interrupted call: a frame carries no orig_rax. */
 static void rewind_call(struct user_regs_struct *regs)
@@ -249,7 +251,7 @@ int remote_start(const struct remote *r, pid_t tid, unsigned count, struct error
 }
 
 /* Another signal of the same number, from outside, is one that the task ignores: it is dropped. */
-int remote_finish(const struct remote *r, pid_t tid, struct error **err)
+static int remote_finish(const struct remote *r, pid_t tid, struct error **err)
 {
 	struct user_regs_struct regs;
 
@@ -343,4 +345,52 @@ int remote_syscall(const struct remote *r, struct error **err, const char *what,
 	else if (call->ret < 0 && call->ret > -4096)
 		return error_errno(err, -call->ret, "%s in task %d", what, r->tid);
 	return 0;
+}
+
+/*
+ * The call's event comes first, then, in either order, the child's own stop and
+ * the end of the call.
+ */
+int remote_clone(const struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
+		 struct error **err)
+{
+	struct clone_args *args = remote_data(r);
+	pid_t *set_tid = (pid_t *)(args + 1);
+	uint64_t at = remote_data_address(r);
+	unsigned long message;
+	int status, event, ret;
+
+	*set_tid = tid;
+	*args = (struct clone_args){
+		.flags = flags,
+		.exit_signal = exit_signal,
+		.set_tid = at + sizeof(*args),
+		.set_tid_size = 1,
+	};
+	remote_set(remote_calls(r), SYS_clone3, at, sizeof(*args));
+	if (!r->stop_signal)
+		return error_set(err, EPROTO, "task %d cannot be stopped after a clone", r->tid);
+	ret = trace_set_sigmask(r->tid, ~(1ull << (r->stop_signal - 1)), err);
+	if (!ret)
+		ret = remote_start(r, 0, 1, err);
+	if (!ret)
+		ret = trace_wait(r->tid, &status, err);
+	if (ret)
+		return ret;
+	event = status >> 16;
+	if (event != PTRACE_EVENT_CLONE && event != PTRACE_EVENT_FORK &&
+	    event != PTRACE_EVENT_VFORK) {
+		ret = -remote_calls(r)->ret;
+		error_errno(err, ret > 0 ? ret : EPROTO, "making the task with pid %d", tid);
+		return ret == EEXIST ? error_hint(err, "the pid is taken") : -error_code(*err);
+	}
+	if (ptrace(PTRACE_GETEVENTMSG, r->tid, NULL, &message))
+		return error_errno(err, errno, "making the task with pid %d", tid);
+	*child = message;
+	ret = trace_wait_stop(*child, NULL, err);
+	if (!ret && ptrace(PTRACE_CONT, r->tid, NULL, NULL))
+		ret = error_errno(err, errno, "making the task with pid %d", tid);
+	if (!ret)
+		ret = remote_finish(r, r->tid, err);
+	return ret ? ret : trace_set_sigmask(r->tid, ~0ull, err);
 }

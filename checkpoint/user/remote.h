@@ -43,6 +43,10 @@ struct remote {
 int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, uint64_t vdso_len,
 		  uint64_t caught, struct error **err);
 
+/* The signal for stop_signal: one that is ignored by default and not in caught; 0 if there is none.
+ */
+int remote_choose_stop_signal(uint64_t caught);
+
 /* Unmaps it, in the task and here; *r is cleared. */
 int remote_detach(struct remote *r, struct error **err);
 
@@ -50,11 +54,15 @@ int remote_detach(struct remote *r, struct error **err);
 void remote_forget(struct remote *r);
 
 /*
- * Starts the first count calls without waiting, for a caller that expects
- * another stop than the end (a clone's event); remote_finish() waits for the end.
+ * A clone3 on r->tid, which is traced with what it clones. tid is the number
+ * that the new task is to have in its pid namespace. *child is ours, and
+ * stopped. -EEXIST if the number is taken.
  */
+int remote_clone(const struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
+		 struct error **err);
+
+/* Starts a call that does not return (exit): the caller waits for the death. */
 int remote_start(const struct remote *r, pid_t tid, unsigned count, struct error **err);
-int remote_finish(const struct remote *r, pid_t tid, struct error **err);
 
 /* The call array and the data area, in our address space; the data area's address in theirs. */
 struct remote_call *remote_calls(const struct remote *r);

@@ -21,13 +21,15 @@
 /* XSAVE areas with AMX tiles have 11 KiB; the kernel refuses a buffer that is too small. */
 #define XSTATE_MAX (64 * 1024)
 
-int trace_seize(pid_t tid, bool suspend_seccomp, struct error **err)
+int trace_seize(pid_t tid, unsigned flags, struct error **err)
 {
 	unsigned long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
 				PTRACE_O_TRACEVFORK;
 
-	if (suspend_seccomp)
+	if (flags & TRACE_SUSPEND_SECCOMP)
 		options |= PTRACE_O_SUSPEND_SECCOMP;
+	if (flags & TRACE_EXITKILL)
+		options |= PTRACE_O_EXITKILL;
 	if (ptrace(PTRACE_SEIZE, tid, NULL, options))
 		return error_errno(err, errno, "seizing task %d", tid);
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL))

@@ -11,12 +11,16 @@
 
 struct error;
 
+/* Remote calls are not judged by the task's filters (needs CAP_SYS_ADMIN and no filter of ours). */
+#define TRACE_SUSPEND_SECCOMP 1
+/* The task dies with us. */
+#define TRACE_EXITKILL 2
+
 /*
- * Seizes a thread and asks it to stop. suspend_seccomp: remote calls must not
- * be judged by the task's filters (needs CAP_SYS_ADMIN). Does not wait: a
- * thread frozen by cgroup v1 stops only when thawed.
+ * Seizes a thread and asks it to stop. Does not wait: a thread frozen by
+ * cgroup v1 stops only when thawed. What it clones is traced in the same way.
  */
-int trace_seize(pid_t tid, bool suspend_seccomp, struct error **err);
+int trace_seize(pid_t tid, unsigned flags, struct error **err);
 
 /*
  * Waits for the stop asked for. A signal that is about to be delivered is put

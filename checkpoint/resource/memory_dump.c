@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "checkpoint/engine/engine.h"
+#include "checkpoint/resource/memory.h"
+#include "checkpoint/user/pages.h"
+#include "checkpoint/user/proc.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+static bool starts_with(const char *text, const char *prefix)
+{
+	return !strncmp(text, prefix, strlen(prefix));
+}
+
+static bool is_kernels(const char *path)
+{
+	return !strcmp(path, "[vdso]") || starts_with(path, "[vvar") || !strcmp(path, "[vsyscall]");
+}
+
+static int block_vma(struct checkpoint *c, struct dump_task *t, const struct vma *v,
+		     const char *what)
+{
+	return checkpoint_block(c, t->rec.pid, -1, v->rec.start,
+				"unmap it, or end the process before the checkpoint", "%s%s%s",
+				what, v->path ? " " : "", v->path ? v->path : "");
+}
+
+static int open_mapped(struct dump_task *t, const struct vma *v, int flags, int *fd,
+		       struct error **err)
+{
+	*fd = open_fmt(flags, "/proc/%d/map_files/%llx-%llx", t->pid,
+		       (unsigned long long)v->rec.start, (unsigned long long)v->rec.end);
+	if (*fd < 0)
+		return error_errno(err, -*fd, "opening what process %d has mapped at %#llx",
+				   t->rec.pid, (unsigned long long)v->rec.start);
+	return 0;
+}
+
+static int classify_shared(struct checkpoint *c, struct dump_task *t, struct vma *v,
+			   struct error **err)
+{
+	__cleanup_fd int fd = -1;
+	struct stat st;
+	int r;
+
+	if (starts_with(v->path, "/SYSV")) {
+		v->rec.kind = CKPT_VMA_SHM;
+		v->rec.source = v->ino;
+		return 0;
+	}
+	v->rec.kind = CKPT_VMA_OBJECT;
+	r = open_mapped(t, v, O_RDONLY, &fd, err);
+	if (r)
+		return r;
+	if (fstat(fd, &st))
+		return error_errno(err, errno, "looking at shared memory");
+	return memory_object_register(c, fd, st.st_size, &v->rec.source, err);
+}
+
+static int classify_file(struct checkpoint *c, struct dump_task *t, struct vma *v,
+			 const struct vma *before, struct error **err)
+{
+	__cleanup_fd int fd = -1;
+	int r;
+
+	v->rec.kind = CKPT_VMA_FILE;
+	/* the segments of a library follow each other: register it once */
+	if (before && before->rec.kind == CKPT_VMA_FILE && before->dev == v->dev &&
+	    before->ino == v->ino && before->path && !strcmp(before->path, v->path)) {
+		v->rec.source = before->rec.source;
+		return 0;
+	}
+	r = open_mapped(t, v, O_PATH, &fd, err);
+	return r ? r : files_register(c, t, v->rec.start, fd, v->path, &v->rec.source, err);
+}
+
+static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
+		    const struct vma *before, struct error **err)
+{
+	v->rec.flags = v->flags & ~(VMA_MAYWRITE | VMA_REFUSED);
+	if (v->path && is_kernels(v->path)) {
+		v->rec.kind = CKPT_VMA_SPECIAL;
+		strncpy(v->rec.name, v->path, sizeof(v->rec.name) - 1);
+		return 0;
+	}
+	if (v->flags & VMA_REFUSED)
+		return block_vma(c, t, v, "a mapping of a kind that cannot be saved");
+	if (!v->path && !v->ino && !v->rec.shared) {
+		v->rec.kind = CKPT_VMA_ANON;
+		return 0;
+	}
+	if (v->path && v->path[0] == '[' && !v->rec.shared && !v->ino) {
+		if (strcmp(v->path, "[heap]") && strcmp(v->path, "[stack]") &&
+		    !starts_with(v->path, "[anon"))
+			return block_vma(c, t, v, "the kernel's mapping");
+		v->rec.kind = CKPT_VMA_ANON;
+		return 0;
+	}
+	if (!v->path)
+		return block_vma(c, t, v, "a mapping without a name");
+	if (v->deleted && v->rec.shared &&
+	    (!strcmp(v->path, "/dev/zero") || starts_with(v->path, "/SYSV") ||
+	     starts_with(v->path, "/memfd:")))
+		return classify_shared(c, t, v, err);
+	if (v->path[0] != '/' || starts_with(v->path, "/memfd:") || starts_with(v->path, "/[aio]"))
+		return block_vma(c, t, v, "a mapping of");
+	return classify_file(c, t, v, before, err);
+}
+
+static int check_guard_pages(struct checkpoint *c, struct dump_task *t, int pagemap,
+			     struct error **err)
+{
+	vec_for_each (v, &t->vmas) {
+		uint64_t address;
+		int r;
+
+		if (v->rec.kind != CKPT_VMA_ANON)
+			continue;
+		r = pages_find_guard(pagemap, v->rec.start, v->rec.end, &address, err);
+		if (r < 0)
+			return r;
+		if (r)
+			checkpoint_block(
+				c, t->rec.pid, -1, address,
+				"none in this version: MADV_GUARD_INSTALL is not saved yet",
+				"guard pages inside a mapping");
+	}
+	return 0;
+}
+
+static int memory_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	__cleanup_fd int pagemap = -1;
+	int r;
+
+	if (!t)
+		return 0;
+	r = proc_vmas(t->pid, &t->vmas, err);
+	for (size_t i = 0; !r && i < t->vmas.count; i++)
+		r = classify(c, t, &t->vmas.items[i], i ? &t->vmas.items[i - 1] : NULL, err);
+	if (r)
+		return r;
+	pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
+	if (pagemap < 0)
+		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->pid);
+	return check_guard_pages(c, t, pagemap, err);
+}
+
+/* The kernel's mappings: the vdso last, data pages in front of it. */
+static void find_vdso(struct dump_task *t, struct ckpt_mm *mm)
+{
+	uint64_t first = 0, end = 0;
+
+	vec_for_each (v, &t->vmas) {
+		if (v->rec.kind != CKPT_VMA_SPECIAL || !strcmp(v->path, "[vsyscall]"))
+			continue;
+		if (!strcmp(v->path, "[vdso]")) {
+			mm->vdso = v->rec.start;
+			mm->vdso_len = v->rec.end - v->rec.start;
+		} else {
+			if (!first)
+				first = v->rec.start;
+			end = v->rec.end;
+		}
+	}
+	mm->vvar = first;
+	mm->vvar_len = end - first;
+}
+
+static int hash_vdso(struct checkpoint *c, struct dump_task *t, struct ckpt_mm *mm,
+		     struct error **err)
+{
+	__cleanup_free void *code = malloc(mm->vdso_len ? mm->vdso_len : 1);
+	struct iovec ours = {code, mm->vdso_len}, theirs = {(void *)mm->vdso, mm->vdso_len};
+
+	if (!code)
+		return error_errno(err, ENOMEM, "hashing the vdso");
+	if (process_vm_readv(t->pid, &ours, 1, &theirs, 1, 0) != (ssize_t)mm->vdso_len)
+		return error_errno(err, errno, "reading the vdso of process %d", t->rec.pid);
+	mm->vdso_hash = XXH3_64bits(code, mm->vdso_len);
+	c->vdso_hash = mm->vdso_hash;
+	return 0;
+}
+
+static int register_exe(struct checkpoint *c, struct dump_task *t, uint32_t *id, struct error **err)
+{
+	__cleanup_fd int fd = open_fmt(O_PATH, "/proc/%d/exe", t->pid);
+	char link[64];
+
+	if (fd < 0)
+		return error_errno(err, -fd, "opening the program of process %d", t->rec.pid);
+	snprintf(link, sizeof(link), "/proc/%d/exe", t->pid);
+	t->exe = read_link(AT_FDCWD, link);
+	if (!t->exe)
+		return error_errno(err, errno, "reading %s", link);
+	return files_register(c, t, 0, fd, t->exe, id, err);
+}
+
+static int dump_mm(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	struct proc_stat s;
+	struct ckpt_mm mm = {0};
+	int r = proc_stat(t->pid, &s, err);
+
+	if (r)
+		return r;
+	remote_set(&call[0], SYS_brk, 0);
+	remote_set(&call[1], SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	r = remote_run(&t->remote, 0, 2, err);
+	if (r)
+		return r;
+	mm = (struct ckpt_mm){
+		.start_code = s.start_code,
+		.end_code = s.end_code,
+		.start_data = s.start_data,
+		.end_data = s.end_data,
+		.start_brk = s.start_brk,
+		.brk = call[0].ret,
+		.start_stack = s.start_stack,
+		.arg_start = s.arg_start,
+		.arg_end = s.arg_end,
+		.env_start = s.env_start,
+		.env_end = s.env_end,
+		.thp_disable = call[1].ret > 0,
+	};
+	find_vdso(t, &mm);
+	r = hash_vdso(c, t, &mm, err);
+	if (!r)
+		r = register_exe(c, t, &mm.exe, err);
+	if (r)
+		return r;
+	if (!record_add(&t->records, CKPT_MM, &mm, sizeof(mm)))
+		return error_errno(err, ENOMEM, "recording memory");
+	return 0;
+}
+
+static int dump_vmas(struct dump_task *t, struct error **err)
+{
+	struct ckpt_vma *rec =
+		record_add(&t->records, CKPT_VMAS, NULL, t->vmas.count * sizeof(struct ckpt_vma));
+
+	if (!rec)
+		return error_errno(err, ENOMEM, "recording mappings");
+	vec_for_each (v, &t->vmas) {
+		*rec = v->rec;
+		if (v->rec.shared && (v->flags & VMA_MAYWRITE))
+			rec->shared |= CKPT_VMA_SHARED_WRITE;
+		rec++;
+	}
+	return 0;
+}
+
+static int dump_auxv(struct dump_task *t, struct error **err)
+{
+	char *auxv;
+	int r = proc_read(&auxv, &t->auxv_len, "%d/auxv", t->pid);
+
+	if (r)
+		return error_errno(err, -r, "reading the auxiliary vector of process %d",
+				   t->rec.pid);
+	t->auxv = auxv;
+	if (!record_add(&t->records, CKPT_AUXV, t->auxv, t->auxv_len))
+		return error_errno(err, ENOMEM, "recording the auxiliary vector");
+	proc_read(&t->args, NULL, "%d/cmdline", t->pid);
+	return 0;
+}
+
+/* Which pages have contents; where they go is decided here, they are written later. */
+static int scan_pages(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	__cleanup_fd int pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
+	page_run_vec runs = {0};
+	int r = 0;
+
+	if (pagemap < 0)
+		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->pid);
+	for (size_t i = 0; !r && i < t->vmas.count; i++) {
+		const struct ckpt_vma *v = &t->vmas.items[i].rec;
+
+		if (v->kind == CKPT_VMA_ANON)
+			r = pages_scan(pagemap, v->start, v->end, 0, &runs, err);
+		else if (v->kind == CKPT_VMA_FILE && !v->shared)
+			r = pages_scan(pagemap, v->start, v->end, PAGES_SCAN_FILE, &runs, err);
+	}
+	t->pages.runs = runs.items;
+	t->pages.run_count = runs.count;
+	if (!r)
+		r = pages_layout(&t->pages, CORE_DATA_OFFSET, err);
+	c->page_total += t->pages.data_len;
+	return r;
+}
+
+static int memory_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	int r;
+
+	if (!t)
+		return 0;
+	r = dump_mm(c, t, err);
+	if (!r)
+		r = dump_vmas(t, err);
+	if (!r)
+		r = dump_auxv(t, err);
+	return r ? r : scan_pages(c, t, err);
+}
+
+static int write_core(struct checkpoint *c, struct dump_task *t, struct image_file *f,
+		      struct error **err)
+{
+	__cleanup_free struct core_thread *threads = calloc(t->threads.count, sizeof(*threads));
+	__cleanup_free struct ckpt_vma *vmas = calloc(t->vmas.count, sizeof(*vmas));
+	__cleanup_free const char **paths = calloc(t->vmas.count, sizeof(*paths));
+	const struct core_info info = {
+		.pid = t->rec.pid,
+		.ppid = t->rec.ppid,
+		.pgid = t->rec.pgid,
+		.sid = t->rec.sid,
+		.state = t->rec.state == CKPT_TASK_STOPPED ? 'T' : 'S',
+		.comm = t->rec.comm,
+		.args = t->args ? t->args : "",
+		.threads = threads,
+		.thread_count = t->threads.count,
+		.auxv = t->auxv,
+		.auxv_len = t->auxv_len,
+		.vmas = vmas,
+		.vma_count = t->vmas.count,
+		.vma_paths = paths,
+		.records = &t->records,
+		.pages = &t->pages,
+	};
+
+	if (!threads || !vmas || !paths)
+		return error_errno(err, ENOMEM, "writing a core");
+	for (size_t i = 0; i < t->threads.count; i++) {
+		const struct dump_thread *th = &t->threads.items[i];
+
+		threads[i] = (struct core_thread){.tid = th->rec.tid,
+						  .regs = th->regs,
+						  .xstate = th->xstate,
+						  .xstate_len = th->xstate_len};
+	}
+	for (size_t i = 0; i < t->vmas.count; i++) {
+		vmas[i] = t->vmas.items[i].rec;
+		paths[i] = vmas[i].kind == CKPT_VMA_FILE ? t->vmas.items[i].path : NULL;
+	}
+	return core_write(f, &info, err);
+}
+
+static void report_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	struct checkpoint *c = ctx;
+
+	if (c->request->ops->progress)
+		c->request->ops->progress(c->request->ctx, done, total);
+}
+
+int memory_dump_pages(struct checkpoint *c, struct error **err)
+{
+	__cleanup(cleanup_page_pool) struct page_pool *pool = NULL;
+	__cleanup_free struct image_file **files = calloc(c->tasks.count, sizeof(*files));
+	__cleanup_free char(*names)[32] = calloc(c->tasks.count, sizeof(*names));
+	struct page_options options = {
+		.progress = report_progress, .ctx = c, .cancel = c->request->cancel};
+	int r = page_pool_create(&pool, err);
+
+	if (!files || !names)
+		return error_errno(err, ENOMEM, "writing pages");
+	for (size_t i = 0; !r && i < c->tasks.count; i++) {
+		struct dump_task *t = &c->tasks.items[i];
+		struct page_memory from = {.pid = t->pid, .object = -1};
+
+		if (t->rec.state == CKPT_TASK_ZOMBIE)
+			continue;
+		snprintf(names[i], sizeof(names[i]), "task-%u.core", t->rec.pid);
+		r = image_add_file(c->image, names[i], &files[i], err);
+		if (!r)
+			r = page_pool_dump(pool, &from, &t->pages, image_file_fd(files[i]),
+					   names[i], err);
+		c->page_bytes += t->pages.data_len;
+	}
+	if (!r)
+		r = page_pool_run(pool, &options, err);
+	for (size_t i = 0; !r && i < c->tasks.count; i++)
+		if (files[i])
+			r = write_core(c, &c->tasks.items[i], files[i], err);
+	return r;
+}
+
+static const enum ckpt_type memory_types[] = {CKPT_MM, CKPT_VMAS, CKPT_AUXV, 0};
+
+int memory_load(struct restore *r, struct restore_task *t, const struct record *rec,
+		struct error **err);
+
+static const char *const memory_not_captured[] = {
+	"pages shared copy-on-write between processes are saved once per process",
+	NULL,
+};
+
+const struct resource_class resource_memory = {
+	.name = "memory",
+	.version = 1,
+	.types = memory_types,
+	.admit = memory_admit,
+	.dump = memory_dump,
+	.load = memory_load,
+	.not_captured = memory_not_captured,
+};

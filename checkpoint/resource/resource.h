@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Every resource class, one line each; the table with their order is table.c's. */
+#ifndef FIRN_CHECKPOINT_RESOURCE_H
+#define FIRN_CHECKPOINT_RESOURCE_H
+
+#include "checkpoint/engine/engine.h"
+
+extern const struct resource_class resource_tree;
+extern const struct resource_class resource_memory;
+extern const struct resource_class resource_process;
+extern const struct resource_class resource_signals;
+extern const struct resource_class resource_threads;
+
+#endif

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Signal actions of a process; pending signals of processes and threads. */
+#include <errno.h>
+#include <linux/ptrace.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "checkpoint/resource/resource.h"
+#include "checkpoint/resource/thread.h"
+#include "checkpoint/user/proc.h"
+#include "checkpoint/user/trace.h"
+#include "util/error.h"
+
+#define SIGNALS	     64
+#define SIGINFO_SIZE 128
+#define PENDING_MAX  65536 /* RLIMIT_SIGPENDING is a few thousand by default */
+#define PEEK_AT_ONCE 32
+
+static bool is_fixed(int signo)
+{
+	return signo == SIGKILL || signo == SIGSTOP;
+}
+
+/* What is neither handled nor ignored has the default action and no flags that matter. */
+static int dump_actions(struct dump_task *t, struct error **err)
+{
+	struct ckpt_sigaction *actions;
+	struct remote_call *call = remote_calls(&t->remote);
+	const struct ckpt_sigaction *got = remote_data(&t->remote);
+	struct proc_status status;
+	int numbers[SIGNALS];
+	unsigned n = 0;
+	int r = proc_status(t->pid, 0, &status, err);
+
+	if (r)
+		return r;
+	for (int signo = 1; signo <= SIGNALS; signo++) {
+		if (is_fixed(signo) ||
+		    !((status.sig_caught | status.sig_ignored) & (1ull << (signo - 1))))
+			continue;
+		remote_set(&call[n], SYS_rt_sigaction, signo, 0,
+			   remote_data_address(&t->remote) + n * sizeof(*got), 8);
+		numbers[n++] = signo;
+	}
+	r = remote_run(&t->remote, 0, n, err);
+	if (r)
+		return r;
+	actions = record_add(&t->records, CKPT_SIGACTIONS, NULL, SIGNALS * sizeof(*actions));
+	if (!actions)
+		return error_errno(err, ENOMEM, "recording signal actions");
+	for (unsigned i = 0; i < n; i++) {
+		if (call[i].ret)
+			return error_errno(err, -call[i].ret, "asking process %d for signal %d",
+					   t->rec.pid, numbers[i]);
+		actions[numbers[i] - 1] = got[i];
+	}
+	return 0;
+}
+
+int signals_dump_pending(struct dump_task *t, struct dump_thread *th, bool shared,
+			 struct error **err)
+{
+	struct __ptrace_peeksiginfo_args peek = {
+		.flags = shared ? 1 /* PTRACE_PEEKSIGINFO_SHARED */ : 0,
+		.nr = PEEK_AT_ONCE,
+	};
+	siginfo_t got[PEEK_AT_ONCE];
+	struct buf queue = {0};
+	int r = 0;
+	long n;
+
+	_Static_assert(sizeof(siginfo_t) == SIGINFO_SIZE, "the image has the kernel's siginfo");
+	do {
+		n = syscall(SYS_ptrace, PTRACE_PEEKSIGINFO, th->tid, &peek, got);
+		if (n < 0)
+			r = error_errno(err, errno, "reading the pending signals of task %d",
+					th->tid);
+		else if (n && !buf_add(&queue, got, n * SIGINFO_SIZE))
+			r = error_errno(err, ENOMEM, "recording pending signals");
+		peek.off += n > 0 ? n : 0;
+	} while (!r && n == PEEK_AT_ONCE);
+	if (!r && queue.len && !record_add(&t->records, CKPT_SIGPENDING, queue.data, queue.len))
+		r = error_errno(err, ENOMEM, "recording pending signals");
+	buf_free(&queue);
+	return r;
+}
+
+static int signals_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	int r;
+
+	if (!t)
+		return 0;
+	r = dump_actions(t, err);
+	return r ? r : signals_dump_pending(t, &t->threads.items[0], true, err);
+}
+
+int signals_validate_pending(const struct record *rec, struct error **err)
+{
+	if (rec->len % SIGINFO_SIZE || rec->len / SIGINFO_SIZE > PENDING_MAX)
+		return error_set(err, EBADMSG, "pending signals: %zu bytes", rec->len);
+	for (size_t i = 0; i < rec->len; i += SIGINFO_SIZE) {
+		siginfo_t info;
+
+		memcpy(&info, (const char *)rec->data + i, sizeof(info));
+		if (info.si_signo < 1 || info.si_signo > SIGNALS || is_fixed(info.si_signo))
+			return error_set(err, EBADMSG, "pending signals: number %d", info.si_signo);
+	}
+	return 0;
+}
+
+static int signals_load(struct restore *r, struct restore_task *t, const struct record *rec,
+			struct error **err)
+{
+	int ret;
+
+	if (!t)
+		return error_set(err, EBADMSG, "signals outside of a process");
+	if (rec->type == CKPT_SIGACTIONS) {
+		if (rec->len != SIGNALS * sizeof(struct ckpt_sigaction))
+			return error_set(err, EBADMSG, "signal actions: %zu bytes", rec->len);
+		t->sigactions = rec->data;
+		return 0;
+	}
+	ret = signals_validate_pending(rec, err);
+	if (ret)
+		return ret;
+	if (t->threads.count) {
+		struct restore_thread *th = &t->threads.items[t->threads.count - 1];
+
+		th->sigpending = rec->data;
+		th->sigpending_len = rec->len;
+	} else {
+		t->sigpending = rec->data;
+		t->sigpending_len = rec->len;
+	}
+	return 0;
+}
+
+/* The stop signal must stay one that nobody handles. */
+static void choose_stop_signal(struct restore_task *t)
+{
+	uint64_t caught = 0;
+
+	for (int signo = 1; signo <= SIGNALS; signo++)
+		if (t->sigactions[signo - 1].handler > 1) /* neither SIG_DFL nor SIG_IGN */
+			caught |= 1ull << (signo - 1);
+	t->remote.stop_signal = remote_choose_stop_signal(caught);
+}
+
+static int restore_actions(struct restore_task *t, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	struct ckpt_sigaction *actions = remote_data(&t->remote);
+	unsigned n = 0;
+	int ret;
+
+	memcpy(actions, t->sigactions, SIGNALS * sizeof(*actions));
+	for (int signo = 1; signo <= SIGNALS; signo++)
+		if (!is_fixed(signo))
+			remote_set(&call[n++], SYS_rt_sigaction, signo,
+				   remote_data_address(&t->remote) + (signo - 1) * sizeof(*actions),
+				   0, 8);
+	ret = remote_run(&t->remote, 0, n, err);
+	for (unsigned i = 0; !ret && i < n; i++)
+		if (call[i].ret)
+			ret = error_errno(err, -call[i].ret, "setting signal %lu of process %u",
+					  call[i].args[0], t->rec->pid);
+	choose_stop_signal(t);
+	return ret;
+}
+
+/* A stub has heard of the deaths of its zombies. */
+static int drain(struct restore_task *t, struct restore_thread *th, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	uint64_t *all = remote_data(&t->remote);
+	uint64_t *zero = all + 1;
+
+	for (;;) {
+		int r;
+
+		all[0] = ~0ull;
+		zero[0] = zero[1] = 0;
+		remote_set(call, SYS_rt_sigtimedwait, remote_data_address(&t->remote), 0,
+			   remote_data_address(&t->remote) + sizeof(uint64_t), 8);
+		r = remote_run(&t->remote, th->tid, 1, err);
+		if (r || call->ret <= 0)
+			return r;
+	}
+}
+
+static int signals_restore(struct restore *r, struct restore_task *unused, struct error **err)
+{
+	int ret = 0;
+
+	vec_for_each (t, &r->tasks) {
+		if (t->rec->state == CKPT_TASK_ZOMBIE)
+			continue;
+		if (!ret)
+			ret = restore_actions(t, err);
+		if (!ret)
+			ret = drain(t, &t->threads.items[0], err);
+	}
+	return ret;
+}
+
+#define QUEUE_AT_ONCE 64
+
+/* A signal can be given the kernel's own siginfo only by the thread itself. */
+int signals_restore_pending(struct restore_task *t, struct restore_thread *th, const void *siginfo,
+			    size_t len, bool shared, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	char *infos = remote_data(&t->remote);
+	size_t count = len / SIGINFO_SIZE;
+	int r = 0;
+
+	for (size_t done = 0; !r && done < count;) {
+		size_t n = count - done < QUEUE_AT_ONCE ? count - done : QUEUE_AT_ONCE;
+
+		memcpy(infos, (const char *)siginfo + done * SIGINFO_SIZE, n * SIGINFO_SIZE);
+		for (size_t i = 0; i < n; i++) {
+			uint64_t at = remote_data_address(&t->remote) + i * SIGINFO_SIZE;
+			int signo = ((const siginfo_t *)(infos + i * SIGINFO_SIZE))->si_signo;
+
+			if (shared)
+				remote_set(&call[i], SYS_rt_sigqueueinfo, t->rec->pid, signo, at);
+			else
+				remote_set(&call[i], SYS_rt_tgsigqueueinfo, t->rec->pid,
+					   th->rec->tid, signo, at);
+		}
+		r = remote_run(&t->remote, th->tid, n, err);
+		for (size_t i = 0; !r && i < n; i++)
+			if (call[i].ret)
+				r = error_errno(err, -call[i].ret, "queueing a signal to thread %u",
+						th->rec->tid);
+		done += n;
+	}
+	return r;
+}
+
+static const enum ckpt_type signals_types[] = {CKPT_SIGACTIONS, CKPT_SIGPENDING, 0};
+
+const struct resource_class resource_signals = {
+	.name = "signals",
+	.version = 1,
+	.types = signals_types,
+	.dump = signals_dump,
+	.load = signals_load,
+	.restore = {[STAGE_CROSS] = signals_restore},
+};

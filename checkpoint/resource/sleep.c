@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Interrupted system calls. On the way to its ptrace stop a sleeping task leaves
+ * its call with one of the kernel's private errors (include/linux/errno.h):
+ *
+ *   -512 -513 -514  it is issued again when the task goes on; nothing to do
+ *   -516            restart_syscall() goes on with a restart block that holds the
+ *                   time; of nanosleep, clock_nanosleep, poll and futex
+ *   -EINTR          the program would see it: for no signal's sake if none is
+ *                   deliverable, and then the call is issued again
+ *
+ * The restart block is readable nowhere. The time left is found by running the
+ * task into its sleep and out again: the one hrtimer that is in
+ * /proc/timer_list only in between is its own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "checkpoint/resource/thread.h"
+#include "checkpoint/user/proc.h"
+#include "checkpoint/user/trace.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+#define ERESTART_RESTARTBLOCK 516
+#define SYSCALL_STOP	      (SIGTRAP | 0x80)
+#define NSEC_PER_SEC	      1000000000ll
+
+/* Calls that may be issued again after EINTR: they did nothing yet. */
+static const int reissued[] = {
+	SYS_epoll_wait,	     SYS_epoll_pwait, SYS_epoll_pwait2, SYS_semop,    SYS_semtimedop,
+	SYS_rt_sigtimedwait, SYS_read,	      SYS_readv,	SYS_recvfrom, SYS_recvmsg,
+	SYS_recvmmsg,	     SYS_accept,      SYS_accept4,	SYS_write,    SYS_writev,
+	SYS_sendto,	     SYS_sendmsg,     SYS_io_getevents,
+};
+
+typedef VEC(int64_t) expiry_vec;
+
+/* The expiries of hrtimers that will wake a task, on CLOCK_MONOTONIC's base. */
+static int read_expiries(expiry_vec *v, struct error **err)
+{
+	__cleanup_free char *text = NULL;
+	bool wakeup = false;
+	int r = read_file(AT_FDCWD, "/proc/timer_list", 64 << 20, &text, NULL);
+
+	v->count = 0;
+	if (r) {
+		error_errno(err, -r, "reading /proc/timer_list");
+		return error_hint(err, "the time left in sleeping calls needs root outside");
+	}
+	for (char *line = text; *line;) {
+		char *end = strchrnul(line, '\n');
+		long long soft, hard;
+
+		if (*end)
+			*end++ = '\0';
+		if (wakeup && sscanf(line, " # expires at %lld-%lld nsecs", &soft, &hard) == 2) {
+			int64_t *e = vec_add(v);
+
+			if (!e)
+				return error_errno(err, ENOMEM, "reading /proc/timer_list");
+			*e = soft;
+		}
+		wakeup = strstr(line, "hrtimer_wakeup") != NULL;
+		line = end;
+	}
+	return 0;
+}
+
+static bool has_expiry(const expiry_vec *v, int64_t e)
+{
+	for (size_t i = 0; i < v->count; i++)
+		if (v->items[i] == e)
+			return true;
+	return false;
+}
+
+static int wait_asleep(pid_t tid, struct error **err)
+{
+	struct timespec pause = {.tv_nsec = 20000};
+
+	/* between the entry stop and the sleep there are microseconds */
+	for (int i = 0; i < 500; i++) {
+		struct proc_stat s;
+		int r = proc_stat(tid, &s, err);
+
+		if (r || s.state == 'S' || s.state == 't')
+			return r;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+/* One run into the sleep and out of it. *asleep: what timer_list said in the middle. */
+static int toggle(struct dump_thread *th, expiry_vec *asleep, struct error **err)
+{
+	int status;
+	int r;
+
+	if (ptrace(PTRACE_SYSCALL, th->tid, NULL, NULL))
+		return error_errno(err, errno, "running task %d", th->tid);
+	r = trace_wait(th->tid, &status, err);
+	if (r)
+		return r;
+	if (WSTOPSIG(status) != SYSCALL_STOP)
+		return error_set(err, EPROTO, "task %d did not go on sleeping (status %#x)",
+				 th->tid, status);
+	if (ptrace(PTRACE_CONT, th->tid, NULL, NULL))
+		return error_errno(err, errno, "running task %d", th->tid);
+	r = wait_asleep(th->tid, err);
+	if (!r)
+		r = read_expiries(asleep, err);
+	if (ptrace(PTRACE_INTERRUPT, th->tid, NULL, NULL))
+		return error_errno(err, errno, "stopping task %d", th->tid);
+	if (r)
+		return r;
+	r = trace_wait_stop(th->tid, NULL, err);
+	return r ? r : trace_get_regs(th->tid, &th->regs, err);
+}
+
+#define TOGGLE_TRIES 20
+
+/* *expiry is 0 if the sleep ended meanwhile: th->regs has its result. */
+static int find_expiry(struct dump_thread *th, int64_t *expiry, struct error **err)
+{
+	expiry_vec before = {0}, asleep = {0}, after = {0};
+	unsigned found = 0;
+	int r = 0;
+
+	*expiry = 0;
+	for (int try = 0; !r && try < TOGGLE_TRIES && found != 1; try++) {
+		found = 0;
+		r = read_expiries(&before, err);
+		if (!r)
+			r = toggle(th, &asleep, err);
+		if (r || (long)th->regs.rax != -ERESTART_RESTARTBLOCK)
+			break;
+		r = read_expiries(&after, err);
+		for (size_t i = 0; i < asleep.count; i++) {
+			if (has_expiry(&before, asleep.items[i]) ||
+			    has_expiry(&after, asleep.items[i]))
+				continue;
+			*expiry = asleep.items[i];
+			found++;
+		}
+	}
+	if (!r && found != 1 && (long)th->regs.rax == -ERESTART_RESTARTBLOCK)
+		r = error_set(err, EAGAIN,
+			      "the time that task %d has left to sleep is not to be found",
+			      th->rec.tid);
+	vec_free(&before);
+	vec_free(&asleep);
+	vec_free(&after);
+	return r;
+}
+
+static bool is_sleep(long nr)
+{
+	return nr == SYS_nanosleep || nr == SYS_clock_nanosleep || nr == SYS_poll ||
+	       nr == SYS_futex;
+}
+
+/*
+ * After an earlier stop the call's number has become restart_syscall; its
+ * arguments are still there. The instruction that loaded the number usually is
+ * right in front of the call; else the arguments tell.
+ */
+static long original_call(const struct dump_thread *th)
+{
+	const struct user_regs_struct *regs = &th->stopped;
+	uint8_t code[32];
+	struct iovec ours = {code, sizeof(code)};
+	struct iovec theirs = {(void *)(regs->rip - sizeof(code)), sizeof(code)};
+
+	if ((long)regs->orig_rax != SYS_restart_syscall)
+		return regs->orig_rax;
+	if (process_vm_readv(th->tid, &ours, 1, &theirs, 1, 0) == sizeof(code))
+		for (int i = sizeof(code) - 2 - 5; i >= 0; i--) {
+			int32_t nr;
+
+			memcpy(&nr, code + i + 1, sizeof(nr));
+			if (code[i] == 0xb8 && is_sleep(nr)) /* mov $nr, %eax */
+				return nr;
+		}
+	if ((regs->rsi & FUTEX_CMD_MASK) == FUTEX_WAIT && regs->rdi > 4096 && regs->r10 > 4096)
+		return SYS_futex;
+	if (regs->rdi < 16 && regs->rdx > 4096)
+		return SYS_clock_nanosleep;
+	if (regs->rdi > 4096 && (regs->rsi == 0 || regs->rsi > 4096))
+		return SYS_nanosleep;
+	return SYS_poll;
+}
+
+static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, struct error **err)
+{
+	long nr = original_call(th);
+	int64_t expiry;
+	int r;
+
+	if (!is_sleep(nr))
+		return error_set(err, EOPNOTSUPP,
+				 "task %d sleeps in system call %ld, which is not known",
+				 th->rec.tid, nr);
+	/* a poll or futex wait without timeout has no timer, and no restart block either */
+	r = trace_set_sigmask(th->tid, ~0ull, err);
+	if (!r)
+		r = find_expiry(th, &expiry, err);
+	if (r)
+		return r;
+	if ((long)th->regs.rax != -ERESTART_RESTARTBLOCK)
+		return 0; /* over: its result is in the registers */
+	th->rec.sleep = CKPT_SLEEP_RESTART;
+	th->rec.sleep_nr = nr;
+	th->rec.sleep_clock = nr == SYS_clock_nanosleep ? th->stopped.rdi : CLOCK_MONOTONIC;
+	th->rec.sleep_left =
+		expiry > (int64_t)c->begin_host_monotonic ? expiry - c->begin_host_monotonic : 0;
+	th->regs.orig_rax = nr;
+	return 0;
+}
+
+static bool may_reissue(long nr)
+{
+	for (size_t i = 0; i < sizeof(reissued) / sizeof(*reissued); i++)
+		if (reissued[i] == nr)
+			return true;
+	return false;
+}
+
+int sleep_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
+	       struct error **err)
+{
+	long nr = th->stopped.orig_rax, ret = th->stopped.rax;
+	struct proc_status status;
+	int r;
+
+	if (nr < 0)
+		return 0;
+	if (ret == -ERESTART_RESTARTBLOCK)
+		return dump_restart_block(c, th, err);
+	if (ret != -EINTR || !may_reissue(nr))
+		return 0;
+	r = proc_status(t->pid, th->tid, &status, err);
+	if (r)
+		return r;
+	if ((status.sig_pending | status.shared_pending) & ~th->stopped_mask)
+		return 0;
+	th->regs.rip -= 2; /* back to the syscall instruction */
+	th->regs.rax = nr;
+	th->regs.orig_rax = -1;
+	return 0;
+}
+
+int sleep_validate(const struct ckpt_thread *rec, struct error **err)
+{
+	if (rec->sleep == CKPT_SLEEP_NONE)
+		return 0;
+	if (rec->sleep != CKPT_SLEEP_RESTART || !is_sleep(rec->sleep_nr) ||
+	    rec->sleep_left > INT64_MAX)
+		return error_set(err, EBADMSG, "thread %u: a sleep that is not known", rec->tid);
+	return 0;
+}
+
+/*
+ * Issues the call with the time that was left and interrupts it at its entry:
+ * it returns -516 at once, and the kernel holds a true restart block.
+ */
+int sleep_restore(struct restore_task *t, struct restore_thread *th, struct error **err)
+{
+	struct user_regs_struct regs;
+	struct timespec *left = remote_data(&t->remote);
+	uint64_t left_address = remote_data_address(&t->remote);
+	int status, r;
+
+	if (th->rec->sleep != CKPT_SLEEP_RESTART)
+		return 0;
+	memcpy(&regs, th->rec->regs, sizeof(regs));
+	left->tv_sec = th->rec->sleep_left / NSEC_PER_SEC;
+	left->tv_nsec = th->rec->sleep_left % NSEC_PER_SEC;
+	regs.rip = t->remote.syscall_insn;
+	regs.rax = th->rec->sleep_nr;
+	regs.orig_rax = -1;
+	regs.rsp = left_address + 4096;
+	switch (th->rec->sleep_nr) {
+	case SYS_nanosleep:
+		regs.rdi = left_address;
+		break;
+	case SYS_clock_nanosleep:
+		regs.rsi = 0;
+		regs.rdx = left_address;
+		break;
+	case SYS_futex:
+		regs.r10 = left_address;
+		break;
+	default: /* poll takes milliseconds: round up, as the kernel never wakes early */
+		regs.rdx = (th->rec->sleep_left + 999999) / 1000000;
+	}
+	r = trace_set_regs(th->tid, &regs, err);
+	if (r)
+		return r;
+	if (ptrace(PTRACE_SYSCALL, th->tid, NULL, NULL))
+		return error_errno(err, errno, "putting thread %u to sleep", th->rec->tid);
+	r = trace_wait(th->tid, &status, err);
+	if (r)
+		return r;
+	if (WSTOPSIG(status) != SYSCALL_STOP)
+		return error_set(err, EPROTO, "thread %u: stopped with status %#x", th->rec->tid,
+				 status);
+	if (ptrace(PTRACE_INTERRUPT, th->tid, NULL, NULL) ||
+	    ptrace(PTRACE_CONT, th->tid, NULL, NULL))
+		return error_errno(err, errno, "putting thread %u to sleep", th->rec->tid);
+	return trace_wait_stop(th->tid, NULL, err);
+}

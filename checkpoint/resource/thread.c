@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Threads: registers, FPU, TLS, rseq, robust list, tid address, alternate
+ * stack, name, scheduling; with their pending signals, credentials and filters.
+ */
+#include <errno.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "checkpoint/resource/resource.h"
+#include "checkpoint/resource/thread.h"
+#include "checkpoint/user/trace.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+#endif
+
+_Static_assert(sizeof(((struct ckpt_thread *)0)->regs) == sizeof(struct user_regs_struct),
+	       "the image has the kernel's registers");
+
+/* --- dump --- */
+
+struct rseq_config {
+	uint64_t pointer;
+	uint32_t size, signature, flags, pad;
+};
+
+/* struct rseq_cs of include/uapi/linux/rseq.h */
+struct rseq_sequence {
+	uint32_t version, flags;
+	uint64_t start, post_commit_offset, abort;
+};
+
+static bool read_memory(pid_t tid, uint64_t address, void *data, size_t len)
+{
+	struct iovec ours = {data, len}, theirs = {(void *)address, len};
+
+	return process_vm_readv(tid, &ours, 1, &theirs, 1, 0) == (ssize_t)len;
+}
+
+/* A thread inside a restartable sequence goes on at its abort handler, as after a preemption. */
+static int read_rseq(struct dump_thread *th, struct error **err)
+{
+	struct rseq_config config = {0};
+	struct rseq_sequence cs;
+	uint64_t pointer;
+
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, th->tid, sizeof(config), &config) < 0)
+		return errno == EIO || errno == EINVAL
+			       ? 0
+			       : error_errno(err, errno, "reading rseq of task %d", th->tid);
+	th->rec.rseq = config.pointer;
+	th->rec.rseq_len = config.size;
+	th->rec.rseq_sig = config.signature;
+	if (!config.pointer || !read_memory(th->tid, config.pointer + 8, &pointer, 8) || !pointer ||
+	    !read_memory(th->tid, pointer, &cs, sizeof(cs)))
+		return 0;
+	if (th->regs.rip - cs.start < cs.post_commit_offset)
+		th->regs.rip = cs.abort;
+	return 0;
+}
+
+int thread_read_stopped(struct dump_thread *th, struct error **err)
+{
+	int r = trace_get_regs(th->tid, &th->stopped, err);
+
+	if (!r)
+		r = trace_get_sigmask(th->tid, &th->stopped_mask, err);
+	if (r)
+		return r;
+	th->rec.sigmask = th->stopped_mask;
+	th->regs = th->stopped;
+	th->stopped_once = true;
+	return read_rseq(th, err);
+}
+
+/* The batch: credentials first, then these. */
+enum { ASK_TID = CREDS_CALLS, ASK_STACK, ASK_PDEATHSIG, ASK_SLACK, ASK_CALLS };
+
+struct ask_data {
+	uint64_t tid_address;
+	stack_t stack;
+	uint64_t pdeathsig;
+};
+#define CREDS_DATA 256
+_Static_assert(sizeof(struct ask_data) <= CREDS_DATA, "the data would overlap");
+
+static int ask(struct dump_task *t, struct dump_thread *th, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	struct ask_data *data = remote_data(&t->remote);
+	uint64_t at = remote_data_address(&t->remote);
+	int r;
+
+	memset(data, 0, sizeof(*data));
+	creds_ask(&t->remote, call, CREDS_DATA);
+	remote_set(&call[ASK_TID], SYS_prctl, PR_GET_TID_ADDRESS, at);
+	remote_set(&call[ASK_STACK], SYS_sigaltstack, 0, at + offsetof(struct ask_data, stack));
+	remote_set(&call[ASK_PDEATHSIG], SYS_prctl, PR_GET_PDEATHSIG,
+		   at + offsetof(struct ask_data, pdeathsig));
+	remote_set(&call[ASK_SLACK], SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	r = remote_run(&t->remote, th->tid, ASK_CALLS, err);
+	if (r)
+		return r;
+	for (unsigned i = ASK_TID; i < ASK_CALLS; i++)
+		if (call[i].ret < 0)
+			return error_errno(err, -call[i].ret, "asking thread %u (call %ld, %lu)",
+					   th->rec.tid, call[i].nr, call[i].args[0]);
+	th->rec.clear_child_tid = data->tid_address;
+	th->rec.altstack = (uint64_t)data->stack.ss_sp;
+	th->rec.altstack_size = data->stack.ss_size;
+	th->rec.altstack_flags = data->stack.ss_flags;
+	th->rec.pdeathsig = (uint32_t)data->pdeathsig;
+	return 0;
+}
+
+static int dump_sched(struct dump_task *t, struct dump_thread *th, uint64_t slack,
+		      struct error **err)
+{
+	struct sched_param param = {0};
+	struct ckpt_sched rec = {.timer_slack = slack};
+	int policy = sched_getscheduler(th->tid);
+
+	if (policy < 0 || sched_getparam(th->tid, &param))
+		return error_errno(err, errno, "reading the scheduling of task %d", th->tid);
+	rec.policy = policy;
+	rec.priority = param.sched_priority;
+	rec.nice = getpriority(PRIO_PROCESS, th->tid);
+	if (!record_add(&t->records, CKPT_SCHED, &rec, sizeof(rec)))
+		return error_errno(err, ENOMEM, "recording scheduling");
+	return 0;
+}
+
+static int read_outside(struct dump_task *t, struct dump_thread *th, struct error **err)
+{
+	__cleanup_free char *comm = NULL;
+	uint64_t head = 0;
+	size_t len = 0, n;
+	int r;
+
+	if (syscall(SYS_get_robust_list, th->tid, &head, &len))
+		return error_errno(err, errno, "reading the robust list of task %d", th->tid);
+	th->rec.robust_list = head;
+	th->rec.robust_list_len = len;
+	r = proc_read(&comm, &n, "%d/task/%d/comm", t->pid, th->tid);
+	if (r)
+		return error_errno(err, -r, "reading the name of task %d", th->tid);
+	comm[strcspn(comm, "\n")] = '\0';
+	strncpy(th->rec.comm, comm, sizeof(th->rec.comm) - 1);
+	return trace_get_xstate(th->tid, &th->xstate, &th->xstate_len, err);
+}
+
+/* XSTATE_BV: the components that are in use, behind the 512 bytes of FXSAVE */
+static void note_xstate(struct checkpoint *c, const struct dump_thread *th)
+{
+	uint64_t used = 0;
+
+	if (th->xstate_len >= 520)
+		memcpy(&used, (const char *)th->xstate + 512, sizeof(used));
+	c->xstate_features |= used;
+	c->xstate_size = th->xstate_len;
+}
+
+static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
+		       struct error **err)
+{
+	struct ckpt_thread *rec;
+	uint64_t slack;
+	size_t at;
+	int r = read_outside(t, th, err);
+
+	if (!r)
+		r = ask(t, th, err);
+	if (r)
+		return r;
+	note_xstate(c, th);
+	slack = remote_calls(&t->remote)[ASK_SLACK].ret;
+	rec = record_add(&t->records, CKPT_THREAD, &th->rec, sizeof(th->rec));
+	if (!rec)
+		return error_errno(err, ENOMEM, "recording a thread");
+	at = (uint8_t *)rec - t->records.data;
+	r = creds_dump(t, th, remote_calls(&t->remote), CREDS_DATA, err);
+	if (!r && !record_add(&t->records, CKPT_XSTATE, th->xstate, th->xstate_len))
+		r = error_errno(err, ENOMEM, "recording a thread");
+	if (!r)
+		r = signals_dump_pending(t, th, false, err);
+	if (!r)
+		r = seccomp_dump(t, th, err);
+	if (!r)
+		r = dump_sched(t, th, slack, err);
+	/* last: it may run the call once more */
+	if (!r)
+		r = sleep_dump(c, t, th, err);
+	if (r)
+		return r;
+	memcpy(th->rec.regs, &th->regs, sizeof(th->regs));
+	memcpy(t->records.data + at, &th->rec, sizeof(th->rec));
+	return 0;
+}
+
+static int threads_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	int r = 0;
+
+	if (!t)
+		return 0;
+	vec_for_each (th, &t->threads)
+		if (!r)
+			r = dump_thread(c, t, th, err);
+	return r;
+}
+
+/* --- load --- */
+
+static int load_thread(struct restore_task *t, const struct record *rec, struct error **err)
+{
+	const struct ckpt_thread *th = record_head(rec, sizeof(*th), err);
+	struct restore_thread *new;
+
+	if (!th)
+		return -EBADMSG;
+	if (th->tid < 1 || th->pdeathsig > 64 || memchr(th->comm, 0, sizeof(th->comm)) == NULL)
+		return error_set(err, EBADMSG, "a thread %u that cannot be", th->tid);
+	if (t->threads.count && th->tid == t->rec->pid)
+		return error_set(err, EBADMSG, "thread %u twice", th->tid);
+	if (!t->threads.count && th->tid != t->rec->pid)
+		return error_set(err, EBADMSG, "thread %u before its leader", th->tid);
+	new = vec_add(&t->threads);
+	if (!new)
+		return error_errno(err, ENOMEM, "loading a thread");
+	new->rec = th;
+	return sleep_validate(th, err);
+}
+
+static int threads_load(struct restore *r, struct restore_task *t, const struct record *rec,
+			struct error **err)
+{
+	struct restore_thread *th;
+	struct record *more;
+	int ret;
+
+	if (!t)
+		return error_set(err, EBADMSG, "a thread outside of a process");
+	if (rec->type == CKPT_THREAD)
+		return load_thread(t, rec, err);
+	if (!t->threads.count)
+		return error_set(err, EBADMSG, "%s before its thread", record_name(rec->type));
+	th = &t->threads.items[t->threads.count - 1];
+	switch (rec->type) {
+	case CKPT_XSTATE:
+		if (rec->len < 576 || rec->len > 65536)
+			return error_set(err, EBADMSG, "FPU state of %zu bytes", rec->len);
+		th->xstate = rec->data;
+		th->xstate_len = rec->len;
+		return 0;
+	case CKPT_CREDS:
+		ret = creds_validate(rec, err);
+		th->creds = rec->data;
+		return ret;
+	case CKPT_SECCOMP:
+		ret = seccomp_validate(rec, err);
+		break;
+	default:
+		ret = record_head(rec, sizeof(struct ckpt_sched), err) ? 0 : -EBADMSG;
+	}
+	if (ret)
+		return ret;
+	more = vec_add(&th->more);
+	if (!more)
+		return error_errno(err, ENOMEM, "loading a thread");
+	*more = *rec;
+	return 0;
+}
+
+/* --- restore --- */
+
+struct settle_data {
+	stack_t stack;
+	char comm[16];
+};
+
+/* What the thread does for itself; the alternate stack is refused while the stack pointer is on it.
+ */
+static int settle_thread(struct restore_task *t, struct restore_thread *th, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	struct settle_data *data = remote_data(&t->remote);
+	const struct ckpt_thread *rec = th->rec;
+	uint64_t at = remote_data_address(&t->remote);
+	unsigned n = 0;
+	int r;
+
+	data->stack = (stack_t){.ss_sp = (void *)rec->altstack,
+				.ss_flags = rec->altstack_flags & ~SS_ONSTACK,
+				.ss_size = rec->altstack_size};
+	memcpy(data->comm, rec->comm, sizeof(data->comm));
+	remote_set(&call[n++], SYS_set_tid_address, rec->clear_child_tid);
+	if (rec->robust_list_len)
+		remote_set(&call[n++], SYS_set_robust_list, rec->robust_list, rec->robust_list_len);
+	remote_set(&call[n++], SYS_sigaltstack, at, 0);
+	remote_set(&call[n++], SYS_prctl, PR_SET_NAME, at + offsetof(struct settle_data, comm));
+	if (rec->rseq)
+		remote_set(&call[n++], SYS_rseq, rec->rseq, rec->rseq_len, 0, rec->rseq_sig);
+	r = remote_run(&t->remote, th->tid, n, err);
+	for (unsigned i = 0; !r && i < n; i++)
+		if (call[i].ret < 0)
+			r = error_errno(err, -call[i].ret, "setting up thread %u (call %ld)",
+					rec->tid, call[i].nr);
+	return r;
+}
+
+#define THREAD_FLAGS                                                                               \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+
+static int threads_restore(struct restore *r, struct restore_task *t, struct error **err)
+{
+	int ret = 0;
+
+	vec_for_each (th, &t->threads) {
+		if (!ret && th->rec->tid != t->rec->pid)
+			ret = remote_clone(&t->remote, THREAD_FLAGS, 0, th->rec->tid, &th->tid,
+					   err);
+		if (!ret)
+			ret = trace_set_sigmask(th->tid, ~0ull, err);
+	}
+	vec_for_each (th, &t->threads)
+		if (!ret)
+			ret = settle_thread(t, th, err);
+	return ret;
+}
+
+static int restore_sched(struct restore_thread *th, struct error **err)
+{
+	vec_for_each (rec, &th->more) {
+		const struct ckpt_sched *s = rec->data;
+		struct sched_param param;
+
+		if (rec->type != CKPT_SCHED)
+			continue;
+		param.sched_priority = s->priority;
+		if ((s->policy != SCHED_OTHER || s->priority) &&
+		    sched_setscheduler(th->tid, s->policy, &param))
+			return error_errno(err, errno, "setting the scheduling of thread %u",
+					   th->rec->tid);
+		if (s->nice && setpriority(PRIO_PROCESS, th->tid, s->nice))
+			return error_errno(err, errno, "setting the niceness of thread %u",
+					   th->rec->tid);
+	}
+	return 0;
+}
+
+/* The last remote calls of a thread: afterwards it has its credentials, its filters and its sleep.
+ */
+static int finish_thread(struct restore_task *t, struct restore_thread *th, struct error **err)
+{
+	int r = restore_sched(th, err);
+
+	if (!r)
+		r = signals_restore_pending(t, th, th->sigpending, th->sigpending_len, false, err);
+	if (!r)
+		r = seccomp_restore(t, th, err);
+	if (!r)
+		r = creds_restore(t, th, err);
+	return r ? r : sleep_restore(t, th, err);
+}
+
+static int threads_arm(struct restore *r, struct restore_task *t, struct error **err)
+{
+	int ret = 0;
+
+	vec_for_each (task, &r->tasks) {
+		if (task->rec->state == CKPT_TASK_ZOMBIE)
+			continue;
+		if (!ret)
+			ret = signals_restore_pending(task, &task->threads.items[0],
+						      task->sigpending, task->sigpending_len, true,
+						      err);
+		vec_for_each (th, &task->threads)
+			if (!ret)
+				ret = finish_thread(task, th, err);
+	}
+	return ret;
+}
+
+static const enum ckpt_type thread_types[] = {CKPT_THREAD,  CKPT_XSTATE, CKPT_CREDS,
+					      CKPT_SECCOMP, CKPT_SCHED,	 0};
+
+static const char *const thread_not_captured[] = {
+	"CPU affinity, real-time deadlines and uclamp",
+	"the time that epoll_wait, semtimedop, sigtimedwait and receiving with a timeout had left: "
+	"they wait from the beginning again",
+	NULL,
+};
+
+const struct resource_class resource_threads = {
+	.name = "threads",
+	.version = 1,
+	.types = thread_types,
+	.dump = threads_dump,
+	.load = threads_load,
+	.restore = {[STAGE_TASK] = threads_restore, [STAGE_ARM] = threads_arm},
+	.not_captured = thread_not_captured,
+};

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A thread's own state: registers, masks, pending signals, credentials, sleep. */
+#ifndef FIRN_CHECKPOINT_RESOURCE_THREAD_H
+#define FIRN_CHECKPOINT_RESOURCE_THREAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "checkpoint/engine/engine.h"
+
+/*
+ * What must be read as soon as a thread has stopped: registers, mask and rseq.
+ * A remote call in a restartable sequence would clear the sequence and then commit it.
+ */
+int thread_read_stopped(struct dump_thread *th, struct error **err);
+
+/* --- sleep.c --- */
+
+/*
+ * Finds out what an interrupted system call needs to go on: the time that a
+ * sleep had left, and calls that returned EINTR for no signal's sake.
+ * Changes th->regs and th->rec.
+ */
+int sleep_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
+	       struct error **err);
+
+/* Whether a recorded sleep is one that sleep_restore() can make. */
+int sleep_validate(const struct ckpt_thread *rec, struct error **err);
+
+/* Gives the stopped stub a restart block for what was left; its registers are set afterwards. */
+int sleep_restore(struct restore_task *t, struct restore_thread *th, struct error **err);
+
+/* --- creds.c --- */
+
+/*
+ * Credentials of one thread. The remote calls are added to the batch by
+ * creds_ask() and read by creds_dump(); returns how many there are.
+ */
+#define CREDS_CALLS 8
+unsigned creds_ask(const struct remote *r, struct remote_call *calls, unsigned data_offset);
+int creds_dump(struct dump_task *t, struct dump_thread *th, const struct remote_call *calls,
+	       unsigned data_offset, struct error **err);
+int creds_validate(const struct record *rec, struct error **err);
+int creds_restore(struct restore_task *t, struct restore_thread *th, struct error **err);
+
+/* --- seccomp.c --- */
+int seccomp_dump(struct dump_task *t, struct dump_thread *th, struct error **err);
+int seccomp_validate(const struct record *rec, struct error **err);
+int seccomp_restore(struct restore_task *t, struct restore_thread *th, struct error **err);
+
+/* --- signals.c --- */
+
+/* The queue of a thread, or with shared that of its process, as a CKPT_SIGPENDING record. */
+int signals_dump_pending(struct dump_task *t, struct dump_thread *th, bool shared,
+			 struct error **err);
+/* Queues what was recorded. */
+int signals_restore_pending(struct restore_task *t, struct restore_thread *th, const void *siginfo,
+			    size_t len, bool shared, struct error **err);
+int signals_validate_pending(const struct record *rec, struct error **err);
+
+#endif
