@@ -361,8 +361,7 @@ static int restore_sched(struct restore_thread *th, struct error **err)
 	return 0;
 }
 
-/* The last remote calls of a thread: afterwards it has its credentials, its filters and its sleep.
- */
+/* Filters before credentials, which may take CAP_SYS_ADMIN away. */
 static int finish_thread(struct restore_task *t, struct restore_thread *th, struct error **err)
 {
 	int r = restore_sched(th, err);
@@ -371,26 +370,33 @@ static int finish_thread(struct restore_task *t, struct restore_thread *th, stru
 		r = signals_restore_pending(t, th, th->sigpending, th->sigpending_len, false, err);
 	if (!r)
 		r = seccomp_restore(t, th, err);
-	if (!r)
-		r = creds_restore(t, th, err);
-	return r ? r : sleep_restore(t, th, err);
+	return r ? r : creds_restore(t, th, err);
 }
 
-static int threads_arm(struct restore *r, struct restore_task *t, struct error **err)
+/* The sleeps are last of all: what they have left is counted from there. */
+static int finish_process(struct restore_task *t, struct error **err)
+{
+	int r = signals_restore_pending(t, &t->threads.items[0], t->sigpending, t->sigpending_len,
+					true, err);
+
+	vec_for_each (th, &t->threads)
+		if (!r)
+			r = finish_thread(t, th, err);
+	if (!r)
+		r = process_finish(t, err);
+	vec_for_each (th, &t->threads)
+		if (!r)
+			r = sleep_restore(t, th, err);
+	return r;
+}
+
+static int threads_arm(struct restore *r, struct restore_task *unused, struct error **err)
 {
 	int ret = 0;
 
-	vec_for_each (task, &r->tasks) {
-		if (task->rec->state == CKPT_TASK_ZOMBIE)
-			continue;
-		if (!ret)
-			ret = signals_restore_pending(task, &task->threads.items[0],
-						      task->sigpending, task->sigpending_len, true,
-						      err);
-		vec_for_each (th, &task->threads)
-			if (!ret)
-				ret = finish_thread(task, th, err);
-	}
+	vec_for_each (t, &r->tasks)
+		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE)
+			ret = finish_process(t, err);
 	return ret;
 }
 

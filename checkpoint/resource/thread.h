@@ -43,7 +43,13 @@ int creds_dump(struct dump_task *t, struct dump_thread *th, const struct remote_
 int creds_validate(const struct record *rec, struct error **err);
 int creds_restore(struct restore_task *t, struct restore_thread *th, struct error **err);
 
+/* --- process.c --- */
+
+/* What must come after the credentials of all threads. */
+int process_finish(struct restore_task *t, struct error **err);
+
 /* --- seccomp.c --- */
+
 int seccomp_dump(struct dump_task *t, struct dump_thread *th, struct error **err);
 int seccomp_validate(const struct record *rec, struct error **err);
 int seccomp_restore(struct restore_task *t, struct restore_thread *th, struct error **err);

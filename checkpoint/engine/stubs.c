@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The tree is cloned by its own members: each stub makes its children by a
+ * remote clone3 with set_tid. Sessions are inherited at the clone, so the order
+ * matters:
+ *
+ *   1. a process makes the children that have the session it was born in,
+ *   2. becomes a session leader if it was one,
+ *   3. makes the others that have its session or will lead one;
+ *   4. whose session is another's is made by that session's leader as its
+ *      sibling (CLONE_PARENT); a leader that is gone is stood in for by a
+ *      helper with its pid.
+ *
+ * Then groups are joined, helpers leave, and zombies exit.
+ */
+#include <errno.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "checkpoint/engine/engine.h"
+#include "checkpoint/engine/tasks.h"
+#include "checkpoint/user/trace.h"
+#include "util/error.h"
+
+struct helper {
+	uint32_t pid;
+	uint32_t parent;
+	struct restore_task task; /* only pid, rec and remote are used */
+	struct ckpt_task rec;
+};
+typedef VEC(struct helper *) helper_vec;
+
+struct restore_task *restore_find(struct restore *r, uint32_t pid)
+{
+	vec_for_each (t, &r->tasks)
+		if (t->rec->pid == pid)
+			return t;
+	return NULL;
+}
+
+/* A new task gets a window of its own in place of the one it shares with who made it. */
+static int adopt(struct restore *r, struct restore_task *t, pid_t pid, struct error **err)
+{
+	int ret = trace_set_sigmask(pid, ~0ull, err);
+
+	t->pid = pid;
+	if (!ret)
+		ret = remote_attach(&t->remote, pid, r->window, r->vdso, r->vdso_len, 0, err);
+	if (ret)
+		return ret;
+	t->pidfd = syscall(SYS_pidfd_open, pid, 0);
+	return t->pidfd < 0 ? error_errno(err, errno, "opening a pidfd of a stub") : 0;
+}
+
+static int make(struct restore *r, struct restore_task *maker, struct restore_task *t,
+		uint64_t flags, struct error **err)
+{
+	int exit_signal = t->rec->exit_signal ? (int)t->rec->exit_signal : SIGCHLD;
+	pid_t pid;
+	int ret = remote_clone(&maker->remote, flags, flags & CLONE_PARENT ? 0 : exit_signal,
+			       t->rec->pid, &pid, err);
+
+	return ret ? ret : adopt(r, t, pid, err);
+}
+
+static int stub_call(struct restore_task *t, const char *what, struct error **err, long nr,
+		     unsigned long a0, unsigned long a1)
+{
+	return remote_syscall(&t->remote, err, what, NULL, nr, a0, a1, 0, 0, 0, 0);
+}
+
+static bool leads_session(const struct restore_task *t)
+{
+	return t->rec->sid == t->rec->pid;
+}
+
+/* Makes the children of t of which wanted() holds and which are not there yet. */
+static int make_children(struct restore *r, struct restore_task *t, uint32_t sid, bool leaders,
+			 struct error **err)
+{
+	int ret = 0;
+
+	vec_for_each (child, &r->tasks) {
+		if (ret || child->pid || child->rec->ppid != t->rec->pid)
+			continue;
+		if (child->rec->sid == sid || (leaders && leads_session(child)))
+			ret = make(r, t, child, 0, err);
+	}
+	return ret;
+}
+
+/* born: the session that the stub was cloned into */
+static int make_family(struct restore *r, struct restore_task *t, uint32_t born, struct error **err)
+{
+	uint32_t now = born;
+	int ret = 0;
+
+	if (leads_session(t) && born != t->rec->sid) {
+		ret = make_children(r, t, born, false, err);
+		if (!ret)
+			ret = stub_call(t, "becoming session leader", err, SYS_setsid, 0, 0);
+		now = t->rec->sid;
+	}
+	return ret ? ret : make_children(r, t, now, true, err);
+}
+
+static struct helper *find_helper(helper_vec *helpers, uint32_t pid)
+{
+	for (size_t i = 0; i < helpers->count; i++)
+		if (helpers->items[i]->pid == pid)
+			return helpers->items[i];
+	return NULL;
+}
+
+/* Stands in for a process that is gone but whose pid names a session or group. */
+static int make_helper(struct restore *r, helper_vec *helpers, struct restore_task *parent,
+		       uint32_t pid, struct helper **helper, struct error **err)
+{
+	struct helper **slot = vec_add(helpers);
+	struct helper *h = calloc(1, sizeof(*h));
+
+	if (!slot || !h) {
+		free(h);
+		return error_errno(err, ENOMEM, "making stubs");
+	}
+	*slot = h;
+	h->pid = pid;
+	h->parent = parent->rec->pid;
+	h->rec.pid = pid;
+	h->rec.exit_signal = SIGCHLD;
+	h->task.rec = &h->rec;
+	*helper = h;
+	return make(r, parent, &h->task, 0, err);
+}
+
+/* A task in a session that its parent does not have (any more). */
+static int make_foreign(struct restore *r, helper_vec *helpers, struct restore_task *t,
+			struct error **err)
+{
+	struct restore_task *parent = restore_find(r, t->rec->ppid);
+	struct restore_task *leader = restore_find(r, t->rec->sid);
+	struct helper *h;
+	int ret;
+
+	if (leader && leader->pid && leader->rec->ppid == t->rec->ppid)
+		return make(r, leader, t, CLONE_PARENT, err);
+	if (leader || !t->rec->sid)
+		return error_set(err, EOPNOTSUPP,
+				 "process %u is in session %u, whose leader is not its sibling",
+				 t->rec->pid, t->rec->sid);
+	h = find_helper(helpers, t->rec->sid);
+	if (!h) {
+		ret = make_helper(r, helpers, parent, t->rec->sid, &h, err);
+		if (!ret)
+			ret = stub_call(&h->task, "becoming session leader", err, SYS_setsid, 0, 0);
+		if (ret)
+			return ret;
+	}
+	if (h->parent != t->rec->ppid)
+		return error_set(err, EOPNOTSUPP, "process %u shares session %u across families",
+				 t->rec->pid, t->rec->sid);
+	return make(r, &h->task, t, CLONE_PARENT, err);
+}
+
+static int make_tree(struct restore *r, helper_vec *helpers, uint32_t init_session,
+		     struct error **err)
+{
+	size_t missing = r->tasks.count, before;
+	bool *done = calloc(r->tasks.count, sizeof(*done));
+	int ret = 0;
+
+	if (!done)
+		return error_errno(err, ENOMEM, "making stubs");
+	/* each pass makes the families of who is there; foreign ones come when the rest stands
+	 * still */
+	do {
+		before = missing;
+		for (size_t i = 0; !ret && i < r->tasks.count; i++) {
+			struct restore_task *t = &r->tasks.items[i];
+			struct restore_task *parent = restore_find(r, t->rec->ppid);
+			uint32_t born = !parent		   ? init_session
+					: leads_session(t) ? parent->rec->sid
+							   : t->rec->sid;
+
+			if (!t->pid || done[i])
+				continue;
+			ret = make_family(r, t, born, err);
+			done[i] = true;
+			missing--;
+		}
+		for (size_t i = 0; !ret && missing == before && i < r->tasks.count; i++) {
+			if (r->tasks.items[i].pid)
+				continue;
+			ret = make_foreign(r, helpers, &r->tasks.items[i], err);
+			break;
+		}
+		if (missing == before && !ret && missing) {
+			size_t absent = 0;
+
+			vec_for_each (t, &r->tasks)
+				absent += !t->pid;
+			if (absent == missing)
+				ret = error_set(err, EBADMSG,
+						"the tree of processes cannot be made");
+		}
+	} while (!ret && missing);
+	free(done);
+	return ret;
+}
+
+/* The leader of a group makes it; one that is gone is stood in for. */
+static int join_groups(struct restore *r, helper_vec *helpers, struct error **err)
+{
+	int ret = 0;
+
+	vec_for_each (t, &r->tasks)
+		if (!ret && t->rec->pgid == t->rec->pid && !leads_session(t))
+			ret = stub_call(t, "making a process group", err, SYS_setpgid, 0, 0);
+	vec_for_each (t, &r->tasks) {
+		struct helper *h;
+
+		if (ret || t->rec->pgid == t->rec->pid || leads_session(t) || !t->rec->pgid)
+			continue;
+		h = find_helper(helpers, t->rec->pgid);
+		if (!h && !restore_find(r, t->rec->pgid)) {
+			ret = make_helper(r, helpers, t, t->rec->pgid, &h, err);
+			if (!ret)
+				ret = stub_call(&h->task, "making a process group", err,
+						SYS_setpgid, 0, 0);
+		}
+		if (!ret)
+			ret = stub_call(t, "joining a process group", err, SYS_setpgid, 0,
+					t->rec->pgid);
+	}
+	return ret;
+}
+
+/* Ends a stub with a wait status; it becomes a zombie of its parent. */
+static int end_stub(struct restore_task *t, uint32_t status, struct error **err)
+{
+	int signo = status & 0x7f;
+	int got, ret;
+
+	if (signo) {
+		if (kill(t->pid, SIGKILL == signo ? SIGKILL : signo))
+			return error_errno(err, errno, "ending the zombie %u", t->rec->pid);
+		ret = trace_set_sigmask(t->pid, 0, err);
+		if (!ret && ptrace(PTRACE_CONT, t->pid, NULL, NULL) && errno != ESRCH)
+			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
+	} else {
+		remote_set(remote_calls(&t->remote), SYS_exit_group, status >> 8);
+		ret = remote_start(&t->remote, 0, 1, err);
+	}
+	while (!ret) {
+		struct error *died = NULL;
+		bool stopped = !trace_wait(t->pid, &got, &died);
+
+		error_free(died);
+		if (!stopped)
+			break;
+		if (ptrace(PTRACE_CONT, t->pid, NULL, (unsigned long)signo) && errno != ESRCH)
+			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
+	}
+	remote_forget(&t->remote);
+	return ret;
+}
+
+static int dismiss_helper(struct restore *r, struct helper *h, struct error **err)
+{
+	struct restore_task *parent = restore_find(r, h->parent);
+	long ret;
+	int e = end_stub(&h->task, 0, err);
+
+	if (e)
+		return e;
+	e = remote_syscall(&parent->remote, err, "reaping a helper", &ret, SYS_wait4, h->pid, 0,
+			   __WALL, 0, 0, 0);
+	if (!e && ret != h->pid)
+		e = error_set(err, EPROTO, "a helper %u did not end", h->pid);
+	return e;
+}
+
+static int end_zombies(struct restore *r, struct error **err)
+{
+	int ret = 0;
+
+	vec_for_each (t, &r->tasks) {
+		struct remote_call *call;
+
+		if (ret || t->rec->state != CKPT_TASK_ZOMBIE)
+			continue;
+		/* the runtime's own handlers are inherited by stubs */
+		call = remote_calls(&t->remote);
+		memset(remote_data(&t->remote), 0, 32);
+		if (t->rec->exit_code & 0x7f) {
+			remote_set(call, SYS_rt_sigaction, t->rec->exit_code & 0x7f,
+				   remote_data_address(&t->remote), 0, 8);
+			ret = remote_run(&t->remote, 0, 1, err);
+		}
+		if (!ret)
+			ret = end_stub(t, t->rec->exit_code & 0xff7f, err);
+	}
+	return ret;
+}
+
+static void free_helpers(helper_vec *helpers)
+{
+	for (size_t i = 0; i < helpers->count; i++) {
+		remote_forget(&helpers->items[i]->task.remote);
+		if (helpers->items[i]->task.pidfd > 0)
+			close(helpers->items[i]->task.pidfd);
+		free(helpers->items[i]);
+	}
+	vec_free(helpers);
+}
+
+int stubs_make(struct restore *r, struct error **err)
+{
+	struct restore_task *init = &r->tasks.items[0];
+	helper_vec helpers = {0};
+	long sid, pid;
+	int ret = remote_syscall(&init->remote, err, "getsid", &sid, SYS_getsid, 0, 0, 0, 0, 0, 0);
+
+	if (!ret)
+		ret = remote_syscall(&init->remote, err, "getpid", &pid, SYS_getpid, 0, 0, 0, 0, 0,
+				     0);
+	if (ret)
+		return ret;
+	if (pid != init->rec->pid) {
+		error_set(err, EEXIST, "the init had pid %u and would now have %ld", init->rec->pid,
+			  pid);
+		return error_hint(err, "restore with a pid namespace of its own");
+	}
+	ret = make_tree(r, &helpers, sid, err);
+	if (!ret)
+		ret = join_groups(r, &helpers, err);
+	for (size_t i = 0; !ret && i < helpers.count; i++)
+		ret = dismiss_helper(r, helpers.items[i], err);
+	if (!ret)
+		ret = end_zombies(r, err);
+	free_helpers(&helpers);
+	return ret;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What belongs to a process as a whole: dumpable, personality, OOM score, subreaper. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/personality.h>
+#include <sys/syscall.h>
+
+#include "checkpoint/resource/resource.h"
+#include "checkpoint/resource/thread.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+static int process_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	__cleanup_free char *oom = NULL;
+	struct ckpt_process rec = {0};
+	struct remote_call *call;
+	int r;
+
+	if (!t)
+		return 0;
+	call = remote_calls(&t->remote);
+	remote_set(&call[0], SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
+	remote_set(&call[1], SYS_personality, 0xffffffff);
+	r = remote_run(&t->remote, 0, 2, err);
+	if (r)
+		return r;
+	rec.dumpable = call[0].ret;
+	rec.personality = call[1].ret;
+	r = proc_read(&oom, NULL, "%d/oom_score_adj", t->pid);
+	if (r)
+		return error_errno(err, -r, "reading the OOM score of process %u", t->rec.pid);
+	rec.oom_score_adj = atoi(oom);
+	if (!record_add(&t->records, CKPT_PROCESS, &rec, sizeof(rec)))
+		return error_errno(err, ENOMEM, "recording a process");
+	return 0;
+}
+
+static int process_load(struct restore *r, struct restore_task *t, const struct record *rec,
+			struct error **err)
+{
+	const struct ckpt_process *p = record_head(rec, sizeof(*p), err);
+	struct record *more;
+
+	if (!p)
+		return -EBADMSG;
+	if (!t || p->dumpable > 2 || p->oom_score_adj < -1000 || p->oom_score_adj > 1000)
+		return error_set(err, EBADMSG, "a process that cannot be");
+	more = vec_add(&t->more);
+	if (!more)
+		return error_errno(err, ENOMEM, "loading a process");
+	*more = *rec;
+	return 0;
+}
+
+static const struct ckpt_process *find_record(const struct restore_task *t)
+{
+	vec_for_each (rec, &t->more)
+		if (rec->type == CKPT_PROCESS)
+			return rec->data;
+	return NULL;
+}
+
+/* Only lowering it below the runtime's own needs CAP_SYS_RESOURCE. */
+static int restore_oom(struct restore_task *t, int score, struct error **err)
+{
+	__cleanup_free char *now = NULL;
+	__cleanup_fd int fd = -1;
+	int r = proc_read(&now, NULL, "%d/oom_score_adj", t->pid);
+
+	if (r)
+		return error_errno(err, -r, "reading the OOM score of process %u", t->rec->pid);
+	if (atoi(now) == score)
+		return 0;
+	fd = open_fmt(O_WRONLY, "/proc/%d/oom_score_adj", t->pid);
+	if (fd < 0 || dprintf(fd, "%d", score) < 0)
+		return error_errno(err, fd < 0 ? -fd : errno,
+				   "setting the OOM score of process %u to %d", t->rec->pid, score);
+	return 0;
+}
+
+static int process_restore(struct restore *r, struct restore_task *t, struct error **err)
+{
+	const struct ckpt_process *p = find_record(t);
+	struct remote_call *call = remote_calls(&t->remote);
+	int ret;
+
+	if (!p)
+		return error_set(err, EBADMSG, "process %u has no process record", t->rec->pid);
+	remote_set(&call[0], SYS_personality, p->personality);
+	remote_set(&call[1], SYS_prctl, PR_SET_CHILD_SUBREAPER, t->rec->subreaper != 0, 0, 0, 0);
+	ret = remote_run(&t->remote, 0, 2, err);
+	return ret ? ret : restore_oom(t, p->oom_score_adj, err);
+}
+
+/* Any change of credentials resets it, so it is the last. 2 is what the kernel itself then sets. */
+int process_finish(struct restore_task *t, struct error **err)
+{
+	const struct ckpt_process *p = find_record(t);
+
+	if (!p || p->dumpable == 2)
+		return 0;
+	return remote_syscall(&t->remote, err, "setting dumpable", NULL, SYS_prctl, PR_SET_DUMPABLE,
+			      p->dumpable, 0, 0, 0, 0);
+}
+
+static const enum ckpt_type process_types[] = {CKPT_PROCESS, 0};
+
+static const char *const process_not_captured[] = {
+	"dumpable when it is 2 and the credentials did not make it so",
+	NULL,
+};
+
+const struct resource_class resource_process = {
+	.name = "process",
+	.version = 1,
+	.types = process_types,
+	.dump = process_dump,
+	.load = process_load,
+	.restore = {[STAGE_TASK] = process_restore},
+	.not_captured = process_not_captured,
+};

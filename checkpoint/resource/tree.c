@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The tree of processes. Its restore is engine/stubs.c: everything else needs tasks. */
+#include <errno.h>
+#include <linux/prctl.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "checkpoint/resource/resource.h"
+#include "util/error.h"
+
+static int tree_dump(struct checkpoint *c, struct dump_task *unused, struct error **err)
+{
+	if (unused)
+		return 0;
+	vec_for_each(t, &c->tasks) {
+		int *subreaper = t->remote.window ? remote_data(&t->remote) : NULL;
+
+		if (t->rec.state != CKPT_TASK_ZOMBIE) {
+			int r = remote_syscall(&t->remote, err, "asking for the subreaper flag", NULL,
+					       SYS_prctl, PR_GET_CHILD_SUBREAPER,
+					       remote_data_address(&t->remote), 0, 0, 0, 0);
+			if (r)
+				return r;
+			t->rec.subreaper = *subreaper;
+		}
+		if (!record_add(&c->records, CKPT_TASK, &t->rec, sizeof(t->rec)))
+			return error_errno(err, ENOMEM, "recording the tree");
+	}
+	return 0;
+}
+
+static int tree_load(struct restore *r, struct restore_task *unused, const struct record *rec,
+		     struct error **err)
+{
+	const struct ckpt_task *task = record_head(rec, sizeof(*task), err);
+	struct restore_task *t;
+
+	if (!task || unused)
+		return -EBADMSG;
+	if (r->tasks.count >= r->begin->tasks || !task->pid || task->pid > 0x400000 ||
+	    task->state > CKPT_TASK_ZOMBIE || task->exit_signal > 64 ||
+	    !memchr(task->comm, 0, sizeof(task->comm)))
+		return error_set(err, EBADMSG, "a task %u that cannot be", task->pid);
+	if (restore_find(r, task->pid))
+		return error_set(err, EBADMSG, "task %u twice", task->pid);
+	if (r->tasks.count ? !restore_find(r, task->ppid) : task->ppid || task->state)
+		return error_set(err, EBADMSG, "task %u has no parent", task->pid);
+	t = vec_add(&r->tasks);
+	if (!t)
+		return error_errno(err, ENOMEM, "loading the tree");
+	t->rec = task;
+	t->pidfd = -1;
+	return 0;
+}
+
+static const enum ckpt_type tree_types[] = { CKPT_TASK, 0 };
+
+static const char *const tree_not_captured[] = {
+	"which signal stopped a stopped process: it comes back stopped by SIGSTOP",
+	"whether a zombie has dumped core",
+	NULL,
+};
+
+const struct resource_class resource_tree = {
+	.name = "tree",
+	.version = 1,
+	.types = tree_types,
+	.dump = tree_dump,
+	.load = tree_load,
+	.not_captured = tree_not_captured,
+};
