@@ -138,8 +138,8 @@ static int find_headers(const struct parts *p, const Elf64_Phdr **phdrs, size_t 
 static int parse_core(const struct parts *p, struct buf *records, struct page_area *area,
 		      struct error **err)
 {
-	const Elf64_Phdr *phdrs;
-	size_t count;
+	const Elf64_Phdr *phdrs = NULL;
+	size_t count = 0;
 	int r = find_headers(p, &phdrs, &count, err);
 
 	for (size_t i = 0; !r && i < count; i++) {

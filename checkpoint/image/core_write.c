@@ -219,6 +219,11 @@ static int load_add(struct buf *phdrs, const struct ckpt_vma *vma, uint64_t star
 static int load_vma(struct buf *phdrs, const struct ckpt_vma *vma, const struct page_area *area,
 		    size_t *run)
 {
+	/*
+	 * Of a segment without bytes: what gdb finds at its offset must not look
+	 * like the ELF header of a mapped file, in which it looks for a build id.
+	 */
+	uint64_t nowhere = area->data_offset + area->data_len;
 	bool zeros = vma->kind == CKPT_VMA_ANON;
 	uint64_t pos = vma->start;
 	size_t i = *run;
@@ -235,12 +240,12 @@ static int load_vma(struct buf *phdrs, const struct ckpt_vma *vma, const struct 
 		if (p->kind != CKPT_PAGES_DATA)
 			continue;
 		if (zeros)
-			r = load_add(phdrs, vma, pos, from, 0, false);
+			r = load_add(phdrs, vma, pos, from, nowhere, false);
 		if (!r)
 			r = load_add(phdrs, vma, from, end, p->offset + (from - p->address), true);
 		pos = end;
 	}
-	return !r && zeros ? load_add(phdrs, vma, pos, vma->end, 0, false) : r;
+	return !r && zeros ? load_add(phdrs, vma, pos, vma->end, nowhere, false) : r;
 }
 
 static int loads(struct buf *phdrs, const struct core_info *info)
