@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The text of state.json; only state.c has business with it. */
+/* The text of state.json, written and read by state.c; followers of changes need its name. */
 #ifndef FIRN_LIBCONTAINER_STATE_FILE_H
 #define FIRN_LIBCONTAINER_STATE_FILE_H
 

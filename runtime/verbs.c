@@ -5,8 +5,24 @@
 #include "runtime/verb.h"
 
 /* One line each here and in the table below. */
+extern const struct verb verb_delete;
+extern const struct verb verb_events;
+extern const struct verb verb_kill;
+extern const struct verb verb_list;
+extern const struct verb verb_pause;
+extern const struct verb verb_ps;
+extern const struct verb verb_resume;
+extern const struct verb verb_state;
 
 const struct verb *const verbs[] = {
+	&verb_delete,
+	&verb_events,
+	&verb_kill,
+	&verb_list,
+	&verb_pause,
+	&verb_ps,
+	&verb_resume,
+	&verb_state,
 	NULL,
 };
 

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "libcontainer/hooks.h"
+#include "libcontainer/lifecycle.h"
+#include "libcontainer/state.h"
+#include "oci/config.h"
+#include "runtime/verb.h"
+#include "runtime/view.h"
+#include "util/error.h"
+
+static const struct option_spec options[] = {
+	{"force", 'f', NULL, "kill the container if it is not stopped; missing is no error"},
+	{"wait", 0, NULL, "wait while another verb works on the container"},
+	{NULL, 0, NULL, NULL},
+};
+
+static int delete (struct container *c, struct error **err)
+{
+	__cleanup_oci_config struct oci_config *config = view_config(c);
+	int r = container_destroy(c, err);
+
+	if (r < 0)
+		return r;
+	r = container_remove(c, err);
+	/* after the deletion, and whatever they do it stays deleted: as the specification says */
+	if (r == 0 && config)
+		hooks_run_all(&config->hooks.poststop, "poststop", c, config, "stopped", 0);
+	return r;
+}
+
+static int run(struct runtime *rt, struct error **err)
+{
+	__cleanup_container struct container *c = NULL;
+	__cleanup_error struct error *problem = NULL;
+	bool force = option_flag(rt, "force");
+	int r = 0;
+
+	if (force)
+		r = container_interrupt(rt->root, rt->id, &problem);
+	if (r >= 0)
+		r = container_open(rt->root, rt->id, "delete", force || option_flag(rt, "wait"), &c,
+				   &problem);
+	if (r == -ENOENT && force)
+		return 0;
+	if (r < 0) {
+		*err = problem;
+		problem = NULL;
+		return r;
+	}
+	/* the init of a created container has not run anything yet: nobody loses by its end */
+	if (!force && c->state != CONTAINER_DEAD && c->state != CONTAINER_CREATED) {
+		error_set(err, EBUSY, "cannot delete container \"%s\" that is not stopped: %s",
+			  c->id, container_oci_status(c));
+		return error_hint(err, "--force kills it");
+	}
+	return delete (c, err);
+}
+
+const struct verb verb_delete = {
+	.name = "delete",
+	.summary = "remove a stopped container's cgroup and state",
+	.usage = "ID",
+	.options = options,
+	.min_args = 1,
+	.max_args = 1,
+	.takes_id = true,
+	.notes = "With --force a container that runs, is paused, or is being checkpointed or\n"
+		 "restored is killed first.",
+	.run = run,
+};

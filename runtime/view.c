@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "runtime/view.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "libcontainer/state.h"
+#include "oci/config.h"
+#include "oci/state.h"
+#include "runtime/verb.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+int view_container(const struct runtime *rt, const char *id, struct container **c,
+		   struct error **err)
+{
+	struct container *recovered = NULL;
+	int r = container_read(rt->root, id, c, err);
+
+	if (r < 0 || !container_state_passes((*c)->state) || process_alive(&(*c)->worker))
+		return r;
+	if (container_open(rt->root, id, rt->verb->name, false, &recovered, NULL) == 0) {
+		container_unlock(recovered);
+		container_free(*c);
+		*c = recovered;
+	}
+	return 0;
+}
+
+struct oci_config *view_config(const struct container *c)
+{
+	struct oci_config *config = NULL;
+	__cleanup_fd int bundle = -1;
+
+	if (c->bundle)
+		bundle = open(c->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (bundle < 0 || oci_config_load(bundle, "config.json", &config, NULL) < 0)
+		return NULL;
+	return config;
+}
+
+void view_state(const struct container *c, const struct oci_config *config, struct oci_state *s)
+{
+	*s = (struct oci_state){
+		.oci_version = config ? config->oci_version : NULL,
+		.id = c->id,
+		.status = container_oci_status(c),
+		.pid = c->state == CONTAINER_DEAD ? 0 : c->init.pid,
+		.bundle = c->bundle,
+		.annotations = config ? &config->annotations : NULL,
+		.rootfs = c->rootfs,
+		.created = c->created,
+		.owner = "",
+		.firn = container_state_name(c->state),
+	};
+}
