@@ -29,6 +29,10 @@
 #include "checkpoint/user/trace.h"
 #include "util/error.h"
 
+#ifndef PTRACE_GET_RSEQ_CONFIGURATION
+#define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
+#endif
+
 struct helper {
 	uint32_t pid;
 	uint32_t parent;
@@ -346,5 +350,31 @@ int stubs_make(struct restore *r, struct error **err)
 	if (!ret)
 		ret = end_zombies(r, err);
 	free_helpers(&helpers);
+	return ret;
+}
+
+/* rseq and the robust list are inherited from the runtime at clone, and point into its memory. */
+int stub_forget_runtime(struct restore *r, struct error **err)
+{
+	const struct remote *stub = &r->tasks.items[0].remote;
+	struct remote_call *call = remote_calls(stub);
+	struct {
+		uint64_t pointer;
+		uint32_t size, signature, flags, pad;
+	} rseq = {0};
+	unsigned n = 0;
+	int ret;
+
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, stub->tid, sizeof(rseq), &rseq) >= 0 &&
+	    rseq.pointer)
+		remote_set(&call[n++], SYS_rseq, rseq.pointer, rseq.size, 1 /* unregister */,
+			   rseq.signature);
+	remote_set(&call[n++], SYS_set_robust_list, 0, 24);
+	remote_set(&call[n++], SYS_set_tid_address, 0);
+	ret = remote_run(stub, 0, n, err);
+	for (unsigned i = 0; !ret && i < n; i++)
+		if (call[i].ret < 0)
+			ret = error_errno(err, -call[i].ret, "preparing the stub (call %ld)",
+					  call[i].nr);
 	return ret;
 }

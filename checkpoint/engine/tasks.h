@@ -29,4 +29,7 @@ int tasks_seize(struct checkpoint *c, struct error **err);
  */
 int stubs_make(struct restore *r, struct error **err);
 
+/* Unregisters what the init stub has inherited of the runtime's own thread. */
+int stub_forget_runtime(struct restore *r, struct error **err);
+
 #endif

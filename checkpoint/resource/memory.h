@@ -8,10 +8,15 @@
 struct checkpoint;
 struct error;
 struct restore;
+struct record;
 struct restore_task;
 
 /* Writes the page contents of all tasks and finishes their cores. Tasks are stopped. */
 int memory_dump_pages(struct checkpoint *c, struct error **err);
+
+/* The class's load, in memory_restore.c. */
+int memory_load(struct restore *r, struct restore_task *t, const struct record *rec,
+		struct error **err);
 
 /*
  * An address where a window and the parked vdso fit in every process of the

@@ -402,9 +402,6 @@ int memory_dump_pages(struct checkpoint *c, struct error **err)
 
 static const enum ckpt_type memory_types[] = {CKPT_MM, CKPT_VMAS, CKPT_AUXV, 0};
 
-int memory_load(struct restore *r, struct restore_task *t, const struct record *rec,
-		struct error **err);
-
 static const char *const memory_not_captured[] = {
 	"pages shared copy-on-write between processes are saved once per process",
 	NULL,

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "checkpoint/engine/engine.h"
+#include "checkpoint/engine/phases.h"
+#include "checkpoint/engine/tasks.h"
+#include "checkpoint/resource/memory.h"
+#include "checkpoint/user/trace.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+#include "util/log.h"
+
+/* --- admission: before any side effect --- */
+
+static uint64_t cpu_xstate_features(void)
+{
+	unsigned a, b, c, d;
+
+	if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d))
+		return 3; /* x87 and SSE: FXSAVE */
+	return (uint64_t)d << 32 | a;
+}
+
+static uint64_t own_vdso_hash(uint64_t len)
+{
+	const void *vdso = (const void *)getauxval(AT_SYSINFO_EHDR);
+
+	return vdso ? XXH3_64bits(vdso, len) : 0;
+}
+
+static uint64_t own_vdso_len(void)
+{
+	__cleanup_free char *maps = NULL;
+	unsigned long long start, end;
+	char *line;
+
+	if (proc_read(&maps, NULL, "self/maps"))
+		return 0;
+	line = strstr(maps, "[vdso]");
+	if (!line)
+		return 0;
+	while (line > maps && line[-1] != '\n')
+		line--;
+	if (sscanf(line, "%llx-%llx", &start, &end) != 2)
+		return 0;
+	return end - start;
+}
+
+int restore_admit(struct image_reader *image, struct error **err)
+{
+	const struct image_info *info = image_reader_info(image);
+	uint64_t missing = info->xstate_features & ~cpu_xstate_features();
+
+	if (missing) {
+		error_set(err, EOPNOTSUPP,
+			  "the container used CPU features (xstate %#llx) that this CPU has not",
+			  (unsigned long long)missing);
+		return error_hint(err, "restore on a machine with the same CPU features");
+	}
+	if (info->vdso_hash && info->vdso_hash != own_vdso_hash(own_vdso_len())) {
+		error_set(err, EOPNOTSUPP,
+			  "this kernel's vdso is another one than the image's (%s)",
+			  info->kernel ? info->kernel : "kernel unknown");
+		return error_hint(err,
+				  "restore on the kernel build that the checkpoint was taken on");
+	}
+	return 0;
+}
+
+int restore_clocks(struct image_reader *image, uint64_t *monotonic, uint64_t *boottime,
+		   struct error **err)
+{
+	const struct image_info *info = image_reader_info(image);
+
+	*monotonic = info->begin_monotonic;
+	*boottime = info->begin_boottime;
+	return 0;
+}
+
+/* --- load --- */
+
+static const struct resource_class *class_of(enum ckpt_type type)
+{
+	for (unsigned i = 0; resource_classes[i]; i++)
+		for (const enum ckpt_type *t = resource_classes[i]->types; t && *t; t++)
+			if (*t == type)
+				return resource_classes[i];
+	return NULL;
+}
+
+static int load_record(struct restore *r, struct restore_task *t, const struct record *rec,
+		       struct error **err)
+{
+	const struct resource_class *class = class_of(rec->type);
+	int ret;
+
+	if (!class || !class->load)
+		return error_set(err, EBADMSG, "a record of type %d that nothing knows", rec->type);
+	if (rec->version > class->version)
+		return error_set(err, EOPNOTSUPP, "record %s has version %u",
+				 record_name(rec->type), rec->version);
+	ret = class->load(r, t, rec, err);
+	return ret ? error_wrap(err, "record %s", record_name(rec->type)) : 0;
+}
+
+static int load_begin(struct restore *r, const struct record *rec, struct error **err)
+{
+	r->begin = record_head(rec, sizeof(*r->begin), err);
+	if (!r->begin)
+		return -EBADMSG;
+	if (rec->type != CKPT_BEGIN || r->begin->magic != CKPT_MAGIC)
+		return error_set(err, EBADMSG, "does not begin as a checkpoint");
+	if (r->begin->format != CKPT_FORMAT_VERSION)
+		return error_set(err, EOPNOTSUPP, "format version %u", r->begin->format);
+	return 0;
+}
+
+static int load_container(struct restore *r, struct error **err)
+{
+	uint64_t records = 0;
+	bool ended = false;
+	struct record rec;
+	size_t pos = 0;
+	int ret = image_reader_records(r->image, &r->records, &r->records_len, err);
+
+	if (ret)
+		return ret;
+	while (!ended && (ret = record_next(r->records, r->records_len, &pos, &rec)) == 1) {
+		if (!records)
+			ret = load_begin(r, &rec, err);
+		else if (rec.type == CKPT_END)
+			ended = true;
+		else
+			ret = load_record(r, NULL, &rec, err);
+		if (ret < 0)
+			return ret;
+		records++;
+	}
+	if (ret < 0 || !ended)
+		return error_set(err, EBADMSG, "truncated or malformed");
+	if (!r->tasks.count || r->tasks.count != r->begin->tasks)
+		return error_set(err, EBADMSG, "%zu tasks where %u are announced", r->tasks.count,
+				 r->begin->tasks);
+	return 0;
+}
+
+static int check_complete(const struct restore_task *t, struct error **err)
+{
+	if (!t->mm || !t->vmas || !t->auxv || !t->sigactions || !t->threads.count ||
+	    t->threads.count != t->rec->threads)
+		return error_set(err, EBADMSG, "records are missing");
+	vec_for_each (th, &t->threads)
+		if (!th->creds || !th->xstate)
+			return error_set(err, EBADMSG, "records of thread %u are missing",
+					 th->rec->tid);
+	return 0;
+}
+
+static int load_core(struct restore *r, struct restore_task *t, struct error **err)
+{
+	struct record rec;
+	size_t pos = 0;
+	int ret = core_read(r->image, t->rec->pid, &t->core, err);
+
+	if (ret)
+		return ret;
+	while ((ret = record_next(t->core.records, t->core.records_len, &pos, &rec)) == 1) {
+		ret = load_record(r, t, &rec, err);
+		if (ret)
+			return ret;
+	}
+	if (ret < 0)
+		return error_set(err, EBADMSG, "malformed records");
+	r->page_total += t->core.pages.data_len;
+	return check_complete(t, err);
+}
+
+static int phase_load(void *ctx, struct error **err)
+{
+	struct restore *r = ctx;
+	int ret = load_container(r, err);
+
+	if (ret)
+		return error_wrap(err, "container.rec");
+	vec_for_each (t, &r->tasks) {
+		if (t->rec->state == CKPT_TASK_ZOMBIE)
+			continue;
+		ret = load_core(r, t, err);
+		if (ret)
+			return error_wrap(err, "task-%u.core", t->rec->pid);
+	}
+	return 0;
+}
+
+/* --- building --- */
+
+static int phase_stub(void *ctx, struct error **err)
+{
+	struct restore *r = ctx;
+	struct restore_task *init = &r->tasks.items[0];
+	pid_t pid = r->request->init;
+	int ret;
+
+	r->rootfd = open_fmt(O_PATH | O_DIRECTORY, "/proc/%d/root", pid);
+	if (r->rootfd < 0)
+		return error_errno(err, -r->rootfd, "opening the container's root");
+	ret = memory_find_window(r, &r->window, err);
+	if (!ret)
+		ret = trace_seize(pid, TRACE_EXITKILL | TRACE_SUSPEND_SECCOMP, err);
+	if (!ret)
+		ret = trace_wait_stop(pid, NULL, err);
+	if (!ret)
+		ret = trace_set_sigmask(pid, ~0ull, err);
+	if (!ret)
+		ret = remote_attach(&init->remote, pid, r->window, r->vdso, r->vdso_len, 0, err);
+	if (ret)
+		return ret;
+	init->pid = pid;
+	init->pidfd = syscall(SYS_pidfd_open, pid, 0);
+	if (init->pidfd < 0)
+		return error_errno(err, errno, "opening a pidfd of the init");
+	return stub_forget_runtime(r, err);
+}
+
+/* Every class has its turn in a stage; STAGE_TASK once per process. */
+static int run_stage(struct restore *r, enum restore_stage stage, struct error **err)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; !ret && resource_classes[i]; i++) {
+		const struct resource_class *class = resource_classes[i];
+
+		if (!class->restore[stage])
+			continue;
+		if (stage != STAGE_TASK)
+			ret = class->restore[stage](r, NULL, err);
+		else
+			vec_for_each (t, &r->tasks)
+				if (!ret && t->rec->state != CKPT_TASK_ZOMBIE)
+					ret = class->restore[stage](r, t, err);
+		if (ret)
+			error_wrap(err, "class %s", class->name);
+	}
+	return ret;
+}
+
+static int phase_contents(void *ctx, struct error **err)
+{
+	return run_stage(ctx, STAGE_CONTENTS, err);
+}
+
+static int phase_objects(void *ctx, struct error **err)
+{
+	return run_stage(ctx, STAGE_OBJECTS, err);
+}
+
+static int phase_tree(void *ctx, struct error **err)
+{
+	return stubs_make(ctx, err);
+}
+
+static int phase_layout(void *ctx, struct error **err)
+{
+	struct restore *r = ctx;
+	int ret = 0;
+
+	vec_for_each (t, &r->tasks)
+		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE)
+			ret = memory_layout(r, t, err);
+	return ret;
+}
+
+static int phase_pages(void *ctx, struct error **err)
+{
+	return memory_load_pages(ctx, err);
+}
+
+static int phase_tasks(void *ctx, struct error **err)
+{
+	return run_stage(ctx, STAGE_TASK, err);
+}
+
+static int phase_cross(void *ctx, struct error **err)
+{
+	return run_stage(ctx, STAGE_CROSS, err);
+}
+
+static int phase_arm(void *ctx, struct error **err)
+{
+	return run_stage(ctx, STAGE_ARM, err);
+}
+
+/* --- release --- */
+
+static int settle_registers(struct restore_task *t, struct error **err)
+{
+	int ret = remote_detach(&t->remote, err);
+
+	vec_for_each (th, &t->threads) {
+		struct user_regs_struct regs;
+
+		memcpy(&regs, th->rec->regs, sizeof(regs));
+		if (!ret)
+			ret = trace_set_xstate(th->tid, th->xstate, th->xstate_len, err);
+		if (!ret)
+			ret = trace_set_regs(th->tid, &regs, err);
+		if (!ret)
+			ret = trace_set_sigmask(th->tid, th->rec->sigmask, err);
+	}
+	return ret;
+}
+
+/* Frozen first, so that nobody runs before everybody is let go. */
+static int phase_release(void *ctx, struct error **err)
+{
+	struct restore *r = ctx;
+	const struct restore_request *q = r->request;
+	int ret = 0;
+
+	vec_for_each (t, &r->tasks)
+		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE)
+			ret = settle_registers(t, err);
+	if (!ret)
+		ret = q->ops->freeze(q->ctx, err);
+	vec_for_each (t, &r->tasks) {
+		if (t->rec->state == CKPT_TASK_ZOMBIE)
+			continue;
+		if (!ret && t->rec->state == CKPT_TASK_STOPPED && kill(t->pid, SIGSTOP))
+			ret = error_errno(err, errno, "stopping process %u", t->rec->pid);
+		vec_for_each (th, &t->threads)
+			if (!ret)
+				ret = trace_detach(th->tid, err);
+	}
+	return ret;
+}
+
+static const struct phase restore_phases[] = {
+	{"load", phase_load},	    {"stub", phase_stub},	{"contents", phase_contents},
+	{"objects", phase_objects}, {"tree", phase_tree},	{"layout", phase_layout},
+	{"pages", phase_pages},	    {"tasks", phase_tasks},	{"cross", phase_cross},
+	{"arm", phase_arm},	    {"release", phase_release},
+};
+
+static void free_tasks(struct restore *r)
+{
+	vec_for_each (t, &r->tasks) {
+		vec_for_each (th, &t->threads)
+			vec_free(&th->more);
+		vec_free(&t->threads);
+		vec_free(&t->more);
+		core_free(&t->core);
+		remote_forget(&t->remote);
+		if (t->pidfd >= 0)
+			close(t->pidfd);
+	}
+	vec_free(&r->tasks);
+}
+
+int restore_load(const struct restore_request *request, struct restore_result *result,
+		 struct error **err)
+{
+	struct restore r = {.request = request, .image = request->image, .rootfd = -1};
+	struct timespec start, end;
+	int ret;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	ret = phases_run("restore", restore_phases,
+			 sizeof(restore_phases) / sizeof(*restore_phases), &r, request->cancel,
+			 err);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	result->total_ns =
+		(end.tv_sec - start.tv_sec) * 1000000000ull + end.tv_nsec - start.tv_nsec;
+	result->page_bytes = r.page_bytes;
+	undo_run(&r.undo);
+	for (unsigned i = 0; resource_classes[i]; i++)
+		if (resource_classes[i]->release)
+			resource_classes[i]->release(NULL, &r);
+	free_tasks(&r);
+	if (r.rootfd >= 0)
+		close(r.rootfd);
+	return ret;
+}

@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A stub begins with the runtime's address space. The vdso is parked beside the
+ * window, everything else goes, the vdso is moved to where it was recorded, and the
+ * mappings are made, writable; contents come next, protections last.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "checkpoint/resource/memory.h"
+#include "checkpoint/resource/resource.h"
+#include "checkpoint/user/fdpass.h"
+#include "checkpoint/user/pages.h"
+#include "checkpoint/user/proc.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+#define PAGE	    4096ull
+#define LOWEST	    0x10000ull
+#define TASK_TOP    0x7ffffffff000ull /* of 47 bits, where stubs live */
+#define PARKING	    (256 * 1024ull)
+#define WINDOW_STEP 0x100000ull
+#define VMAS_MAX    (1u << 22)
+#define AUXV_MAX    8192
+
+/* --- load --- */
+
+static bool vma_is_sane(const struct ckpt_vma *v, uint64_t floor)
+{
+	return v->start >= floor && v->start < v->end && !(v->start % PAGE) && !(v->end % PAGE) &&
+	       v->end <= 1ull << 56 && !(v->offset % PAGE) &&
+	       !(v->prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC)) && v->shared <= 3 &&
+	       v->kind <= CKPT_VMA_SPECIAL && (v->shared || v->kind != CKPT_VMA_SHM);
+}
+
+static int load_vmas(struct restore_task *t, const struct record *rec, struct error **err)
+{
+	const struct ckpt_vma *v = rec->data;
+	uint64_t floor = 0;
+
+	if (rec->len % sizeof(*v) || rec->len / sizeof(*v) > VMAS_MAX)
+		return error_set(err, EBADMSG, "mappings: %zu bytes", rec->len);
+	t->vmas = v;
+	t->vma_count = rec->len / sizeof(*v);
+	for (size_t i = 0; i < t->vma_count; i++) {
+		if (!vma_is_sane(&v[i], floor) || !memchr(v[i].name, 0, sizeof(v[i].name)))
+			return error_set(err, EBADMSG,
+					 "process %u: a mapping at %#llx that cannot be",
+					 t->rec->pid, (unsigned long long)v[i].start);
+		floor = v[i].end;
+	}
+	return 0;
+}
+
+int memory_load(struct restore *r, struct restore_task *t, const struct record *rec,
+		struct error **err)
+{
+	if (!t)
+		return error_set(err, EBADMSG, "memory outside of a process");
+	switch (rec->type) {
+	case CKPT_VMAS:
+		return load_vmas(t, rec, err);
+	case CKPT_AUXV:
+		if (rec->len > AUXV_MAX || rec->len % 16)
+			return error_set(err, EBADMSG, "an auxiliary vector of %zu bytes",
+					 rec->len);
+		t->auxv = rec->data;
+		t->auxv_len = rec->len;
+		return 0;
+	default:
+		t->mm = record_head(rec, sizeof(*t->mm), err);
+		if (!t->mm)
+			return -EBADMSG;
+		if ((t->mm->vdso | t->mm->vdso_len | t->mm->vvar | t->mm->vvar_len) % PAGE ||
+		    t->mm->vdso_len > PARKING || t->mm->vvar_len > PARKING)
+			return error_set(err, EBADMSG, "process %u: a vdso that cannot be",
+					 t->rec->pid);
+		return 0;
+	}
+}
+
+/* --- window --- */
+
+static bool is_free(const struct restore *r, const vma_vec *stub, uint64_t start, uint64_t end)
+{
+	vec_for_each (v, stub)
+		if (start < v->rec.end && end > v->rec.start)
+			return false;
+	vec_for_each (t, &r->tasks)
+		for (size_t i = 0; i < t->vma_count; i++)
+			if (start < t->vmas[i].end && end > t->vmas[i].start)
+				return false;
+	return true;
+}
+
+int memory_find_window(struct restore *r, uint64_t *address, struct error **err)
+{
+	vma_vec stub = {0};
+	int ret = proc_vmas(r->request->init, &stub, err);
+
+	vec_for_each (v, &stub) {
+		if (!v->path || strcmp(v->path, "[vdso]"))
+			continue;
+		r->vdso = v->rec.start;
+		r->vdso_len = v->rec.end - v->rec.start;
+	}
+	*address = 0;
+	for (uint64_t a = 0x10000000; !ret && !*address && a < TASK_TOP / 2; a += WINDOW_STEP)
+		if (is_free(r, &stub, a, a + REMOTE_WINDOW + PARKING))
+			*address = a;
+	if (!ret && !*address)
+		ret = error_set(err, ENOMEM,
+				"no room for a window in the processes' address spaces");
+	vmas_free(&stub);
+	return ret;
+}
+
+/* --- layout --- */
+
+static bool is_moved(const struct vma *v)
+{
+	return v->path && (!strcmp(v->path, "[vdso]") || !strncmp(v->path, "[vvar", 5));
+}
+
+static int check_calls(struct restore_task *t, unsigned n, const char *what, struct error **err)
+{
+	const struct remote_call *call = remote_calls(&t->remote);
+
+	for (unsigned i = 0; i < n; i++)
+		if (call[i].ret < 0 && call[i].ret > -4096)
+			return error_errno(err, -call[i].ret, "process %u: %s (call %ld at %#lx)",
+					   t->rec->pid, what, call[i].nr, call[i].args[0]);
+	return 0;
+}
+
+static void add_mremap(struct remote_call *call, uint64_t from, uint64_t len, uint64_t to)
+{
+	remote_set(call, SYS_mremap, from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+}
+
+/*
+ * vvar and vdso keep their distances: the vdso's code finds its data relative
+ * to itself. first is the lowest of them here, *to where that one belongs.
+ */
+static int move_vdso(struct restore *r, struct restore_task *t, const vma_vec *stub,
+		     struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	uint64_t park = r->window + REMOTE_WINDOW;
+	uint64_t first = 0, to = t->mm->vvar_len ? t->mm->vvar : t->mm->vdso;
+	unsigned n = 0;
+	int ret;
+
+	vec_for_each (v, stub)
+		if (!first && is_moved(v))
+			first = v->rec.start;
+	vec_for_each (v, stub)
+		if (is_moved(v))
+			add_mremap(&call[n++], v->rec.start, v->rec.end - v->rec.start,
+				   park + v->rec.start - first);
+	remote_set(&call[n++], SYS_munmap, LOWEST, r->window - LOWEST);
+	remote_set(&call[n++], SYS_munmap, park + PARKING, TASK_TOP - park - PARKING);
+	vec_for_each (v, stub)
+		if (is_moved(v) && t->mm->vdso)
+			add_mremap(&call[n++], park + v->rec.start - first,
+				   v->rec.end - v->rec.start, to + v->rec.start - first);
+	ret = remote_run(&t->remote, 0, n, err);
+	if (!ret)
+		ret = check_calls(t, n, "moving the vdso", err);
+	if (ret)
+		return ret;
+	if (t->mm->vdso) {
+		t->remote.syscall_insn += t->mm->vdso - r->vdso;
+		return 0;
+	}
+	return error_set(err, EOPNOTSUPP, "process %u has no vdso", t->rec->pid);
+}
+
+/* Descriptors of what a process maps: given to the stub, closed when the layout is made. */
+struct mapped {
+	uint32_t kind, source;
+	int flags;
+	int number;
+};
+typedef VEC(struct mapped) mapped_vec;
+
+static int mapping_flags(const struct ckpt_vma *v)
+{
+	return v->shared & CKPT_VMA_SHARED_WRITE ? O_RDWR : O_RDONLY;
+}
+
+static struct mapped *find_mapped(mapped_vec *m, const struct ckpt_vma *v)
+{
+	/* neighbours are mostly the same file: look from the end */
+	for (size_t i = m->count; i--;)
+		if (m->items[i].kind == v->kind && m->items[i].source == v->source &&
+		    m->items[i].flags == mapping_flags(v))
+			return &m->items[i];
+	return NULL;
+}
+
+static int open_source(struct restore *r, const struct ckpt_vma *v, int *fd, struct error **err)
+{
+	if (v->kind == CKPT_VMA_FILE)
+		return files_open(r, v->source, mapping_flags(v), fd, err);
+	return memory_object_open(r, v->source, fd, err);
+}
+
+static int give_sources(struct restore *r, struct restore_task *t, mapped_vec *mapped,
+			struct error **err)
+{
+	int fds[FDPASS_MAX], numbers[FDPASS_MAX];
+	size_t sent = 0;
+	unsigned n = 0;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i <= t->vma_count; i++) {
+		const struct ckpt_vma *v = &t->vmas[i];
+		struct mapped *m;
+
+		if (i < t->vma_count) {
+			if ((v->kind != CKPT_VMA_FILE && v->kind != CKPT_VMA_OBJECT) ||
+			    find_mapped(mapped, v))
+				continue;
+			m = vec_add(mapped);
+			if (!m) {
+				ret = error_errno(err, ENOMEM, "mapping files");
+				break;
+			}
+			*m = (struct mapped){v->kind, v->source, mapping_flags(v), -1};
+			ret = open_source(r, v, &fds[n], err);
+			if (ret)
+				break;
+			n++;
+		}
+		if (n < FDPASS_MAX && i < t->vma_count)
+			continue;
+		ret = fdpass_send(r, t, fds, n, numbers, err);
+		while (n--) {
+			close(fds[n]);
+			mapped->items[sent + n].number = numbers[n];
+		}
+		sent = mapped->count;
+		n = 0;
+	}
+	while (ret && n-- > 0)
+		close(fds[n]);
+	return ret;
+}
+
+/* Contents are loaded with the mapping writable; those that have none get their protection now. */
+static int first_prot(const struct ckpt_vma *v)
+{
+	bool loaded = v->kind == CKPT_VMA_ANON || (v->kind == CKPT_VMA_FILE && !v->shared);
+
+	return loaded ? (int)v->prot | PROT_READ | PROT_WRITE : (int)v->prot;
+}
+
+static void add_mmap(struct remote_call *call, const struct ckpt_vma *v, int number)
+{
+	unsigned long flags = MAP_FIXED_NOREPLACE | (v->shared ? MAP_SHARED : MAP_PRIVATE);
+
+	if (v->kind == CKPT_VMA_ANON)
+		flags |= MAP_ANONYMOUS;
+	if (v->flags & CKPT_VMA_GROWSDOWN)
+		flags |= MAP_GROWSDOWN;
+	if (v->flags & CKPT_VMA_NORESERVE)
+		flags |= MAP_NORESERVE;
+	remote_set(call, SYS_mmap, v->start, v->end - v->start, first_prot(v), flags, number,
+		   v->kind == CKPT_VMA_ANON ? 0 : v->offset);
+}
+
+static void add_shmat(struct remote_call *call, const struct ckpt_vma *v)
+{
+	unsigned long flags =
+		(v->prot & PROT_WRITE ? 0 : SHM_RDONLY) | (v->prot & PROT_EXEC ? SHM_EXEC : 0);
+
+	remote_set(call, SYS_shmat, v->source, v->start, flags);
+}
+
+static int make_mappings(struct restore_task *t, mapped_vec *mapped, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	unsigned n = 0;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i <= t->vma_count; i++) {
+		if (i < t->vma_count && t->vmas[i].kind != CKPT_VMA_SPECIAL) {
+			const struct ckpt_vma *v = &t->vmas[i];
+			struct mapped *m = find_mapped(mapped, v);
+
+			if (v->kind == CKPT_VMA_SHM)
+				add_shmat(&call[n++], v);
+			else
+				add_mmap(&call[n++], v, m ? m->number : -1);
+		}
+		if (n < REMOTE_CALLS_MAX && i < t->vma_count)
+			continue;
+		ret = remote_run(&t->remote, 0, n, err);
+		if (!ret)
+			ret = check_calls(t, n, "mapping", err);
+		n = 0;
+	}
+	return ret;
+}
+
+static const struct {
+	uint32_t flag;
+	int advice;
+} advices[] = {
+	{CKPT_VMA_HUGEPAGE, MADV_HUGEPAGE},	{CKPT_VMA_NOHUGE, MADV_NOHUGEPAGE},
+	{CKPT_VMA_DONTFORK, MADV_DONTFORK},	{CKPT_VMA_DONTDUMP, MADV_DONTDUMP},
+	{CKPT_VMA_WIPEONFORK, MADV_WIPEONFORK}, {CKPT_VMA_MERGEABLE, MADV_MERGEABLE},
+	{CKPT_VMA_SEQ, MADV_SEQUENTIAL},	{CKPT_VMA_RAND, MADV_RANDOM},
+};
+
+/* One call per flag of each mapping; what is refused is an error, not a difference. */
+static int advise(struct restore_task *t, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	unsigned n = 0;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < t->vma_count; i++) {
+		const struct ckpt_vma *v = &t->vmas[i];
+
+		if (v->kind == CKPT_VMA_SPECIAL)
+			continue;
+		for (size_t k = 0; k < sizeof(advices) / sizeof(*advices); k++)
+			if (v->flags & advices[k].flag)
+				remote_set(&call[n++], SYS_madvise, v->start, v->end - v->start,
+					   advices[k].advice);
+		if (n + sizeof(advices) / sizeof(*advices) > REMOTE_CALLS_MAX) {
+			ret = remote_run(&t->remote, 0, n, err);
+			if (!ret)
+				ret = check_calls(t, n, "advising", err);
+			n = 0;
+		}
+	}
+	if (!ret)
+		ret = remote_run(&t->remote, 0, n, err);
+	return ret ? ret : check_calls(t, n, "advising", err);
+}
+
+static int close_sources(struct restore_task *t, const mapped_vec *mapped, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	unsigned n = 0;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < mapped->count; i++) {
+		remote_set(&call[n++], SYS_close, mapped->items[i].number);
+		if (n < REMOTE_CALLS_MAX && i + 1 < mapped->count)
+			continue;
+		ret = remote_run(&t->remote, 0, n, err);
+		n = 0;
+	}
+	return ret;
+}
+
+int memory_layout(struct restore *r, struct restore_task *t, struct error **err)
+{
+	vma_vec stub = {0};
+	mapped_vec mapped = {0};
+	int ret = proc_vmas(t->pid, &stub, err);
+
+	if (!ret)
+		ret = move_vdso(r, t, &stub, err);
+	if (!ret)
+		ret = give_sources(r, t, &mapped, err);
+	if (!ret)
+		ret = make_mappings(t, &mapped, err);
+	if (!ret)
+		ret = advise(t, err);
+	if (!ret)
+		ret = close_sources(t, &mapped, err);
+	vmas_free(&stub);
+	vec_free(&mapped);
+	return ret;
+}
+
+/* --- contents --- */
+
+/* Every run must lie in a mapping that the image says has contents of its own. */
+static int check_runs(const struct restore_task *t, struct error **err)
+{
+	size_t v = 0;
+
+	for (size_t i = 0; i < t->core.pages.run_count; i++) {
+		const struct ckpt_page_run *run = &t->core.pages.runs[i];
+		uint64_t at = run->address, end = run->address + run->len;
+
+		while (at < end) {
+			const struct ckpt_vma *vma;
+
+			while (v < t->vma_count && t->vmas[v].end <= at)
+				v++;
+			vma = &t->vmas[v];
+			if (v == t->vma_count || at < vma->start ||
+			    (vma->kind != CKPT_VMA_ANON &&
+			     (vma->kind != CKPT_VMA_FILE || vma->shared)))
+				return error_set(err, EBADMSG,
+						 "process %u: pages at %#llx without a mapping",
+						 t->rec->pid, (unsigned long long)at);
+			at = vma->end < end ? vma->end : end;
+		}
+	}
+	return 0;
+}
+
+static int set_protections(struct restore_task *t, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	unsigned n = 0;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i <= t->vma_count; i++) {
+		const struct ckpt_vma *v = &t->vmas[i];
+
+		if (i < t->vma_count && v->kind != CKPT_VMA_SPECIAL &&
+		    first_prot(v) != (int)v->prot)
+			remote_set(&call[n++], SYS_mprotect, v->start, v->end - v->start, v->prot);
+		if (i < t->vma_count && v->kind != CKPT_VMA_SPECIAL && (v->flags & CKPT_VMA_LOCKED))
+			remote_set(&call[n++], SYS_mlock, v->start, v->end - v->start);
+		if (n + 2 < REMOTE_CALLS_MAX && i < t->vma_count)
+			continue;
+		ret = remote_run(&t->remote, 0, n, err);
+		if (!ret)
+			ret = check_calls(t, n, "protecting", err);
+		n = 0;
+	}
+	return ret;
+}
+
+struct mm_data {
+	struct prctl_mm_map map;
+	char auxv[AUXV_MAX];
+};
+
+static int set_mm(struct restore *r, struct restore_task *t, struct error **err)
+{
+	struct mm_data *d = remote_data(&t->remote);
+	uint64_t at = remote_data_address(&t->remote);
+	struct remote_call *call = remote_calls(&t->remote);
+	const struct ckpt_mm *mm = t->mm;
+	int fd, number;
+	int ret = files_open(r, mm->exe, O_RDONLY, &fd, err);
+
+	if (ret)
+		return ret;
+	ret = fdpass_send(r, t, &fd, 1, &number, err);
+	close(fd);
+	if (ret)
+		return ret;
+	memcpy(d->auxv, t->auxv, t->auxv_len);
+	d->map = (struct prctl_mm_map){
+		.start_code = mm->start_code,
+		.end_code = mm->end_code,
+		.start_data = mm->start_data,
+		.end_data = mm->end_data,
+		.start_brk = mm->start_brk,
+		.brk = mm->brk,
+		.start_stack = mm->start_stack,
+		.arg_start = mm->arg_start,
+		.arg_end = mm->arg_end,
+		.env_start = mm->env_start,
+		.env_end = mm->env_end,
+		.auxv = (void *)(at + offsetof(struct mm_data, auxv)),
+		.auxv_size = t->auxv_len,
+		.exe_fd = number,
+	};
+	remote_set(&call[0], SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, at, sizeof(d->map), 0);
+	remote_set(&call[1], SYS_close, number);
+	remote_set(&call[2], SYS_prctl, PR_SET_THP_DISABLE, mm->thp_disable, 0, 0, 0);
+	ret = remote_run(&t->remote, 0, 3, err);
+	return ret ? ret : check_calls(t, 3, "setting program and heap", err);
+}
+
+int memory_load_pages(struct restore *r, struct error **err)
+{
+	__cleanup(cleanup_page_pool) struct page_pool *pool = NULL;
+	__cleanup_free char(*names)[32] = calloc(r->tasks.count, sizeof(*names));
+	struct page_options options = {.cancel = r->request->cancel};
+	int ret = page_pool_create(&pool, err);
+
+	if (!names)
+		return error_errno(err, ENOMEM, "loading pages");
+	for (size_t i = 0; !ret && i < r->tasks.count; i++) {
+		struct restore_task *t = &r->tasks.items[i];
+		struct page_memory to = {.pid = t->pid, .object = -1};
+
+		if (t->rec->state == CKPT_TASK_ZOMBIE)
+			continue;
+		ret = check_runs(t, err);
+		snprintf(names[i], sizeof(names[i]), "task-%u.core", t->rec->pid);
+		if (!ret)
+			ret = page_pool_load(pool, &to, &t->core.pages, t->core.fd, names[i], err);
+		r->page_bytes += t->core.pages.data_len;
+	}
+	if (!ret)
+		ret = page_pool_run(pool, &options, err);
+	vec_for_each (t, &r->tasks) {
+		if (ret || t->rec->state == CKPT_TASK_ZOMBIE)
+			continue;
+		ret = set_protections(t, err);
+		if (!ret)
+			ret = set_mm(r, t, err);
+	}
+	return ret;
+}
