@@ -10,16 +10,27 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
-#include "util/log.h"
 
 /*
  * What every container may use whatever its rules say, since the specification
  * promises these devices to it (config-linux.md, "Default Devices"), and nodes
  * may be made freely since they are of no use without a rule.
  */
-static const char *const always_allowed[] = {
-	"c *:* m",   "b *:* m",	  "c 1:3 rwm", "c 1:5 rwm",   "c 1:7 rwm",
-	"c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 136:* rwm", "c 5:2 rwm",
+static const struct oci_device_rule always_allowed[] = {
+	{.allow = true, .type = 'c', .access = (char *)"m"},
+	{.allow = true, .type = 'b', .access = (char *)"m"},
+#define CHAR_DEVICE(n, m)                                                                          \
+	{                                                                                          \
+		true, 'c', true, true, n, m, NULL                                                  \
+	}
+	CHAR_DEVICE(1, 3),					       /* null */
+	CHAR_DEVICE(1, 5),					       /* zero */
+	CHAR_DEVICE(1, 7),					       /* full */
+	CHAR_DEVICE(1, 8),					       /* random */
+	CHAR_DEVICE(1, 9),					       /* urandom */
+	CHAR_DEVICE(5, 0),					       /* tty */
+	CHAR_DEVICE(5, 2),					       /* ptmx */
+	{.allow = true, .type = 'c', .has_major = true, .major = 136}, /* pts */
 };
 
 static int write_rule(int fd, const char *rule)
@@ -45,10 +56,6 @@ static int apply_rule(int allow, int deny, const struct oci_device_rule *rule, s
 	char text[96] = "a", major[24], minor[24];
 	int r;
 
-	if (rule->access && strspn(rule->access, "rwm") != strlen(rule->access))
-		return error_set(err, EINVAL,
-				 "config.json: /linux/resources/devices: access \"%.16s\"",
-				 rule->access);
 	format_number(major, sizeof(major), rule->has_major, rule->major);
 	format_number(minor, sizeof(minor), rule->has_minor, rule->minor);
 	if (rule->type == 'c' || rule->type == 'b')
@@ -61,7 +68,17 @@ static int apply_rule(int allow, int deny, const struct oci_device_rule *rule, s
 	return 0;
 }
 
-static int apply_v1(const struct hierarchy *h, const struct oci_resources *res, struct error **err)
+struct rules {
+	struct oci_device_rule *items;
+	size_t count, size;
+};
+
+static void free_rules(struct rules *rules)
+{
+	vec_free(rules);
+}
+
+static int apply_v1(const struct hierarchy *h, const struct rules *rules, struct error **err)
 {
 	__cleanup_fd int allow = openat(h->fd, "devices.allow", O_WRONLY | O_CLOEXEC);
 	__cleanup_fd int deny = openat(h->fd, "devices.deny", O_WRONLY | O_CLOEXEC);
@@ -69,28 +86,54 @@ static int apply_v1(const struct hierarchy *h, const struct oci_resources *res, 
 	if (allow < 0 || deny < 0)
 		return error_errno(err, errno, "opening the device lists of cgroup \"%s\"",
 				   h->path);
-	vec_for_each (rule, &res->devices) {
+	vec_for_each (rule, rules) {
 		int r = apply_rule(allow, deny, rule, err);
 
 		if (r < 0)
 			return r;
 	}
-	for (size_t i = 0; i < sizeof(always_allowed) / sizeof(*always_allowed); i++) {
-		int r = write_rule(allow, always_allowed[i]);
+	return 0;
+}
 
-		if (r < 0)
-			return error_errno(err, -r, "allowing devices \"%s\"", always_allowed[i]);
+static int add_rules(struct rules *to, const struct oci_device_rule *from, size_t count,
+		     struct error **err)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct oci_device_rule *rule = vec_add(to);
+
+		if (!rule)
+			return error_errno(err, ENOMEM, "setting device rules");
+		*rule = from[i];
+		if (rule->access && strspn(rule->access, "rwm") != strlen(rule->access))
+			return error_set(err, EINVAL,
+					 "config.json: /linux/resources/devices/%zu: access "
+					 "\"%.16s\"",
+					 i, rule->access);
 	}
 	return 0;
 }
 
 int cgroup_apply_devices(struct cgroup *cg, const struct oci_resources *res, struct error **err)
 {
+	__cleanup(free_rules) struct rules rules = {0};
+	const struct hierarchy *v1 = NULL, *v2 = NULL;
+	int r;
+
 	vec_for_each (h, cg) {
 		if (h->version == 1 && h->fd >= 0 && (h->controllers & CTL_DEVICES))
-			return apply_v1(h, res, err);
+			v1 = h;
+		if (h->version == 2 && h->fd >= 0)
+			v2 = h;
 	}
-	/* v2 wants a BPF program for it; until there is one, say it rather than nothing */
-	log_debug("device rules are not enforced on cgroup v2");
-	return 0;
+	r = add_rules(&rules, res->devices.items, res->devices.count, err);
+	if (r == 0)
+		r = add_rules(&rules, always_allowed,
+			      sizeof(always_allowed) / sizeof(*always_allowed), err);
+	if (r < 0)
+		return r;
+	if (v1)
+		return apply_v1(v1, &rules, err);
+	if (v2)
+		return cgroup_apply_devices_v2(v2, rules.items, rules.count, err);
+	return error_set(err, ENOENT, "config.json: /linux/resources/devices: no hierarchy");
 }

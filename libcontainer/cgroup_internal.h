@@ -8,6 +8,7 @@
 
 #include "libcontainer/cgroup.h"
 
+struct oci_device_rule;
 struct oci_linux;
 struct oci_resources;
 
@@ -72,8 +73,10 @@ int cgroup_apply(struct cgroup *cg, const struct oci_linux *lx, struct error **e
 int cgroup_enable_v2(struct hierarchy *h, unsigned int controllers, unsigned int required,
 		     struct error **err);
 
-/* The device rules; on v1 only, so far. */
+/* The device rules: in v1's devices hierarchy, or by a BPF program on v2. */
 int cgroup_apply_devices(struct cgroup *cg, const struct oci_resources *res, struct error **err);
+int cgroup_apply_devices_v2(const struct hierarchy *h, const struct oci_device_rule *rules,
+			    size_t count, struct error **err);
 
 /* v1 weights and shares as v2 counts them. */
 unsigned long long cgroup_cpu_weight(unsigned long long shares);

@@ -34,13 +34,19 @@ static char task_state(pid_t pid, pid_t tid, char *name, size_t name_size)
 }
 
 /*
- * Where tasks sleep that are frozen: v1's refrigerator and v2's trap. A task
+ * Where tasks sleep that are frozen: v1's refrigerator and v2's trap, which some
+ * compilers make a part of get_signal(). A task
  * frozen by v1 in the middle of its sleep shows where it slept; whether it was
  * frozen there only shows after the thaw.
  */
 static bool waits_frozen(const char *wchan)
 {
-	return !strcmp(wchan, "__refrigerator") || !strcmp(wchan, "do_freezer_trap");
+	static const char *const places[] = {"__refrigerator", "do_freezer_trap", "get_signal"};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
+		if (!strcmp(wchan, places[i]))
+			return true;
+	return false;
 }
 
 static void look_at(struct stuck_list *list, pid_t pid, pid_t tid)

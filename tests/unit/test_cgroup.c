@@ -234,6 +234,67 @@ static void test_unified_files(void **state)
 	}
 }
 
+/* In a child within the cgroup: 0 or the errno of opening a device node. */
+static int open_device(struct cgroup *cg, const char *path, int flags)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int fd;
+
+		if (cgroup_attach(cg, getpid(), NULL) < 0)
+			_exit(200);
+		fd = open(path, flags | O_CLOEXEC);
+		_exit(fd < 0 ? errno : 0);
+	}
+	waitpid(pid, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+/* Deny all, allow reading of /dev/kmsg: as the default rules and one of the user's. */
+static void test_devices(void **state)
+{
+	struct oci_device_rule rules[] = {
+		{.allow = false, .type = 'a'},
+		{.allow = true,
+		 .type = 'c',
+		 .has_major = true,
+		 .has_minor = true,
+		 .major = 10,
+		 .minor = 229,
+		 .access = (char *)"r"},
+	};
+	struct oci_config config = {0};
+	struct cgroup *cg = NULL;
+	struct error *err = NULL;
+	char id[64], allowed[96], denied[96];
+
+	snprintf(id, sizeof(id), "unit-devices-%d", getpid());
+	snprintf(allowed, sizeof(allowed), "/tmp/%s-a", id);
+	snprintf(denied, sizeof(denied), "/tmp/%s-d", id);
+	if (mknod(allowed, S_IFCHR | 0600, 10 << 8 | 229) < 0 ||
+	    mknod(denied, S_IFCHR | 0600, 1 << 8 | 11) < 0) {
+		print_message("skipped: wants the right to make device nodes\n");
+		skip();
+	}
+	config.lx.resources.devices.items = rules;
+	config.lx.resources.devices.count = 2;
+	cgroup_create(id, &config, &cg, &err);
+	no_error(err);
+	assert_int_equal(open_device(cg, "/dev/null", O_RDWR), 0);
+	assert_int_equal(open_device(cg, denied, O_RDONLY), EPERM);
+	/* whether there is such a driver does not matter here */
+	assert_int_not_equal(open_device(cg, allowed, O_RDONLY), EPERM);
+	assert_int_equal(open_device(cg, allowed, O_RDWR), EPERM);
+	assert_int_equal(open_device(cg, allowed, O_WRONLY), EPERM);
+	cgroup_destroy(cg, &err);
+	no_error(err);
+	cgroup_free(cg);
+	unlink(allowed);
+	unlink(denied);
+}
+
 int main(void)
 {
 	const struct CMUnitTest parsing[] = {
@@ -246,6 +307,7 @@ int main(void)
 		cmocka_unit_test(test_life),
 		cmocka_unit_test(test_failure_leaves_nothing),
 		cmocka_unit_test(test_unified_files),
+		cmocka_unit_test(test_devices),
 	};
 	int failed = cmocka_run_group_tests_name("cgroup parsing", parsing, NULL, NULL);
 
