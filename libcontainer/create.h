@@ -17,7 +17,8 @@ struct oci_config;
 
 struct create_options {
 	const char *console_socket; /* NULL: none */
-	const char *pid_file;       /* NULL: none */
+	int console_fd;		    /* a connected socket instead, borrowed; 0: none */
+	const char *pid_file;	    /* NULL: none */
 	int preserve_fds;
 	bool no_pivot;
 	bool no_new_keyring;
@@ -35,7 +36,7 @@ struct create_options {
 };
 
 struct init_process {
-	pid_t pid;   /* in the caller's pid namespace; the caller's child */
+	pid_t pid; /* in the caller's pid namespace; the caller's child */
 	int pidfd;
 	int sync_fd; /* the parent's end of the sync socket */
 	int stub_fd; /* restore: the init's own number of its end */

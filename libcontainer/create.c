@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "libcontainer/create.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libcontainer/cgroup.h"
+#include "libcontainer/hooks.h"
+#include "libcontainer/init.h"
+#include "libcontainer/start.h"
+#include "libcontainer/state.h"
+#include "libcontainer/sync.h"
+#include "libcontainer/terminal.h"
+#include "oci/config.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+#include "util/log.h"
+
+/* Which namespaces clone3 makes: the others need something done first. */
+#define AT_CLONE                                                                                   \
+	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+
+/* Joining these changes children only, or leaves no way back. */
+#define BY_HELPER (CLONE_NEWUSER | CLONE_NEWPID)
+
+static int clone_init(const struct init *init, int cgroup_fd, uint64_t flags, int *pidfd)
+{
+	struct clone_args args = {
+		.flags = (init->new_types & AT_CLONE) | flags,
+		.pidfd = (uintptr_t)pidfd,
+		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+	};
+
+	if (cgroup_fd >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = cgroup_fd;
+	}
+	return syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static int explain_clone(int code, struct error **err)
+{
+	error_errno(err, code, "cloning the container's init");
+	if (code == ENOSPC || code == EUSERS)
+		return error_hint(err, "a limit in /proc/sys/user may be reached");
+	if (code == EPERM)
+		return error_hint(err, "who is not root needs a user namespace");
+	return -code;
+}
+
+/* In the helper: init becomes its sibling, so that its parent is the runtime. */
+static _Noreturn void run_helper(struct init *init, int cgroup_fd)
+{
+	struct error *err = NULL;
+	int ret = namespaces_join(&init->joined, BY_HELPER, &err);
+	pid_t pid = 0;
+
+	if (ret == 0) {
+		pid = clone_init(init, cgroup_fd, CLONE_PARENT, NULL);
+		if (pid == 0)
+			init_main(init);
+		ret = pid < 0 ? explain_clone(errno, &err)
+			      : sync_send(init->sync_fd, SYNC_PID, pid, &err);
+	}
+	if (ret < 0)
+		sync_send_error(init->sync_fd, err);
+	_exit(0);
+}
+
+static int start_by_helper(struct init *init, int cgroup_fd, int sync_fd,
+			   struct init_process *process, struct error **err)
+{
+	pid_t helper = fork();
+	int64_t pid = 0;
+	int ret;
+
+	if (helper < 0)
+		return error_errno(err, errno, "starting a helper");
+	if (helper == 0)
+		run_helper(init, cgroup_fd);
+	ret = sync_receive(sync_fd, SYNC_PID, &pid, err);
+	while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (ret < 0)
+		return ret;
+	process->pid = pid;
+	process->pidfd = syscall(SYS_pidfd_open, process->pid, 0);
+	if (process->pidfd < 0)
+		return error_errno(err, errno, "opening the container's init");
+	return 0;
+}
+
+static int start_init(struct init *init, int cgroup_fd, int sync_fd, struct init_process *process,
+		      struct error **err)
+{
+	if (namespaces_types(&init->joined) & BY_HELPER)
+		return start_by_helper(init, cgroup_fd, sync_fd, process, err);
+	process->pid = clone_init(init, cgroup_fd, CLONE_PIDFD, &process->pidfd);
+	if (process->pid == 0)
+		init_main(init);
+	return process->pid < 0 ? explain_clone(errno, err) : 0;
+}
+
+/* What its parent has to do for a new init before that can begin. */
+static int admit_init(const struct init *init, struct cgroup *attach, pid_t pid, int sync_fd,
+		      struct error **err)
+{
+	int ret = 0;
+
+	if (init->new_types & CLONE_NEWUSER)
+		ret = namespaces_map_ids(pid, init->config, err);
+	if (ret == 0 && attach)
+		ret = cgroup_attach(attach, pid, err);
+	if (ret == 0 && init->wait_for_go)
+		ret = sync_send(sync_fd, SYNC_GO, 0, err);
+	return ret;
+}
+
+static int run_runtime_hooks(const struct container *c, const struct oci_config *config, pid_t pid,
+			     int sync_fd, struct error **err)
+{
+	const struct oci_hooks *hooks = &config->hooks;
+	int ret;
+
+	if (!hooks->prestart.count && !hooks->create_runtime.count)
+		return 0;
+	ret = sync_receive(sync_fd, SYNC_HOOKS, NULL, err);
+	if (ret == 0)
+		ret = hooks_run(&hooks->prestart, "prestart", c, config, "creating", pid, err);
+	if (ret == 0)
+		ret = hooks_run(&hooks->create_runtime, "createRuntime", c, config, "creating", pid,
+				err);
+	if (ret == 0)
+		ret = sync_send(sync_fd, SYNC_GO, 0, err);
+	return ret;
+}
+
+static void record_stdio(struct container *c)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		struct container_stdio *s = &c->stdio[fd];
+		__cleanup_free char *name = NULL;
+		char path[32];
+		struct stat st;
+
+		memset(s, 0, sizeof(*s));
+		if (c->terminal || fstat(fd, &st) < 0)
+			continue;
+		s->dev = st.st_dev;
+		s->ino = st.st_ino;
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		name = read_link(AT_FDCWD, path);
+		snprintf(s->name, sizeof(s->name), "%s", name ? name : "");
+	}
+}
+
+static int open_console(const struct oci_config *config, const struct create_options *options,
+			int *fd, struct error **err)
+{
+	bool terminal = config->process && config->process->terminal;
+
+	if (terminal && options->console_fd > 0) {
+		*fd = fcntl(options->console_fd, F_DUPFD_CLOEXEC, 3);
+		return *fd < 0 ? error_errno(err, errno, "opening the console socket") : 0;
+	}
+	if (terminal && !options->console_socket) {
+		error_set(err, EINVAL, "/process/terminal is true, but nobody takes the terminal");
+		return error_hint(err, "give --console-socket, or run in the foreground");
+	}
+	if (!terminal && options->console_socket)
+		return error_set(err, EINVAL,
+				 "--console-socket is given, but /process/terminal is false");
+	if (!terminal)
+		return 0;
+	*fd = terminal_connect(options->console_socket, err);
+	return *fd < 0 ? *fd : 0;
+}
+
+static int check_namespaces(const struct init *init, struct error **err)
+{
+	if (!(init->new_types & CLONE_NEWNS))
+		return error_set(err, EOPNOTSUPP,
+				 "/linux/namespaces of config.json: a container needs a mount "
+				 "namespace of its own");
+	return 0;
+}
+
+static void cleanup_init(struct init *init)
+{
+	namespaces_close(&init->joined);
+	cleanup_fd(&init->sync_fd);
+	cleanup_fd(&init->start_fd);
+	cleanup_fd(&init->console_fd);
+}
+
+static int prepare_init(struct init *init, struct error **err)
+{
+	uint64_t joined;
+	int ret = namespaces_open(init->config, &init->joined, err);
+
+	if (ret < 0)
+		return ret;
+	joined = namespaces_types(&init->joined);
+	init->new_types = namespaces_new(init->config);
+	init->user_namespace = (joined | init->new_types) & CLONE_NEWUSER;
+	ret = check_namespaces(init, err);
+	if (ret == 0)
+		ret = open_console(init->config, init->options, &init->console_fd, err);
+	if (ret == 0 && !init->options->restore)
+		init->start_fd = start_listen(init->c, err);
+	if (ret == 0 && init->start_fd < 0 && !init->options->restore)
+		ret = init->start_fd;
+	/* within a user namespace nobody may write to the cgroup's files */
+	init->wait_for_go = init->user_namespace || joined & BY_HELPER;
+	return ret;
+}
+
+/* From the clone to SYNC_READY; on failure the caller kills what there is. */
+static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init_process *process,
+		  struct error **err)
+{
+	int cgroup_fd = cgroup_v2_fd(cg);
+	bool attach = cgroup_fd < 0 && init->wait_for_go;
+	int64_t value = 0;
+	int ret;
+
+	init->cg = cgroup_fd < 0 && !attach ? cg : NULL;
+	ret = start_init(init, cgroup_fd, sync_fd, process, err);
+	/* the runtime must see the end of file when init dies */
+	cleanup_fd(&init->sync_fd);
+	init->sync_fd = -1;
+	if (ret == 0)
+		ret = admit_init(init, attach ? cg : NULL, process->pid, sync_fd, err);
+	if (ret == 0 && !init->options->restore)
+		ret = run_runtime_hooks(init->c, init->config, process->pid, sync_fd, err);
+	if (ret == 0)
+		ret = sync_receive(sync_fd, SYNC_READY, &value, err);
+	process->stub_fd = init->options->restore ? (int)value : -1;
+	return ret;
+}
+
+static void abandon(struct init_process *process)
+{
+	if (process->pid > 0) {
+		kill(process->pid, SIGKILL);
+		while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	cleanup_fd(&process->pidfd);
+	*process = (struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1};
+}
+
+int container_create_init(struct container *c, const struct oci_config *config, struct cgroup *cg,
+			  const struct create_options *options, struct init_process *process,
+			  struct error **err)
+{
+	__cleanup(cleanup_init) struct init init = {
+		.c = c,
+		.config = config,
+		.options = options,
+		.sync_fd = -1,
+		.start_fd = -1,
+		.console_fd = -1,
+		.slave_fd = -1,
+	};
+	__cleanup_fd int sync_fd = -1;
+	int fds[2];
+	int ret;
+
+	*process = (struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1};
+	c->terminal = config->process && config->process->terminal;
+	record_stdio(c);
+	ret = prepare_init(&init, err);
+	if (ret == 0)
+		ret = sync_pair(fds, err);
+	if (ret < 0)
+		return ret;
+	sync_fd = fds[0];
+	init.sync_fd = fds[1];
+	ret = set_up(&init, cg, sync_fd, process, err);
+	if (ret == 0 && process_identify(process->pid, &c->init) < 0)
+		ret = error_set(err, ESRCH, "the container's init died");
+	if (ret < 0) {
+		abandon(process);
+		return ret;
+	}
+	process->sync_fd = take_fd(&sync_fd);
+	return 0;
+}

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "libcontainer/init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "libcontainer/cgroup.h"
+#include "libcontainer/cgroup_enter.h"
+#include "libcontainer/create.h"
+#include "libcontainer/hooks.h"
+#include "libcontainer/state.h"
+#include "libcontainer/sync.h"
+#include "libcontainer/terminal.h"
+#include "oci/config.h"
+#include "oci/shapes.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+#include "util/log.h"
+
+/*
+ * Who says what on the sync socket, and what is done between. In parentheses:
+ * only if needed.
+ *
+ *      runtime                  (helper)                 init
+ *         |--- fork ---------------->|                     |
+ *         |                  joins user, pid ns            |
+ *         |                          |------ clone3 ------>|
+ *         |<----- (SYNC_PID) --------|                     |
+ *         |                        exits                   |
+ *     id maps, cgroup                                      |
+ *         |------------------- (SYNC_GO) ----------------->|
+ *         |                               namespaces, cgroup, mounts, terminal
+ *         |<------------------ (SYNC_HOOKS) ---------------|
+ *     prestart, createRuntime                              |
+ *         |------------------- (SYNC_GO) ----------------->|
+ *         |                               createContainer, new root, program found
+ *         |<------------------- SYNC_READY ----------------|
+ *       saves                                    accept(2) on start.sock
+ *      `start` ------------------ connect ---------------->|
+ *         |                                startContainer, privileges, exec
+ *         |<---------------- end of file ------------------|
+ *
+ * Without a helper (nothing to join that acts on children only), the runtime
+ * itself calls clone3. Instead of any of its messages init may send SYNC_ERROR
+ * and exit; after the connect, on that connection. In a restore init says
+ * SYNC_READY with its new root, and sleeps in read(2) on the sync socket.
+ */
+
+static int wait_for_parent(struct init *init, struct error **err)
+{
+	return init->wait_for_go ? sync_receive(init->sync_fd, SYNC_GO, NULL, err) : 0;
+}
+
+/* Those that act on the caller; the helper joined the others. */
+static int join_namespaces(struct init *init, struct error **err)
+{
+	int ret = namespaces_join(&init->joined, ~(uint64_t)(CLONE_NEWUSER | CLONE_NEWPID), err);
+
+	namespaces_close(&init->joined);
+	return ret;
+}
+
+static int become_root(struct init *init, struct error **err)
+{
+	if (!init->user_namespace)
+		return 0;
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) {
+		error_errno(err, errno, "becoming root in the user namespace");
+		return error_hint(err, "linux.uidMappings and gidMappings must map 0");
+	}
+	/* best effort: where setgroups(2) is off, the caller's stay */
+	setgroups(0, NULL);
+	return 0;
+}
+
+static int enter_cgroup(struct init *init, struct error **err)
+{
+	int ret = init->cg ? cgroup_enter(init->cg, err) : 0;
+
+	/* only now: the namespace's root is the cgroup one is in */
+	if (ret == 0 && init->new_types & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0)
+		ret = error_errno(err, errno, "making a cgroup namespace");
+	return ret;
+}
+
+static int enter_time(struct init *init, struct error **err)
+{
+	int64_t monotonic, boottime;
+
+	if (init->options->restore)
+		return namespaces_enter_new_time(init->options->monotonic_offset,
+						 init->options->boottime_offset, err);
+	if (!(init->new_types & CLONE_NEWTIME))
+		return 0;
+	namespaces_time_offsets(&init->config->lx.time_offsets, &monotonic, &boottime);
+	return namespaces_enter_new_time(monotonic, boottime, err);
+}
+
+static int lead_session(struct init *init, struct error **err)
+{
+	if (setsid() < 0)
+		return error_errno(err, errno, "making a session");
+	umask(0);
+	return 0;
+}
+
+static int set_names(struct init *init, struct error **err)
+{
+	const char *host = init->config->hostname, *domain = init->config->domainname;
+
+	if (host && host[0] && sethostname(host, strlen(host)) < 0)
+		return error_errno(err, errno, "setting the hostname \"%s\"", host);
+	if (domain && domain[0] && setdomainname(domain, strlen(domain)) < 0)
+		return error_errno(err, errno, "setting the domain name \"%s\"", domain);
+	return 0;
+}
+
+/* In the host's /proc: what it shows of /proc/sys is that of the caller's namespaces. */
+static int set_sysctls(struct init *init, struct error **err)
+{
+	vec_for_each (pair, &init->config->lx.sysctl) {
+		__cleanup_free char *name = oci_sysctl_path(pair->key);
+		__cleanup_free char *path = NULL;
+		int ret;
+
+		if (!name || asprintf(&path, "/proc/sys/%s", name) < 0)
+			return error_errno(err, ENOMEM, "setting a sysctl");
+		ret = strstr(name, "..") ? -EINVAL : write_file(AT_FDCWD, path, pair->value);
+		if (ret < 0)
+			return error_errno(err, -ret,
+					   "/linux/sysctl of config.json: setting %s to \"%s\"",
+					   pair->key, pair->value);
+	}
+	return 0;
+}
+
+static int limit_process(struct init *init, struct error **err)
+{
+	return init->config->process ? process_limit(init->config->process, err) : 0;
+}
+
+static int make_rootfs(struct init *init, struct error **err)
+{
+	struct rootfs *r = &init->rootfs;
+	int ret;
+
+	r->config = init->config;
+	r->user_namespace = init->user_namespace;
+	r->cgroup_namespace = oci_config_namespace(init->config, CLONE_NEWCGROUP);
+	r->bundle_fd = open(init->c->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (r->bundle_fd < 0)
+		return error_errno(err, errno, "opening the bundle \"%s\"", init->c->bundle);
+	ret = rootfs_open(r, init->c->rootfs, err);
+	if (ret == 0)
+		ret = rootfs_mount_all(r, err);
+	if (ret == 0)
+		ret = rootfs_make_devices(r, err);
+	return ret;
+}
+
+static int make_terminal(struct init *init, struct error **err)
+{
+	__cleanup_fd int master = -1;
+	int ret;
+
+	if (init->console_fd < 0)
+		return 0;
+	ret = terminal_open(init->rootfs.fd, init->config->process, &master, &init->slave_fd, err);
+	if (ret == 0)
+		ret = rootfs_bind_console(&init->rootfs, init->slave_fd, err);
+	if (ret == 0)
+		ret = terminal_send(init->console_fd, master, err);
+	if (ret == 0)
+		ret = terminal_take(init->slave_fd, err);
+	return ret;
+}
+
+static int hide_paths(struct init *init, struct error **err)
+{
+	return rootfs_hide_paths(&init->rootfs, err);
+}
+
+/* The pid that the host knows us by: /proc is still the host's. */
+static pid_t host_pid(void)
+{
+	__cleanup_free char *pid = read_link(AT_FDCWD, "/proc/self");
+
+	return pid ? atoi(pid) : getpid();
+}
+
+static int run_create_hooks(struct init *init, struct error **err)
+{
+	const struct oci_hooks *hooks = &init->config->hooks;
+	int ret = 0;
+
+	if (init->options->restore)
+		return 0;
+	if (hooks->prestart.count || hooks->create_runtime.count) {
+		ret = sync_send(init->sync_fd, SYNC_HOOKS, 0, err);
+		if (ret == 0)
+			ret = sync_receive(init->sync_fd, SYNC_GO, NULL, err);
+	}
+	if (ret == 0 && hooks->create_container.count)
+		ret = hooks_run(&hooks->create_container, "createContainer", init->c, init->config,
+				"creating", host_pid(), err);
+	return ret;
+}
+
+static int change_root(struct init *init, struct error **err)
+{
+	int ret = rootfs_pivot(&init->rootfs, init->options->no_pivot, err);
+
+	return ret < 0 ? ret : rootfs_finish(&init->rootfs, err);
+}
+
+static int set_personality(struct init *init, struct error **err)
+{
+	if (init->config->lx.has_personality && personality(init->config->lx.personality) < 0)
+		return error_errno(err, errno, "setting linux.personality");
+	return 0;
+}
+
+static int prepare_process(struct init *init, struct error **err)
+{
+	struct process_setup *setup = &init->setup;
+
+	/* a stub has no program; a container without a process cannot be started */
+	if (init->options->restore || !init->config->process)
+		return 0;
+	setup->process = init->config->process;
+	setup->seccomp = init->config->lx.seccomp;
+	setup->id = init->options->no_new_keyring ? NULL : init->c->id;
+	setup->preserve_fds = init->options->preserve_fds;
+	return process_prepare(setup, err);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct init *init, struct error **err);
+} steps[] = {
+	{"wait for the runtime", wait_for_parent},
+	{"join namespaces", join_namespaces},
+	{"become root", become_root},
+	{"enter cgroup", enter_cgroup},
+	{"enter time namespace", enter_time},
+	{"lead session", lead_session},
+	{"set names", set_names},
+	{"set sysctls", set_sysctls},
+	{"limit process", limit_process},
+	{"make root file system", make_rootfs},
+	{"make terminal", make_terminal},
+	{"hide paths", hide_paths},
+	{"run hooks", run_create_hooks},
+	{"change root", change_root},
+	{"set personality", set_personality},
+	{"prepare process", prepare_process},
+};
+
+static _Noreturn void fail(int fd, struct error *err)
+{
+	sync_send_error(fd, err);
+	_exit(EXIT_FAILURE);
+}
+
+/* Only 0 to 2 and the socket stay; who restores wants to trace us. */
+static _Noreturn void become_stub(struct init *init)
+{
+	struct error *err = NULL;
+	char byte;
+
+	if (init->sync_fd != STUB_FD && dup2(init->sync_fd, STUB_FD) < 0) {
+		error_errno(&err, errno, "becoming a stub");
+		fail(init->sync_fd, err);
+	}
+	syscall(SYS_close_range, STUB_FD + 1, ~0u, 0);
+	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	sync_send(STUB_FD, SYNC_READY, STUB_FD, &err);
+	while (read(STUB_FD, &byte, 1) > 0)
+		;
+	_exit(EXIT_SUCCESS);
+}
+
+static int wait_for_start(int start_fd, struct error **err)
+{
+	int fd;
+
+	do
+		fd = accept4(start_fd, NULL, NULL, SOCK_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? error_errno(err, errno, "waiting for start") : fd;
+}
+
+static _Noreturn void become_process(struct init *init)
+{
+	const struct oci_hook_list *hooks = &init->config->hooks.start_container;
+	struct error *err = NULL;
+	int fd;
+
+	if (sync_send(init->sync_fd, SYNC_READY, init->sync_fd, &err) < 0)
+		_exit(EXIT_FAILURE);
+	/* descriptors of the runtime, that the container's life must not depend on */
+	close(init->sync_fd);
+	fd = wait_for_start(init->start_fd, &err);
+	if (fd < 0)
+		_exit(EXIT_FAILURE);
+	close(init->start_fd);
+	if (!init->setup.process)
+		error_set(&err, EINVAL, "/process of config.json is missing");
+	else if (hooks_run(hooks, "startContainer", init->c, init->config, "created", getpid(),
+			   &err) == 0)
+		process_execute(&init->setup, &err);
+	fail(fd, err);
+}
+
+_Noreturn void init_main(struct init *init)
+{
+	struct error *err = NULL;
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* others in a joined pid namespace could use us to reach the host: CVE-2016-9962 */
+	if (namespaces_types(&init->joined) & CLONE_NEWPID)
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		log_debug("init: %s", steps[i].name);
+		if (steps[i].run(init, &err) < 0)
+			fail(init->sync_fd, err);
+	}
+	if (init->options->restore)
+		become_stub(init);
+	become_process(init);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A container's init before it becomes the container's program: the child's side of create.c. */
+#ifndef FIRN_LIBCONTAINER_INIT_H
+#define FIRN_LIBCONTAINER_INIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libcontainer/namespaces.h"
+#include "libcontainer/process.h"
+#include "libcontainer/rootfs.h"
+
+struct cgroup;
+struct container;
+struct create_options;
+struct oci_config;
+
+/* The number of the sync socket in a stub. */
+#define STUB_FD 3
+
+/* What the child gets from its parent's memory. */
+struct init {
+	const struct container *c;
+	const struct oci_config *config;
+	const struct create_options *options;
+	struct cgroup *cg;	     /* to be entered by itself, or NULL: the parent does it */
+	struct namespace_fds joined; /* given by path */
+	uint64_t new_types;	     /* CLONE_NEW* that config wants new */
+	bool wait_for_go;	     /* the parent has to do something first */
+	bool user_namespace;	     /* new or joined */
+	int sync_fd;
+	int start_fd;	/* listening: who connects starts the program; -1 in a restore */
+	int console_fd; /* where the terminal's master goes, or -1 */
+
+	/* the child's own */
+	struct rootfs rootfs;
+	struct process_setup setup;
+	int slave_fd;
+};
+
+/* Runs in the cloned process and never returns. */
+_Noreturn void init_main(struct init *init);
+
+#endif

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "libcontainer/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <linux/ioprio.h>
+#include <linux/keyctl.h>
+#include <linux/sched/types.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "libcontainer/capabilities.h"
+#include "oci/config.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+#include "util/log.h"
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static int set_rlimits(const struct oci_process *process, struct error **err)
+{
+	vec_for_each (r, &process->rlimits) {
+		struct rlimit limit = {.rlim_cur = r->soft, .rlim_max = r->hard};
+
+		if (setrlimit(r->type, &limit) == 0)
+			continue;
+		error_errno(err, errno,
+			    "/process/rlimits/%zu of config.json: setting limit %d to %" PRIu64
+			    " (hard %" PRIu64 ")",
+			    (size_t)(r - process->rlimits.items), r->type, r->soft, r->hard);
+		if (error_code(*err) == EPERM)
+			return error_hint(err, "raising a hard limit needs CAP_SYS_RESOURCE, which "
+					       "the runtime does not have here");
+		return -error_code(*err);
+	}
+	return 0;
+}
+
+static int set_oom_score(const struct oci_process *process, struct error **err)
+{
+	char text[16];
+	int ret;
+
+	if (!process->has_oom_score_adj)
+		return 0;
+	snprintf(text, sizeof(text), "%d", process->oom_score_adj);
+	ret = write_file(AT_FDCWD, "/proc/self/oom_score_adj", text);
+	if (ret >= 0)
+		return 0;
+	error_errno(err, -ret, "/process/oomScoreAdj of config.json: setting it to %s", text);
+	if (ret == -EACCES)
+		return error_hint(err, "lowering it needs CAP_SYS_RESOURCE");
+	return ret;
+}
+
+static int set_scheduler(const struct oci_process *process, struct error **err)
+{
+	const struct oci_scheduler *s = process->scheduler;
+	struct sched_attr attr = {.size = sizeof(attr)};
+
+	if (s) {
+		attr.sched_policy = s->policy;
+		attr.sched_flags = s->flags;
+		attr.sched_nice = s->nice;
+		attr.sched_priority = s->priority;
+		attr.sched_runtime = s->runtime;
+		attr.sched_deadline = s->deadline;
+		attr.sched_period = s->period;
+		if (syscall(SYS_sched_setattr, 0, &attr, 0) < 0)
+			return error_errno(err, errno, "/process/scheduler of config.json");
+	}
+	if (process->io_priority) {
+		int value = IOPRIO_PRIO_VALUE(process->io_priority->class,
+					      process->io_priority->priority);
+
+		if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, value) < 0)
+			return error_errno(err, errno, "/process/ioPriority of config.json");
+	}
+	return 0;
+}
+
+int process_limit(const struct oci_process *process, struct error **err)
+{
+	int ret = set_oom_score(process, err);
+
+	if (ret == 0)
+		ret = set_scheduler(process, err);
+	return ret;
+}
+
+static const char *environment(const struct oci_process *process, const char *name)
+{
+	size_t len = strlen(name);
+	const char *value = NULL;
+
+	for (size_t i = 0; i < process->env.count; i++)
+		if (!strncmp(process->env.items[i], name, len) && process->env.items[i][len] == '=')
+			value = process->env.items[i] + len + 1;
+	return value;
+}
+
+/* The home directory of the user, from the container's own passwd file. */
+static char *find_home(uid_t uid)
+{
+	__cleanup_file FILE *file = fopen("/etc/passwd", "re");
+	struct passwd *entry;
+
+	while (file && (entry = fgetpwent(file)))
+		if (entry->pw_uid == uid)
+			return strdup(entry->pw_dir);
+	return strdup("/");
+}
+
+/* config's environment, and HOME if it has none. */
+static int make_environment(struct process_setup *setup, struct error **err)
+{
+	const struct oci_process *process = setup->process;
+	__cleanup_free char *home = NULL;
+	size_t n = process->env.count;
+
+	setup->env = calloc(n + 2, sizeof(char *));
+	if (!setup->env)
+		return error_errno(err, ENOMEM, "making the environment");
+	if (n)
+		memcpy(setup->env, process->env.items, n * sizeof(char *));
+	if (environment(process, "HOME"))
+		return 0;
+	home = find_home(process->user.uid);
+	if (!home || asprintf(&setup->env[n], "HOME=%s", home) < 0)
+		return error_errno(err, ENOMEM, "making the environment");
+	return 0;
+}
+
+static bool is_executable(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & 0111;
+}
+
+static int find_in_path(const char *name, const char *path, char **found)
+{
+	while (path) {
+		size_t len = strcspn(path, ":");
+		__cleanup_free char *candidate = NULL;
+
+		if (asprintf(&candidate, "%.*s%s%s", (int)len, path, len ? "/" : "./", name) < 0) {
+			candidate = NULL;
+			return -ENOMEM;
+		}
+		if (is_executable(candidate)) {
+			*found = take_ptr(candidate);
+			return 0;
+		}
+		path = path[len] ? path + len + 1 : NULL;
+	}
+	return -ENOENT;
+}
+
+static int find_program(struct process_setup *setup, struct error **err)
+{
+	const char *name = setup->process->args.items[0];
+	const char *path = environment(setup->process, "PATH");
+	int ret;
+
+	if (strchr(name, '/')) {
+		setup->program = strdup(name);
+		if (!setup->program)
+			return error_errno(err, ENOMEM, "executing \"%s\"", name);
+		if (access(name, F_OK) < 0)
+			return error_errno(err, errno, "executing \"%s\" in the container", name);
+		return 0;
+	}
+	ret = find_in_path(name, path ? path : DEFAULT_PATH, &setup->program);
+	if (ret == -ENOENT)
+		return error_set(err, ENOENT,
+				 "executing \"%s\" in the container: not found in its PATH", name);
+	if (ret < 0)
+		return error_errno(err, -ret, "executing \"%s\"", name);
+	return 0;
+}
+
+/* A keyring of its own: the caller's keys must not be seen in the container. */
+static int join_keyring(const char *id, struct error **err)
+{
+	char name[300];
+
+	snprintf(name, sizeof(name), "_ses.%s", id);
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0) >= 0)
+		return 0;
+	/* ENOSYS: a kernel without keys, or seccomp around the runtime; EDQUOT is the user's */
+	if (errno == ENOSYS || errno == EPERM || errno == EACCES)
+		return 0;
+	error_errno(err, errno, "making a session keyring");
+	return error_hint(err, "--no-new-keyring does without");
+}
+
+/* Whoever may enter it, the user or root: 0. */
+static int enter_directory(const struct oci_process *process, struct error **err)
+{
+	char here[PATH_MAX];
+
+	if (chdir(process->cwd) < 0)
+		return error_errno(err, errno, "/process/cwd: entering \"%s\"", process->cwd);
+	/* "(unreachable)": a leaked descriptor as working directory, CVE-2024-21626 */
+	if (syscall(SYS_getcwd, here, sizeof(here)) < 0 || here[0] != '/')
+		return error_set(err, EPERM, "/process/cwd: \"%s\" is outside of the container",
+				 process->cwd);
+	return 0;
+}
+
+int process_prepare(struct process_setup *setup, struct error **err)
+{
+	int ret = setup->id ? join_keyring(setup->id, err) : 0;
+	struct error *ignored = NULL;
+
+	if (ret == 0)
+		ret = make_environment(setup, err);
+	if (ret == 0)
+		ret = seccomp_compile(setup->seccomp, &setup->filter, err);
+	if (ret < 0)
+		return ret;
+	/* the user may have no access, or only the user may: tried again as the user */
+	if (enter_directory(setup->process, &ignored) < 0)
+		error_free(ignored);
+	return find_program(setup, err);
+}
+
+static int set_user(const struct process_setup *setup, struct error **err)
+{
+	const struct oci_user *user = &setup->process->user;
+
+	if (setup->may_set_groups &&
+	    setgroups(user->additional_gids.count, user->additional_gids.items) < 0)
+		return error_errno(err, errno, "setting additional groups");
+	if (setresgid(user->gid, user->gid, user->gid) < 0)
+		return error_errno(err, errno, "becoming group %u", user->gid);
+	if (setresuid(user->uid, user->uid, user->uid) < 0)
+		return error_errno(err, errno, "becoming user %u", user->uid);
+	if (user->has_umask)
+		umask(user->umask);
+	else
+		umask(0022);
+	return 0;
+}
+
+static int change_user(const struct process_setup *setup, struct error **err)
+{
+	const struct oci_process *process = setup->process;
+	int ret = 0;
+
+	if (process->has_capabilities)
+		ret = capabilities_bound(&process->capabilities, err);
+	if (ret < 0)
+		return ret;
+	/* permitted capabilities survive the change of user until they are set below */
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		return error_errno(err, errno, "keeping capabilities");
+	ret = set_user(setup, err);
+	if (ret < 0)
+		return ret;
+	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
+		return error_errno(err, errno, "dropping capabilities");
+	if (process->has_capabilities)
+		return capabilities_set(&process->capabilities, err);
+	return 0;
+}
+
+static int set_labels(const struct oci_process *process, struct error **err)
+{
+	char text[512];
+	int ret;
+
+	if (process->apparmor_profile && process->apparmor_profile[0]) {
+		snprintf(text, sizeof(text), "exec %s", process->apparmor_profile);
+		ret = write_file(AT_FDCWD, "/proc/self/attr/apparmor/exec", text);
+		if (ret < 0)
+			return error_errno(err, -ret, "/process/apparmorProfile: \"%s\"",
+					   process->apparmor_profile);
+	}
+	if (process->selinux_label && process->selinux_label[0]) {
+		ret = write_file(AT_FDCWD, "/proc/self/attr/exec", process->selinux_label);
+		if (ret < 0)
+			return error_errno(err, -ret, "/process/selinuxLabel: \"%s\"",
+					   process->selinux_label);
+	}
+	return 0;
+}
+
+int process_mark_fds(int keep, struct error **err)
+{
+	if (syscall(SYS_close_range, 3 + keep, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+		return error_errno(err, errno, "marking descriptors to be closed");
+	return 0;
+}
+
+int process_execute(struct process_setup *setup, struct error **err)
+{
+	const struct oci_process *process = setup->process;
+	int ret = process_mark_fds(setup->preserve_fds, err);
+
+	if (ret == 0)
+		ret = set_labels(process, err);
+	/* a filter needs either CAP_SYS_ADMIN, still there, or no_new_privs */
+	if (ret == 0 && !process->no_new_privileges)
+		ret = seccomp_install(&setup->filter, err);
+	if (ret == 0)
+		ret = set_rlimits(process, err);
+	if (ret == 0)
+		ret = change_user(setup, err);
+	if (ret == 0)
+		ret = enter_directory(process, err);
+	if (ret < 0)
+		return ret;
+	if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return error_errno(err, errno, "setting no_new_privs");
+	if (process->no_new_privileges) {
+		ret = seccomp_install(&setup->filter, err);
+		if (ret < 0)
+			return ret;
+	}
+	execve(setup->program, process->args.items, setup->env);
+	return error_errno(err, errno, "executing \"%s\" in the container", setup->program);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The container's root file system, made by its init in its own mount
+ * namespace. Paths within it are untrusted: a root file system may hold any
+ * symlink, so all are opened below root_fd with RESOLVE_IN_ROOT and used as
+ * descriptors from there on.
+ */
+#ifndef FIRN_LIBCONTAINER_ROOTFS_H
+#define FIRN_LIBCONTAINER_ROOTFS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct error;
+struct oci_config;
+struct oci_mount;
+struct mount_options;
+
+struct rootfs {
+	int fd;		     /* O_PATH, of the root as it is mounted */
+	int bundle_fd;	     /* relative sources of binds start here */
+	bool user_namespace; /* devices cannot be made, only bound */
+	bool cgroup_namespace;
+	const struct oci_config *config;
+};
+
+/* Makes mount propagation as wanted, and the root a mount of its own. path is on the host. */
+int rootfs_open(struct rootfs *r, const char *path, struct error **err);
+
+/* Everything of config's mounts, in order. */
+int rootfs_mount_all(struct rootfs *r, struct error **err);
+
+/* Device nodes and links in /dev, unless /dev is bound from outside. */
+int rootfs_make_devices(struct rootfs *r, struct error **err);
+
+/* Binds the pseudo-terminal's other end to /dev/console. */
+int rootfs_bind_console(struct rootfs *r, int slave_fd, struct error **err);
+
+/* linux.maskedPaths and linux.readonlyPaths. */
+int rootfs_hide_paths(struct rootfs *r, struct error **err);
+
+/* Makes it the root; the host's is gone afterwards. */
+int rootfs_pivot(struct rootfs *r, bool no_pivot, struct error **err);
+
+/* What has to come last: propagation and write protection of the root. */
+int rootfs_finish(struct rootfs *r, struct error **err);
+
+/*
+ * Opens what a path in the root names (O_PATH), making it and what leads to it
+ * if it is missing: a directory, or an empty file. Negative errno on failure.
+ */
+int rootfs_open_or_make(const struct rootfs *r, const char *path, bool directory,
+			struct error **err);
+
+/* The directory above a path (O_PATH), made if missing; *name is what follows, in path. */
+int rootfs_open_parent(const struct rootfs *r, const char *path, const char **name,
+		       struct error **err);
+
+/* A detached copy of what fd (O_PATH) names. Negative errno on failure. */
+int mount_clone(int fd, bool recursive);
+
+/* Puts a detached mount over what target_fd names. Negative errno on failure. */
+int mount_attach(int mount_fd, int target_fd);
+
+/* Changes attributes (MOUNT_ATTR_*) of a mount or of the tree below it. Negative errno. */
+int mount_change(int mount_fd, unsigned long long set, unsigned long long clear, bool recursive);
+
+/* A cgroup mount as this host's layout wants it (mounts_cgroup.c). */
+int rootfs_mount_cgroup(struct rootfs *r, const struct oci_mount *m, const struct mount_options *o,
+			struct error **err);
+
+#endif

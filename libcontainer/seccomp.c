@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "libcontainer/seccomp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "oci/config.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+#include "util/log.h"
+
+static void cleanup_filter(scmp_filter_ctx *ctx)
+{
+	if (*ctx)
+		seccomp_release(*ctx);
+}
+
+/* An action with the errno it returns, where it returns one. */
+static uint32_t with_errno(uint32_t action, bool has, uint32_t value)
+{
+	if (action == SCMP_ACT_ERRNO(0))
+		return SCMP_ACT_ERRNO(has ? value : EPERM);
+	if (action == SCMP_ACT_TRACE(0))
+		return SCMP_ACT_TRACE(has ? value : EPERM);
+	return action;
+}
+
+static int add_architectures(scmp_filter_ctx ctx, const struct oci_seccomp *s, struct error **err)
+{
+	for (size_t i = 0; i < s->architectures.count; i++) {
+		int ret = seccomp_arch_add(ctx, s->architectures.items[i]);
+
+		if (ret < 0 && ret != -EEXIST)
+			return error_errno(err, -ret, "/linux/seccomp/architectures/%zu", i);
+	}
+	return 0;
+}
+
+/*
+ * Conditions on the same argument are alternatives of which each is a rule of
+ * its own (libseccomp takes one per argument); on different ones they are
+ * all demanded. runc has the same rule.
+ */
+static bool repeats_argument(const struct oci_seccomp_rule *rule)
+{
+	unsigned int seen = 0;
+
+	vec_for_each (a, &rule->args) {
+		if (seen & (1u << (a->index & 31)))
+			return true;
+		seen |= 1u << (a->index & 31);
+	}
+	return false;
+}
+
+static int add_call(scmp_filter_ctx ctx, uint32_t action, int nr,
+		    const struct oci_seccomp_rule *rule)
+{
+	struct scmp_arg_cmp compare[6];
+	unsigned int count = 0;
+	bool alternatives = repeats_argument(rule);
+
+	vec_for_each (a, &rule->args) {
+		struct scmp_arg_cmp c = {
+			.arg = a->index,
+			.op = a->op,
+			.datum_a = a->value,
+			.datum_b = a->value_two,
+		};
+
+		if (alternatives) {
+			int ret = seccomp_rule_add_array(ctx, action, nr, 1, &c);
+
+			if (ret < 0)
+				return ret;
+			continue;
+		}
+		if (count == 6)
+			return -EINVAL;
+		compare[count++] = c;
+	}
+	return alternatives ? 0 : seccomp_rule_add_array(ctx, action, nr, count, compare);
+}
+
+static int add_rule(scmp_filter_ctx ctx, const struct oci_seccomp *s,
+		    const struct oci_seccomp_rule *rule, struct error **err)
+{
+	uint32_t standard =
+		with_errno(s->default_action, s->has_default_errno_ret, s->default_errno_ret);
+	uint32_t action = with_errno(rule->action, rule->has_errno_ret, rule->errno_ret);
+
+	/* libseccomp refuses rules that say what happens anyway */
+	if (action == standard)
+		return 0;
+	for (size_t i = 0; i < rule->names.count; i++) {
+		int nr = seccomp_syscall_resolve_name(rule->names.items[i]);
+		int ret;
+
+		if (nr == __NR_SCMP_ERROR) {
+			log_debug("seccomp: unknown system call \"%s\"", rule->names.items[i]);
+			continue;
+		}
+		ret = add_call(ctx, action, nr, rule);
+		if (ret < 0)
+			return error_errno(err, -ret, "the rule for \"%s\"", rule->names.items[i]);
+	}
+	return 0;
+}
+
+static int export_program(scmp_filter_ctx ctx, struct seccomp_program *program, struct error **err)
+{
+	__cleanup_fd int fd = memfd_create("seccomp", MFD_CLOEXEC);
+	struct stat st;
+	int ret;
+
+	if (fd < 0)
+		return error_errno(err, errno, "making room for the seccomp filter");
+	ret = seccomp_export_bpf(ctx, fd);
+	if (ret < 0 || fstat(fd, &st) < 0)
+		return error_errno(err, ret < 0 ? -ret : errno, "compiling the seccomp filter");
+	if (st.st_size / sizeof(struct sock_filter) > BPF_MAXINSNS)
+		return error_set(err, E2BIG, "the seccomp filter is longer than %d instructions",
+				 BPF_MAXINSNS);
+	program->filter = malloc(st.st_size);
+	if (!program->filter)
+		return error_errno(err, ENOMEM, "compiling the seccomp filter");
+	program->count = st.st_size / sizeof(struct sock_filter);
+	ret = pread_full(fd, program->filter, st.st_size, 0);
+	if (ret < 0)
+		return error_errno(err, -ret, "reading the seccomp filter");
+	return 0;
+}
+
+int seccomp_compile(const struct oci_seccomp *seccomp, struct seccomp_program *program,
+		    struct error **err)
+{
+	__cleanup(cleanup_filter) scmp_filter_ctx ctx = NULL;
+	int ret;
+
+	if (!seccomp)
+		return 0;
+	if (seccomp->listener_path)
+		return error_set(err, EOPNOTSUPP, "/linux/seccomp/listenerPath is not supported");
+	ctx = seccomp_init(with_errno(seccomp->default_action, seccomp->has_default_errno_ret,
+				      seccomp->default_errno_ret));
+	if (!ctx)
+		return error_set(err, EINVAL, "/linux/seccomp/defaultAction is not supported");
+	ret = add_architectures(ctx, seccomp, err);
+	if (ret < 0)
+		return ret;
+	/* a binary search tree: what libseccomp offers for long lists */
+	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+	vec_for_each (rule, &seccomp->syscalls) {
+		ret = add_rule(ctx, seccomp, rule, err);
+		if (ret < 0)
+			return error_wrap(err, "/linux/seccomp/syscalls/%zu",
+					  (size_t)(rule - seccomp->syscalls.items));
+	}
+	program->flags = seccomp->has_flags ? seccomp->flags : 0;
+	return export_program(ctx, program, err);
+}
+
+int seccomp_install(const struct seccomp_program *program, struct error **err)
+{
+	struct sock_fprog prog = {.len = program->count, .filter = program->filter};
+
+	if (!program->filter)
+		return 0;
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, program->flags, &prog) < 0)
+		return error_errno(err, errno, "installing the seccomp filter");
+	return 0;
+}
+
+void seccomp_program_free(struct seccomp_program *program)
+{
+	free(program->filter);
+	program->filter = NULL;
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "libcontainer/sync.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "util/error.h"
+
+#define TEXT_MAX 2048
+
+/* One packet. Both ends are the same program, so its layout is nobody else's business. */
+struct packet {
+	int32_t message;
+	int32_t errnum;
+	int64_t value;
+	char text[TEXT_MAX], hint[TEXT_MAX]; /* SYNC_ERROR only */
+};
+
+#define PLAIN_SIZE offsetof(struct packet, text)
+
+int sync_pair(int fds[2], struct error **err)
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+		return error_errno(err, errno, "creating a socket pair");
+	return 0;
+}
+
+static int send_packet(int fd, const struct packet *packet, size_t size)
+{
+	ssize_t n;
+
+	do
+		n = send(fd, packet, size, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+int sync_send(int fd, enum sync_message message, int64_t value, struct error **err)
+{
+	struct packet packet = {.message = message, .value = value};
+	int ret = send_packet(fd, &packet, PLAIN_SIZE);
+
+	if (ret < 0)
+		return error_errno(err, -ret, "sending to the container's init");
+	return 0;
+}
+
+static void copy_text(char *to, const char *from)
+{
+	strncpy(to, from ? from : "", TEXT_MAX - 1);
+}
+
+void sync_send_error(int fd, const struct error *error)
+{
+	struct packet packet = {.message = SYNC_ERROR};
+
+	packet.errnum = error_code(error);
+	copy_text(packet.text, error_message(error));
+	copy_text(packet.hint, error_get_hint(error));
+	send_packet(fd, &packet, sizeof(packet));
+}
+
+static int peer_error(struct packet *packet, struct error **err)
+{
+	packet->text[TEXT_MAX - 1] = '\0';
+	packet->hint[TEXT_MAX - 1] = '\0';
+	return error_restore(err, packet->errnum, packet->text,
+			     packet->hint[0] ? packet->hint : NULL);
+}
+
+int sync_receive(int fd, enum sync_message expected, int64_t *value, struct error **err)
+{
+	struct packet packet = {0};
+	ssize_t n;
+
+	do
+		n = recv(fd, &packet, sizeof(packet), 0);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0 && expected == SYNC_EXECED)
+		return 0;
+	if (n < 0 && errno != ECONNRESET)
+		return error_errno(err, errno, "receiving from the container's init");
+	if (n <= 0)
+		return error_set(err, EPIPE, "the container's init died while it was set up");
+	if (n == sizeof(packet) && packet.message == SYNC_ERROR)
+		return peer_error(&packet, err);
+	if (n != PLAIN_SIZE || packet.message != (int32_t)expected)
+		return error_set(err, EPROTO, "unexpected message from the container's init");
+	if (value)
+		*value = packet.value;
+	return 0;
+}

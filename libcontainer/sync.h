@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Messages between the runtime and the processes it makes; the protocol is drawn in init.c. */
+#ifndef FIRN_LIBCONTAINER_SYNC_H
+#define FIRN_LIBCONTAINER_SYNC_H
+
+#include <stdint.h>
+
+struct error;
+
+enum sync_message {
+	SYNC_PID = 1, /* value: the pid of the process that was cloned on the sender's behalf */
+	SYNC_GO,      /* the other side may go on */
+	SYNC_HOOKS,   /* init: everything is mounted, run the runtime's hooks */
+	SYNC_READY,   /* init: done; value: the init's own number of the socket */
+	SYNC_ERROR,   /* instead of any other: what failed */
+	SYNC_EXECED,  /* never sent: end of file stands for it */
+};
+
+/* A connected pair of SOCK_SEQPACKET sockets, both close-on-exec. */
+int sync_pair(int fds[2], struct error **err);
+
+int sync_send(int fd, enum sync_message message, int64_t value, struct error **err);
+
+/* Sends *error; nothing can be done if that fails, so nothing is returned. */
+void sync_send_error(int fd, const struct error *error);
+
+/*
+ * Receives the one message that is expected now; *value may be NULL. An error
+ * object of the peer becomes *err; -EPIPE if the peer is gone. Waiting for
+ * SYNC_EXECED: end of file is success.
+ */
+int sync_receive(int fd, enum sync_message expected, int64_t *value, struct error **err);
+
+#endif
