@@ -5,272 +5,263 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yajl/yajl_gen.h>
-#include <yajl/yajl_tree.h>
 
 #include "libcontainer/state.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/json.h"
+#include "util/json_write.h"
 
 /* Raised when a reader of the old number would misunderstand the file. */
 #define STATE_FILE_VERSION 1
 
-static void cleanup_gen(yajl_gen *gen)
-{
-	if (*gen)
-		yajl_gen_free(*gen);
-}
-
-static void cleanup_tree(yajl_val *tree)
-{
-	if (*tree)
-		yajl_tree_free(*tree);
-}
-
-static void put_text(yajl_gen gen, const char *text)
-{
-	yajl_gen_string(gen, (const unsigned char *)text, strlen(text));
-}
-
-static void put_string(yajl_gen gen, const char *key, const char *value)
-{
-	if (!value)
-		return;
-	put_text(gen, key);
-	put_text(gen, value);
-}
-
-static void put_int(yajl_gen gen, const char *key, long long value)
-{
-	put_text(gen, key);
-	yajl_gen_integer(gen, value);
-}
-
-/* Inode numbers of overlayfs use all 64 bits, which JSON readers do not: as text. */
-static void put_u64(yajl_gen gen, const char *key, uint64_t value)
+/* Inode numbers of overlayfs use all 64 bits, which JSON's integers do not: as text. */
+static void add_u64(struct json *j, const char *key, uint64_t value)
 {
 	char text[24];
 
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-	put_string(gen, key, text);
+	json_add_string(j, key, text);
 }
 
-static void put_bool(yajl_gen gen, const char *key, bool value)
+static void add_process(struct json *j, const char *key, const struct process_id *p)
 {
-	put_text(gen, key);
-	yajl_gen_bool(gen, value);
+	json_key(j, key);
+	json_object_begin(j);
+	json_add_int(j, "pid", p->pid);
+	add_u64(j, "startTime", p->start_time);
+	json_object_end(j);
 }
 
-static void put_process(yajl_gen gen, const char *key, const struct process_id *p)
+static void add_stdio(struct json *j, const struct container_stdio *stdio)
 {
-	put_text(gen, key);
-	yajl_gen_map_open(gen);
-	put_int(gen, "pid", p->pid);
-	put_u64(gen, "startTime", p->start_time);
-	yajl_gen_map_close(gen);
-}
-
-static void put_stdio(yajl_gen gen, const struct container_stdio *stdio)
-{
-	put_text(gen, "stdio");
-	yajl_gen_array_open(gen);
+	json_key(j, "stdio");
+	json_array_begin(j);
 	for (int i = 0; i < 3; i++) {
-		yajl_gen_map_open(gen);
-		put_u64(gen, "dev", stdio[i].dev);
-		put_u64(gen, "ino", stdio[i].ino);
-		put_string(gen, "name", stdio[i].name);
-		yajl_gen_map_close(gen);
+		json_object_begin(j);
+		add_u64(j, "dev", stdio[i].dev);
+		add_u64(j, "ino", stdio[i].ino);
+		json_add_string(j, "name", stdio[i].name);
+		json_object_end(j);
 	}
-	yajl_gen_array_close(gen);
+	json_array_end(j);
 }
 
 int state_file_encode(const struct container *c, struct buf *b)
 {
-	__cleanup(cleanup_gen) yajl_gen gen = yajl_gen_alloc(NULL);
-	const unsigned char *text;
-	size_t len;
+	__cleanup_json struct json *j = json_new(true);
+	__cleanup_free char *text = NULL;
 
-	if (!gen)
-		return -ENOMEM;
-	yajl_gen_config(gen, yajl_gen_beautify, 1);
-	yajl_gen_map_open(gen);
-	put_int(gen, "version", STATE_FILE_VERSION);
-	put_string(gen, "id", c->id);
-	put_string(gen, "state", container_state_name(c->state));
-	put_string(gen, "bundle", c->bundle);
-	put_string(gen, "rootfs", c->rootfs);
-	put_string(gen, "created", c->created);
-	put_int(gen, "ownerUid", c->owner_uid);
-	put_bool(gen, "userPaused", c->user_paused);
-	put_bool(gen, "terminal", c->terminal);
-	put_process(gen, "init", &c->init);
+	json_object_begin(j);
+	json_add_int(j, "version", STATE_FILE_VERSION);
+	json_add_string(j, "id", c->id);
+	json_add_string(j, "state", container_state_name(c->state));
+	json_add_string(j, "bundle", c->bundle);
+	json_add_string(j, "rootfs", c->rootfs);
+	json_add_string(j, "created", c->created);
+	json_add_uint(j, "ownerUid", c->owner_uid);
+	json_add_bool(j, "userPaused", c->user_paused);
+	json_add_bool(j, "terminal", c->terminal);
+	add_process(j, "init", &c->init);
 	if (c->worker.pid) {
-		put_process(gen, "worker", &c->worker);
-		put_string(gen, "workerVerb", c->worker_verb);
-		put_int(gen, "workerSince", c->worker_since);
+		add_process(j, "worker", &c->worker);
+		json_add_string(j, "workerVerb", c->worker_verb);
+		json_add_int(j, "workerSince", c->worker_since);
 	}
-	put_string(gen, "cgroupPath", c->cgroup_path);
-	put_stdio(gen, c->stdio);
-	yajl_gen_map_close(gen);
-	if (yajl_gen_get_buf(gen, &text, &len) != yajl_gen_status_ok)
-		return -ENOMEM;
-	return buf_add(b, text, len) ? 0 : -ENOMEM;
-}
-
-static yajl_val find(yajl_val tree, const char *key)
-{
-	const char *path[] = {key, NULL};
-
-	return yajl_tree_get(tree, path, yajl_t_any);
-}
-
-/* Of a value known to be a string; the macro of yajl makes compilers think of NULL. */
-static const char *text_of(yajl_val v)
-{
-	return v->u.string;
-}
-
-static int wrong(struct error **err, const char *key)
-{
-	return error_set(err, EUCLEAN, "\"%s\" is missing or wrong", key);
+	json_add_string(j, "cgroupPath", c->cgroup_path);
+	add_stdio(j, c->stdio);
+	json_object_end(j);
+	text = json_text(j);
+	return text && buf_add(b, text, strlen(text)) ? 0 : -ENOMEM;
 }
 
 /* A string, duplicated; absent is NULL unless it is required. */
-static int get_string(yajl_val tree, const char *key, bool required, char **value,
+static int get_string(const struct json_node *object, const char *key, bool required, char **value,
 		      struct error **err)
 {
-	yajl_val v = find(tree, key);
+	struct json_node node = json_child(object, key);
+	const char *text;
+	int r;
 
-	if (!v && !required)
+	if (!node.value && !required)
 		return 0;
-	if (!YAJL_IS_STRING(v))
-		return wrong(err, key);
-	*value = strdup(text_of(v));
+	r = json_get_string(&node, &text, err);
+	if (r < 0)
+		return r;
+	*value = strdup(text);
 	return *value ? 0 : error_errno(err, ENOMEM, "reading \"%s\"", key);
 }
 
-static int get_int(yajl_val tree, const char *key, long long min, long long max, long long *value,
+static int get_int(const struct json_node *object, const char *key, int64_t min, int64_t max,
+		   int64_t *value, struct error **err)
+{
+	struct json_node node = json_child(object, key);
+
+	return json_get_int(&node, min, max, value, err);
+}
+
+static int get_bool(const struct json_node *object, const char *key, bool *value,
+		    struct error **err)
+{
+	struct json_node node = json_child(object, key);
+
+	return json_get_bool(&node, value, err);
+}
+
+static int get_u64(const struct json_node *object, const char *key, uint64_t *value,
 		   struct error **err)
 {
-	yajl_val v = find(tree, key);
-
-	if (!YAJL_IS_INTEGER(v) || YAJL_GET_INTEGER(v) < min || YAJL_GET_INTEGER(v) > max)
-		return wrong(err, key);
-	*value = YAJL_GET_INTEGER(v);
-	return 0;
-}
-
-static int get_u64(yajl_val tree, const char *key, uint64_t *value, struct error **err)
-{
-	yajl_val v = find(tree, key);
+	struct json_node node = json_child(object, key);
+	const char *text;
 	char *end;
+	int r = json_get_string(&node, &text, err);
 
-	if (!YAJL_IS_STRING(v) || !*text_of(v))
-		return wrong(err, key);
+	if (r < 0)
+		return r;
 	errno = 0;
-	*value = strtoull(text_of(v), &end, 10);
-	return *end || errno ? wrong(err, key) : 0;
+	*value = strtoull(text, &end, 10);
+	return end == text || *end || errno ? json_error(&node, err, "must be a number") : 0;
 }
 
-static int get_process(yajl_val tree, const char *key, struct process_id *p, struct error **err)
+static int get_process(const struct json_node *object, const char *key, struct process_id *p,
+		       struct error **err)
 {
-	yajl_val v = find(tree, key);
-	long long pid;
+	struct json_node node = json_child(object, key);
+	int64_t pid;
+	int r = json_get_object(&node, err);
 
-	if (!YAJL_IS_OBJECT(v))
-		return wrong(err, key);
-	if (get_int(v, "pid", 0, INT32_MAX, &pid, err) ||
-	    get_u64(v, "startTime", &p->start_time, err))
-		return error_wrap(err, "\"%s\"", key);
-	p->pid = pid;
-	return 0;
+	if (r == 0)
+		r = get_int(&node, "pid", 0, INT32_MAX, &pid, err);
+	if (r == 0)
+		r = get_u64(&node, "startTime", &p->start_time, err);
+	if (r == 0)
+		p->pid = pid;
+	return r;
 }
 
-static int get_worker(yajl_val tree, struct container *c, struct error **err)
+static int get_worker(const struct json_node *object, struct container *c, struct error **err)
 {
 	__cleanup_free char *verb = NULL;
-	long long since;
+	int r;
 
-	if (!find(tree, "worker"))
+	if (!json_child(object, "worker").value)
 		return 0;
-	if (get_process(tree, "worker", &c->worker, err) ||
-	    get_string(tree, "workerVerb", true, &verb, err) ||
-	    get_int(tree, "workerSince", INT64_MIN, INT64_MAX, &since, err))
-		return -EUCLEAN;
-	snprintf(c->worker_verb, sizeof(c->worker_verb), "%s", verb);
-	c->worker_since = since;
-	return 0;
+	r = get_process(object, "worker", &c->worker, err);
+	if (r == 0)
+		r = get_string(object, "workerVerb", true, &verb, err);
+	if (r == 0)
+		r = get_int(object, "workerSince", INT64_MIN, INT64_MAX, &c->worker_since, err);
+	if (r == 0)
+		snprintf(c->worker_verb, sizeof(c->worker_verb), "%s", verb);
+	return r;
 }
 
-static int get_stdio(yajl_val tree, struct container_stdio *stdio, struct error **err)
+static int get_stdio(const struct json_node *object, struct container_stdio *stdio,
+		     struct error **err)
 {
-	yajl_val v = find(tree, "stdio");
+	struct json_node list = json_child(object, "stdio");
 
-	if (!YAJL_IS_ARRAY(v) || YAJL_GET_ARRAY(v)->len != 3)
-		return wrong(err, "stdio");
+	if (json_count(&list) != 3)
+		return json_error(&list, err, "must be an array of three");
 	for (int i = 0; i < 3; i++) {
-		yajl_val item = YAJL_GET_ARRAY(v)->values[i];
+		struct json_node item = json_item(&list, i);
 		__cleanup_free char *name = NULL;
+		int r = json_get_object(&item, err);
 
-		if (!YAJL_IS_OBJECT(item) || get_u64(item, "dev", &stdio[i].dev, err) ||
-		    get_u64(item, "ino", &stdio[i].ino, err) ||
-		    get_string(item, "name", true, &name, err))
-			return wrong(err, "stdio");
+		if (r == 0)
+			r = get_u64(&item, "dev", &stdio[i].dev, err);
+		if (r == 0)
+			r = get_u64(&item, "ino", &stdio[i].ino, err);
+		if (r == 0)
+			r = get_string(&item, "name", true, &name, err);
+		if (r < 0)
+			return r;
 		snprintf(stdio[i].name, sizeof(stdio[i].name), "%s", name);
 	}
 	return 0;
 }
 
-static int get_state(yajl_val tree, enum container_state *state, struct error **err)
+static int get_state(const struct json_node *object, enum container_state *state,
+		     struct error **err)
 {
-	yajl_val v = find(tree, "state");
+	struct json_node node = json_child(object, "state");
+	const char *text;
+	int r = json_get_string(&node, &text, err);
 
-	for (int s = 0; YAJL_IS_STRING(v) && s < CONTAINER_STATES; s++) {
-		if (!strcmp(text_of(v), container_state_name(s))) {
+	if (r < 0)
+		return r;
+	for (int s = 0; s < CONTAINER_STATES; s++) {
+		if (!strcmp(text, container_state_name(s))) {
 			*state = s;
 			return 0;
 		}
 	}
-	return wrong(err, "state");
+	return json_error(&node, err, "no such state");
 }
 
-static int decode_tree(struct container *c, yajl_val tree, struct error **err)
+/* That this is a state file, of this container, which this program understands. */
+static int check_identity(const struct json_node *root, const struct container *c,
+			  struct error **err)
 {
 	__cleanup_free char *id = NULL;
-	long long version, uid;
+	int64_t version;
+	int r = json_get_object(root, err);
 
-	if (!YAJL_IS_OBJECT(tree))
-		return error_set(err, EUCLEAN, "not a JSON object");
-	if (get_int(tree, "version", 0, INT32_MAX, &version, err))
-		return -EUCLEAN;
-	if (version != STATE_FILE_VERSION)
-		return error_set(err, EUCLEAN, "version %lld instead of %d", version,
-				 STATE_FILE_VERSION);
-	if (get_string(tree, "id", true, &id, err))
-		return -EUCLEAN;
-	if (strcmp(id, c->id))
-		return error_set(err, EUCLEAN, "\"id\" is of another container, \"%s\"", id);
-	if (get_state(tree, &c->state, err) || get_string(tree, "bundle", false, &c->bundle, err) ||
-	    get_string(tree, "rootfs", false, &c->rootfs, err) ||
-	    get_string(tree, "created", true, &c->created, err) ||
-	    get_string(tree, "cgroupPath", false, &c->cgroup_path, err) ||
-	    get_int(tree, "ownerUid", 0, UINT32_MAX, &uid, err) ||
-	    get_process(tree, "init", &c->init, err) || get_worker(tree, c, err) ||
-	    get_stdio(tree, c->stdio, err))
-		return -EUCLEAN;
+	if (r == 0)
+		r = get_int(root, "version", STATE_FILE_VERSION, STATE_FILE_VERSION, &version, err);
+	if (r == 0)
+		r = get_string(root, "id", true, &id, err);
+	if (r == 0 && strcmp(id, c->id))
+		r = error_set(err, EINVAL, "/id: is of another container");
+	return r;
+}
+
+static int decode(const struct json_node *root, struct container *c, struct error **err)
+{
+	int64_t uid = 0;
+	int r = check_identity(root, c, err);
+
+	if (r == 0)
+		r = get_state(root, &c->state, err);
+	if (r == 0)
+		r = get_string(root, "bundle", false, &c->bundle, err);
+	if (r == 0)
+		r = get_string(root, "rootfs", false, &c->rootfs, err);
+	if (r == 0)
+		r = get_string(root, "created", true, &c->created, err);
+	if (r == 0)
+		r = get_string(root, "cgroupPath", false, &c->cgroup_path, err);
+	if (r == 0)
+		r = get_int(root, "ownerUid", 0, UINT32_MAX, &uid, err);
+	if (r == 0)
+		r = get_bool(root, "userPaused", &c->user_paused, err);
+	if (r == 0)
+		r = get_bool(root, "terminal", &c->terminal, err);
+	if (r == 0)
+		r = get_process(root, "init", &c->init, err);
+	if (r == 0)
+		r = get_worker(root, c, err);
+	if (r == 0)
+		r = get_stdio(root, c->stdio, err);
 	c->owner_uid = uid;
-	c->user_paused = YAJL_IS_TRUE(find(tree, "userPaused"));
-	c->terminal = YAJL_IS_TRUE(find(tree, "terminal"));
-	return 0;
+	return r;
 }
 
 int state_file_decode(struct container *c, const char *text, struct error **err)
 {
-	char why[128] = "";
-	__cleanup(cleanup_tree) yajl_val tree = yajl_tree_parse(text, why, sizeof(why));
+	__cleanup_json_tree yajl_val tree = NULL;
+	__cleanup_error struct error *problem = NULL;
+	int r = json_parse(text, strlen(text), &tree, &problem);
 
-	if (!tree)
-		return error_set(err, EUCLEAN, "not valid JSON");
-	return decode_tree(c, tree, err);
+	if (r == 0) {
+		struct json_node root = json_root(tree);
+
+		r = decode(&root, c, &problem);
+	}
+	/* -EINVAL is the caller's fault; this is the file's */
+	if (r < 0)
+		return error_set(err, r == -ENOMEM ? ENOMEM : EUCLEAN, "%s",
+				 error_message(problem));
+	return 0;
 }
