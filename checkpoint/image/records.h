@@ -250,11 +250,13 @@ struct ckpt_external {
 	__u32 reserved;
 };
 
+#define CKPT_OBJECT_MEMFD 1 /* made by memfd_create(2) */
+
 /* Shared memory: contents in object-N.mem as runs of CKPT_PAGES rows that follow, then checksums.
  */
 struct ckpt_memory_object {
 	__u32 object; /* N */
-	__u32 flags;  /* reserved */
+	__u32 flags;  /* CKPT_OBJECT_* */
 	__u64 size;
 	__u64 data_offset, data_len;
 	__u64 runs;
