@@ -153,6 +153,7 @@ struct restore {
 	int rootfd;			/* the new container's root, seen from its init */
 	struct file_table *files;
 	struct ipc_state *ipc;
+	VEC(struct memory_object *) objects;
 	struct undo undo;
 	uint64_t page_bytes, page_total;
 	uint64_t window;	 /* where every stub has its window */

@@ -7,6 +7,7 @@
 
 extern const struct resource_class resource_tree;
 extern const struct resource_class resource_memory;
+extern const struct resource_class resource_memory_object;
 extern const struct resource_class resource_process;
 extern const struct resource_class resource_signals;
 extern const struct resource_class resource_threads;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #define XXH_STATIC_LINKING_ONLY /* a hash state on the stack */
 #include <xxhash.h>
@@ -149,16 +150,38 @@ static int transfer_process(struct chunk *c, size_t count, uint8_t *data, size_t
 	return 0;
 }
 
+/* The last page of an object may be more than the object has. */
+static int read_object(int fd, uint8_t *data, size_t len, off_t offset)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n = pread(fd, data + done, len - done, offset + done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n) {
+			memset(data + done, 0, len - done);
+			break;
+		}
+		done += n;
+	}
+	return 0;
+}
+
 static int transfer_object(struct chunk *c, size_t count, uint8_t *data, struct error **err)
 {
+	int fd = c->job->memory.object;
+
 	for (size_t i = 0; i < count; i++) {
 		uint64_t address = (uintptr_t)c->iovs[i].iov_base;
-		int r = transfer_fd(c->job->memory.object, chunk_is_dump(c), data,
-				    c->iovs[i].iov_len, address);
+		size_t len = c->iovs[i].iov_len;
+		int r = chunk_is_dump(c) ? read_object(fd, data, len, address)
+					 : pwrite_full(fd, data, len, address);
 
 		if (r)
 			return transfer_error(c, address, -r, err);
-		data += c->iovs[i].iov_len;
+		data += len;
 	}
 	return 0;
 }
