@@ -17,6 +17,7 @@ extern const struct verb verb_ps;
 extern const struct verb verb_restore;
 extern const struct verb verb_resume;
 extern const struct verb verb_run;
+extern const struct verb verb_spec;
 extern const struct verb verb_start;
 extern const struct verb verb_state;
 
@@ -33,6 +34,7 @@ const struct verb *const verbs[] = {
 	&verb_restore,
 	&verb_resume,
 	&verb_run,
+	&verb_spec,
 	&verb_start,
 	&verb_state,
 	NULL,

@@ -158,6 +158,10 @@ struct restore {
 	uint64_t page_bytes, page_total;
 	uint64_t window;	 /* where every stub has its window */
 	uint64_t vdso, vdso_len; /* of the stubs, before they get their layout */
+	struct {
+		uint64_t start, len;
+	} parts[8]; /* vvar and vdso of the stubs, by address */
+	unsigned part_count;
 };
 
 /* A fresh descriptor (the caller's) of CKPT_FILE id, opened below the container's root. */

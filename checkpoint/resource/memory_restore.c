@@ -101,6 +101,24 @@ static bool is_free(const struct restore *r, const vma_vec *stub, uint64_t start
 	return true;
 }
 
+/* All stubs have the runtime's layout: it is read once. */
+static int find_parts(struct restore *r, const vma_vec *stub, struct error **err)
+{
+	vec_for_each (v, stub) {
+		if (!v->path || (strcmp(v->path, "[vdso]") && strncmp(v->path, "[vvar", 5)))
+			continue;
+		if (r->part_count == sizeof(r->parts) / sizeof(*r->parts))
+			return error_set(err, EOPNOTSUPP, "a vdso of too many parts");
+		r->parts[r->part_count].start = v->rec.start;
+		r->parts[r->part_count++].len = v->rec.end - v->rec.start;
+		if (strcmp(v->path, "[vdso]"))
+			continue;
+		r->vdso = v->rec.start;
+		r->vdso_len = v->rec.end - v->rec.start;
+	}
+	return r->vdso ? 0 : error_set(err, EOPNOTSUPP, "this kernel gives no vdso");
+}
+
 int memory_find_window(struct restore *r, uint64_t *address, struct error **err)
 {
 	vma_vec stub = {0};
@@ -125,11 +143,6 @@ int memory_find_window(struct restore *r, uint64_t *address, struct error **err)
 
 /* --- layout --- */
 
-static bool is_moved(const struct vma *v)
-{
-	return v->path && (!strcmp(v->path, "[vdso]") || !strncmp(v->path, "[vvar", 5));
-}
-
 static int check_calls(struct restore_task *t, unsigned n, const char *what, struct error **err)
 {
 	const struct remote_call *call = remote_calls(&t->remote);
@@ -150,38 +163,29 @@ static void add_mremap(struct remote_call *call, uint64_t from, uint64_t len, ui
  * vvar and vdso keep their distances: the vdso's code finds its data relative
  * to itself. first is the lowest of them here, *to where that one belongs.
  */
-static int move_vdso(struct restore *r, struct restore_task *t, const vma_vec *stub,
-		     struct error **err)
+static int move_vdso(struct restore *r, struct restore_task *t, struct error **err)
 {
 	struct remote_call *call = remote_calls(&t->remote);
-	uint64_t park = r->window + REMOTE_WINDOW;
-	uint64_t first = 0, to = t->mm->vvar_len ? t->mm->vvar : t->mm->vdso;
+	uint64_t park = r->window + REMOTE_WINDOW, first = r->parts[0].start;
+	uint64_t to = t->mm->vvar_len ? t->mm->vvar : t->mm->vdso;
 	unsigned n = 0;
 	int ret;
 
-	vec_for_each (v, stub)
-		if (!first && is_moved(v))
-			first = v->rec.start;
-	vec_for_each (v, stub)
-		if (is_moved(v))
-			add_mremap(&call[n++], v->rec.start, v->rec.end - v->rec.start,
-				   park + v->rec.start - first);
+	if (!t->mm->vdso)
+		return error_set(err, EOPNOTSUPP, "process %u has no vdso", t->rec->pid);
+	for (unsigned i = 0; i < r->part_count; i++)
+		add_mremap(&call[n++], r->parts[i].start, r->parts[i].len,
+			   park + r->parts[i].start - first);
 	remote_set(&call[n++], SYS_munmap, LOWEST, r->window - LOWEST);
 	remote_set(&call[n++], SYS_munmap, park + PARKING, TASK_TOP - park - PARKING);
-	vec_for_each (v, stub)
-		if (is_moved(v) && t->mm->vdso)
-			add_mremap(&call[n++], park + v->rec.start - first,
-				   v->rec.end - v->rec.start, to + v->rec.start - first);
+	for (unsigned i = 0; i < r->part_count; i++)
+		add_mremap(&call[n++], park + r->parts[i].start - first, r->parts[i].len,
+			   to + r->parts[i].start - first);
 	ret = remote_run(&t->remote, 0, n, err);
 	if (!ret)
 		ret = check_calls(t, n, "moving the vdso", err);
-	if (ret)
-		return ret;
-	if (t->mm->vdso) {
-		t->remote.syscall_insn += t->mm->vdso - r->vdso;
-		return 0;
-	}
-	return error_set(err, EOPNOTSUPP, "process %u has no vdso", t->rec->pid);
+	t->remote.syscall_insn += t->mm->vdso - r->vdso;
+	return ret;
 }
 
 /* Descriptors of what a process maps: given to the stub, closed when the layout is made. */
@@ -382,7 +386,6 @@ int memory_layout(struct restore *r, struct restore_task *t, struct error **err)
 		ret = advise(t, err);
 	if (!ret)
 		ret = close_sources(t, &mapped, err);
-	vmas_free(&stub);
 	vec_free(&mapped);
 	return ret;
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Signal actions of a process; pending signals of processes and threads. */
 #include <errno.h>
-#include <linux/ptrace.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 
 #include "checkpoint/resource/resource.h"

@@ -178,13 +178,45 @@ static int syscall_stop(pid_t tid, struct error **err)
 	return 0;
 }
 
+/* Leaves the task in a system-call stop behind the call. */
+static int run_syscall(pid_t tid, const struct user_regs_struct *regs, long *ret,
+		       struct error **err)
+{
+	struct user_regs_struct after;
+	int r = trace_set_regs(tid, regs, err);
+
+	if (!r)
+		r = syscall_stop(tid, err);
+	if (!r)
+		r = syscall_stop(tid, err);
+	if (!r)
+		r = trace_get_regs(tid, &after, err);
+	if (!r)
+		*ret = after.rax;
+	return r;
+}
+
+/* A detach from a system-call stop would skip the kernel's restart logic. */
+static int leave_syscall_stop(pid_t tid, struct error **err)
+{
+	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) || ptrace(PTRACE_CONT, tid, NULL, NULL))
+		return error_errno(err, errno, "stopping task %d", tid);
+	return trace_wait_stop(tid, NULL, err);
+}
+
 int trace_syscall(pid_t tid, uint64_t insn, long *ret, struct error **err, long nr,
 		  unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
 		  unsigned long a4, unsigned long a5)
 {
 	struct user_regs_struct saved, regs;
+	uint64_t mask;
 	int r = trace_get_regs(tid, &saved, err);
 
+	if (!r)
+		r = trace_get_sigmask(tid, &mask, err);
+	/* a signal must not come before the call */
+	if (!r)
+		r = trace_set_sigmask(tid, ~0ull, err);
 	if (r)
 		return r;
 	regs = saved;
@@ -198,19 +230,11 @@ int trace_syscall(pid_t tid, uint64_t insn, long *ret, struct error **err, long 
 	regs.r8 = a4;
 	regs.r9 = a5;
 	regs.eflags &= ~0x500ul; /* trap and direction flags */
-	r = trace_set_regs(tid, &regs, err);
+	r = run_syscall(tid, &regs, ret, err);
 	if (!r)
-		r = syscall_stop(tid, err);
-	if (!r)
-		r = syscall_stop(tid, err);
-	if (!r)
-		r = trace_get_regs(tid, &regs, err);
-	if (r)
-		return r;
-	*ret = regs.rax;
-	/* a detach from a system-call stop would skip the kernel's restart logic: leave it */
-	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) || ptrace(PTRACE_CONT, tid, NULL, NULL))
-		return error_errno(err, errno, "stopping task %d", tid);
-	r = trace_wait_stop(tid, NULL, err);
-	return r ? r : trace_set_regs(tid, &saved, err);
+		r = leave_syscall_stop(tid, err);
+	/* put back even after a failure: err then keeps the first reason */
+	if (trace_set_regs(tid, &saved, err) || trace_set_sigmask(tid, mask, err))
+		r = r ? r : -ESRCH;
+	return r;
 }

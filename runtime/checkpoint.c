@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/checkpoint.h"
+#include "libcontainer/lifecycle.h"
+#include "libcontainer/state.h"
+#include "runtime/checkpoint_ops.h"
+#include "runtime/verb.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+#define CONFIG_MAX (8 << 20)
+
+static const struct option_spec options[] = {
+	{"image-path", 0, "DIR", "where the checkpoint image goes (default \"checkpoint\")"},
+	{"leave-running", 0, NULL, "let the container go on afterwards"},
+	{"check", 0, NULL, "only list what cannot be saved; nothing is changed"},
+	{"allow", 0, "WHAT",
+	 "lose this knowingly: exec (processes that entered by exec are left behind), tcp "
+	 "(connections come back reset), ext-unix (sockets to the outside come back closed)"},
+	{"ext-unix-sk", 0, NULL, "the same as --allow ext-unix"},
+	{"wait", 0, NULL, "wait while another verb works on the container"},
+	{"work-path", 0, "DIR", NULL},
+	{"parent-path", 0, "DIR", NULL},
+	{"tcp-established", 0, NULL, NULL},
+	{"tcp-skip-in-flight", 0, NULL, NULL},
+	{"link-remap", 0, NULL, NULL},
+	{"shell-job", 0, NULL, NULL},
+	{"lazy-pages", 0, NULL, NULL},
+	{"status-fd", 0, "FD", NULL},
+	{"page-server", 0, "ADDRESS", NULL},
+	{"file-locks", 0, NULL, NULL},
+	{"pre-dump", 0, NULL, NULL},
+	{"manage-cgroups-mode", 0, "MODE", NULL},
+	{"empty-ns", 0, "NAMESPACE", NULL},
+	{"auto-dedup", 0, NULL, NULL},
+	{NULL, 0, NULL, NULL},
+};
+
+/* Options of runc's that ask for something that Firn does not do yet: silence would be a lie. */
+static const struct {
+	const char *option;
+	const char *why;
+} refused[] = {
+	{"tcp-established", "connections cannot be kept yet; --allow tcp lets them be reset"},
+	{"pre-dump", "increments are not there yet; a full checkpoint works"},
+	{"lazy-pages", "pages cannot be served later; a full checkpoint works"},
+	{"page-server", "pages cannot be sent yet; copy the image directory"},
+	{"parent-path", "increments are not there yet; a full checkpoint works"},
+};
+
+static const struct {
+	const char *word;
+	unsigned flag;
+} allowances[] = {
+	{"exec", ALLOW_EXEC},
+	{"tcp", ALLOW_TCP},
+	{"ext-unix", ALLOW_EXT_UNIX},
+};
+
+static int parse_allow(struct runtime *rt, unsigned *allow, struct error **err)
+{
+	size_t position = 0;
+	const char *word;
+
+	if (option_flag(rt, "ext-unix-sk"))
+		*allow |= ALLOW_EXT_UNIX;
+	while ((word = option_next(rt, "allow", &position))) {
+		unsigned flag = 0;
+
+		for (size_t i = 0; i < sizeof(allowances) / sizeof(*allowances); i++)
+			if (!strcmp(word, allowances[i].word))
+				flag = allowances[i].flag;
+		if (!flag)
+			return error_set(err, EINVAL,
+					 "--allow \"%s\": must be exec, tcp or ext-unix", word);
+		*allow |= flag;
+	}
+	return 0;
+}
+
+static int check_refused(struct runtime *rt, struct error **err)
+{
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
+		if (option_string(rt, refused[i].option) &&
+		    strcmp(option_string(rt, refused[i].option), "false"))
+			return error_set(err, EOPNOTSUPP, "--%s: %s", refused[i].option,
+					 refused[i].why);
+	return 0;
+}
+
+static void print_blockers(const blocker_vec *blockers)
+{
+	vec_for_each (b, blockers) {
+		printf("process %d", b->pid);
+		if (b->fd >= 0)
+			printf(", fd %d", b->fd);
+		else if (b->address)
+			printf(", address %#llx", (unsigned long long)b->address);
+		printf(": %s (%s)\n", b->object ? b->object : "?", b->remedy ? b->remedy : "");
+	}
+	if (!blockers->count)
+		printf("the container can be checkpointed\n");
+}
+
+static int read_config(const struct container *c, char **json, size_t *len, struct error **err)
+{
+	__cleanup_free char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%s/config.json", c->bundle) < 0)
+		return error_errno(err, ENOMEM, "reading config.json");
+	r = read_file(AT_FDCWD, path, CONFIG_MAX, json, len);
+	return r ? error_errno(err, -r, "reading \"%s\"", path) : 0;
+}
+
+/* Back to what it was, or gone. The tasks themselves are where the engine left them. */
+static int settle(struct container *c, const struct checkpoint_request *q, bool saved,
+		  struct error **err)
+{
+	int r = 0;
+
+	if (saved && !q->leave_running && !q->check_only)
+		return container_remove(c, err);
+	if (c->lock_fd < 0)
+		r = container_lock(c, err);
+	if (r == 0 && c->state == CONTAINER_CKPTING)
+		r = container_set_state(c, CONTAINER_FROZEN, err);
+	if (r == 0 && c->state == CONTAINER_FROZEN && !q->was_frozen)
+		r = container_thaw(c, err);
+	return r;
+}
+
+static int save(struct runtime *rt, struct container *c, struct checkpoint_request *q,
+		struct error **err)
+{
+	struct checkpoint_result result = {0};
+	struct checkpoint_ctx ctx;
+	struct error *settling = NULL;
+	int s, r = checkpoint_ctx_open(&ctx, c, err);
+
+	q->ops = &checkpoint_ops;
+	q->ctx = &ctx;
+	for (int i = 0; i < 3; i++)
+		q->stdio[i] =
+			(struct checkpoint_stdio){.dev = c->stdio[i].dev, .ino = c->stdio[i].ino};
+	if (r == 0)
+		r = checkpoint_save(q, &result, err);
+	s = settle(c, q, r == 0, r == 0 ? err : &settling);
+	if (q->check_only && (r == 0 || r == -EBUSY)) {
+		print_blockers(&result.blockers);
+		/* what was asked for has been answered */
+		if (r) {
+			error_free(*err);
+			*err = NULL;
+			r = result.blockers.count ? 1 : r;
+		}
+	}
+	error_free(settling);
+	blockers_free(&result.blockers);
+	checkpoint_ctx_close(&ctx);
+	return r ? r : s;
+}
+
+static int run(struct runtime *rt, struct error **err)
+{
+	__cleanup_container struct container *c = NULL;
+	__cleanup_free char *config = NULL;
+	struct checkpoint_request q = {
+		.id = rt->id,
+		.image = option_string(rt, "image-path"),
+		.leave_running = option_flag(rt, "leave-running"),
+		.check_only = option_flag(rt, "check"),
+	};
+	int r = check_refused(rt, err);
+
+	if (r == 0)
+		r = parse_allow(rt, &q.allow, err);
+	if (!q.image)
+		q.image = "checkpoint";
+	if (r == 0)
+		r = container_open(rt->root, rt->id, "checkpoint", option_flag(rt, "wait"), &c,
+				   err);
+	if (r < 0)
+		return r;
+	if (c->state == CONTAINER_DEAD)
+		return error_set(err, ESRCH, "container not running");
+	if (c->state != CONTAINER_RUNNING && c->state != CONTAINER_FROZEN)
+		return error_set(err, EINVAL, "container cannot be checkpointed: it is %s",
+				 container_oci_status(c));
+	r = read_config(c, &config, &q.config_len, err);
+	if (r < 0)
+		return r;
+	q.config = config;
+	q.init = c->init.pid;
+	q.was_frozen = c->state == CONTAINER_FROZEN;
+	q.cancel = checkpoint_catch_signals();
+	return save(rt, c, &q, err);
+}
+
+const struct verb verb_checkpoint = {
+	.name = "checkpoint",
+	.summary = "save a container to disk",
+	.usage = "ID",
+	.options = options,
+	.min_args = 1,
+	.max_args = 1,
+	.takes_id = true,
+	.notes =
+		"The container is frozen, saved as a whole, and killed once the image is durable,\n"
+		"unless --leave-running is given. If anything fails it goes on as before, and "
+		"there\n"
+		"is no image. --check exits with 1 if something cannot be saved.",
+	.run = run,
+};

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "runtime/checkpoint_ops.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "libcontainer/cgroup.h"
+#include "libcontainer/freezer.h"
+#include "libcontainer/lifecycle.h"
+#include "libcontainer/state.h"
+#include "util/error.h"
+
+#define FREEZE_DEADLINE_MS 10000
+#define BAR_WIDTH	   30
+#define BAR_INTERVAL_NS	   50000000ull
+
+int checkpoint_ctx_open(struct checkpoint_ctx *ctx, struct container *c, struct error **err)
+{
+	int r;
+
+	*ctx = (struct checkpoint_ctx){.c = c, .bar = isatty(STDERR_FILENO)};
+	if (!c->cgroup_path)
+		return error_set(err, ENOENT, "container \"%s\" has no cgroup", c->id);
+	r = cgroup_open(c->cgroup_path, &ctx->cg, err);
+	return r < 0 ? r : freezer_open(ctx->cg, &ctx->f, err);
+}
+
+void checkpoint_ctx_close(struct checkpoint_ctx *ctx)
+{
+	freezer_free(ctx->f);
+	cgroup_free(ctx->cg);
+}
+
+/*
+ * The first time the container goes through FREEZING and FROZEN to CKPTING, in
+ * which it stays: what the engine thaws and freezes within is nobody else's business.
+ */
+static int op_freeze(void *data, struct error **err)
+{
+	struct checkpoint_ctx *ctx = data;
+	int r;
+
+	if (ctx->c->state == CONTAINER_CKPTING || ctx->c->state == CONTAINER_RSTRTING)
+		return freezer_freeze(ctx->f, FREEZE_DEADLINE_MS, err);
+	r = container_freeze(ctx->c, ctx->c->user_paused, FREEZE_DEADLINE_MS, err);
+	if (r == 0)
+		r = container_set_state(ctx->c, CONTAINER_CKPTING, err);
+	if (r == 0)
+		container_unlock(ctx->c);
+	return r;
+}
+
+static int op_thaw(void *data, struct error **err)
+{
+	struct checkpoint_ctx *ctx = data;
+
+	return freezer_thaw(ctx->f, err);
+}
+
+static int op_freezer_version(void *data)
+{
+	struct checkpoint_ctx *ctx = data;
+
+	return freezer_version(ctx->f);
+}
+
+static int op_tasks(void *data, pid_vec *pids, struct error **err)
+{
+	struct checkpoint_ctx *ctx = data;
+	struct pid_list list = {0};
+	int r = cgroup_pids(ctx->cg, &list, err);
+
+	for (size_t i = 0; r == 0 && i < list.count; i++) {
+		pid_t *pid = vec_add(pids);
+
+		if (pid)
+			*pid = list.pids[i];
+		else
+			r = error_errno(err, ENOMEM, "listing tasks");
+	}
+	free(list.pids);
+	return r;
+}
+
+static int op_kill(void *data, struct error **err)
+{
+	struct checkpoint_ctx *ctx = data;
+	int r = container_lock(ctx->c, err);
+
+	if (r == 0)
+		r = container_set_state(ctx->c, CONTAINER_FROZEN, err);
+	return r < 0 ? r : container_destroy(ctx->c, err);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+static void op_progress(void *data, uint64_t done, uint64_t total)
+{
+	struct checkpoint_ctx *ctx = data;
+	uint64_t now = now_ns();
+	char bar[BAR_WIDTH + 1];
+	int filled;
+
+	if (!ctx->started_ns)
+		ctx->started_ns = now;
+	if (!ctx->bar || !total || (done < total && now - ctx->shown_ns < BAR_INTERVAL_NS))
+		return;
+	ctx->shown_ns = now;
+	filled = (double)done / total * BAR_WIDTH;
+	memset(bar, '.', BAR_WIDTH);
+	memset(bar, '#', filled);
+	bar[BAR_WIDTH] = '\0';
+	fprintf(stderr, "\r[%s] %llu of %llu MiB, %.0f MiB/s%s", bar,
+		(unsigned long long)(done >> 20), (unsigned long long)(total >> 20),
+		(done / 1048576.0) / ((now - ctx->started_ns) / 1e9 + 1e-9),
+		done == total ? "\n" : "");
+}
+
+const struct checkpoint_ops checkpoint_ops = {
+	.freeze = op_freeze,
+	.thaw = op_thaw,
+	.freezer_version = op_freezer_version,
+	.tasks = op_tasks,
+	.kill = op_kill,
+	.progress = op_progress,
+};
+
+static volatile int cancelled;
+
+static void on_signal(int signo)
+{
+	cancelled = 1;
+}
+
+const volatile int *checkpoint_catch_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	return &cancelled;
+}

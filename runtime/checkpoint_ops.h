@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A container's freezer and kill as the checkpoint engine wants them. */
+#ifndef FIRN_RUNTIME_CHECKPOINT_OPS_H
+#define FIRN_RUNTIME_CHECKPOINT_OPS_H
+
+#include <stdbool.h>
+
+#include "checkpoint/checkpoint.h"
+
+struct cgroup;
+struct container;
+struct freezer;
+
+struct checkpoint_ctx {
+	struct container *c;
+	struct cgroup *cg;
+	struct freezer *f;
+	bool bar; /* a progress bar on standard error */
+	uint64_t started_ns, shown_ns;
+};
+
+extern const struct checkpoint_ops checkpoint_ops;
+
+/* Opens the container's cgroup and freezer; c stays the caller's. */
+int checkpoint_ctx_open(struct checkpoint_ctx *ctx, struct container *c, struct error **err);
+void checkpoint_ctx_close(struct checkpoint_ctx *ctx);
+
+/*
+ * SIGINT and SIGTERM cancel the work instead of ending the process; the
+ * returned flag is set when one has come.
+ */
+const volatile int *checkpoint_catch_signals(void);
+
+#endif

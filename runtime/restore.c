@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/image/image.h"
+#include "libcontainer/cgroup.h"
+#include "libcontainer/create.h"
+#include "libcontainer/hooks.h"
+#include "libcontainer/lifecycle.h"
+#include "libcontainer/state.h"
+#include "oci/config.h"
+#include "runtime/checkpoint_ops.h"
+#include "runtime/verb.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+static const struct option_spec options[] = {
+	{"image-path", 0, "DIR", "the checkpoint image (default \"checkpoint\")"},
+	{"bundle", 'b', "DIR", "the bundle (default: the current directory)"},
+	{"detach", 'd', NULL, "return when the container goes on"},
+	{"pid-file", 0, "FILE", "write the init's pid there"},
+	{"console-socket", 0, "SOCKET", "send the terminal there"},
+	{"no-pivot", 0, NULL, "use MS_MOVE instead of pivot_root"},
+	{"no-new-keyring", 0, NULL, "keep the caller's session keyring"},
+	{"no-subreaper", 0, NULL, NULL},
+	{"work-path", 0, "DIR", NULL},
+	{"tcp-established", 0, NULL, NULL},
+	{"tcp-close", 0, NULL, NULL},
+	{"ext-unix-sk", 0, NULL, NULL},
+	{"shell-job", 0, NULL, NULL},
+	{"file-locks", 0, NULL, NULL},
+	{"manage-cgroups-mode", 0, "MODE", NULL},
+	{"empty-ns", 0, "NAMESPACE", NULL},
+	{"auto-dedup", 0, NULL, NULL},
+	{"lazy-pages", 0, NULL, NULL},
+	{"lsm-profile", 0, "PROFILE", NULL},
+	{"lsm-mount-context", 0, "CONTEXT", NULL},
+	{"preserve-fds", 0, "N", NULL},
+	{NULL, 0, NULL, NULL},
+};
+
+struct restoring {
+	struct image_reader *image;
+	struct oci_config *config;
+	struct container *c;
+	struct cgroup *cg;
+	struct init_process init;
+};
+
+static int64_t offset_to(uint64_t wanted, clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (int64_t)(wanted - (now.tv_sec * 1000000000ull + now.tv_nsec));
+}
+
+/* Everything that can be refused is refused here: nothing has been made yet. */
+static int admit(struct runtime *rt, struct restoring *r, const char *bundle, struct error **err)
+{
+	__cleanup_fd int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const char *path = option_string(rt, "image-path");
+	int ret = image_open(path ? path : "checkpoint", &r->image, err);
+
+	if (ret == 0)
+		ret = restore_admit(r->image, err);
+	if (ret < 0)
+		return ret;
+	if (dir < 0)
+		return error_errno(err, errno, "opening the bundle \"%s\"", bundle);
+	ret = oci_config_load(dir, "config.json", &r->config, err);
+	return ret ? ret : oci_config_validate(r->config, err);
+}
+
+static int fill_container(struct restoring *r, char *bundle, struct error **err)
+{
+	struct container *c = r->c;
+	const char *root = r->config->root ? r->config->root->path : NULL;
+	int ret;
+
+	free(c->bundle);
+	c->bundle = bundle;
+	if (!root)
+		return error_set(err, EINVAL, "config.json: /root: missing");
+	ret = root[0] == '/' ? asprintf(&c->rootfs, "%s", root)
+			     : asprintf(&c->rootfs, "%s/%s", bundle, root);
+	if (ret < 0) {
+		c->rootfs = NULL;
+		return error_errno(err, ENOMEM, "restoring");
+	}
+	ret = cgroup_create(c->id, r->config, &r->cg, err);
+	if (ret < 0)
+		return ret;
+	c->cgroup_path = strdup(cgroup_path(r->cg));
+	return container_save(c, err);
+}
+
+static int make_empty(struct runtime *rt, struct restoring *r, struct error **err)
+{
+	const struct create_options create = {
+		.console_socket = option_string(rt, "console-socket"),
+		.no_pivot = option_flag(rt, "no-pivot"),
+		.no_new_keyring = option_flag(rt, "no-new-keyring"),
+		.restore = true,
+	};
+	struct create_options with_clocks = create;
+	uint64_t monotonic, boottime;
+	int ret = restore_clocks(r->image, &monotonic, &boottime, err);
+
+	if (ret < 0)
+		return ret;
+	with_clocks.monotonic_offset = offset_to(monotonic, CLOCK_MONOTONIC);
+	with_clocks.boottime_offset = offset_to(boottime, CLOCK_BOOTTIME);
+	ret = container_create_init(r->c, r->config, r->cg, &with_clocks, &r->init, err);
+	return ret ? ret : container_set_state(r->c, CONTAINER_RSTRTING, err);
+}
+
+static int load(struct restoring *r, struct error **err)
+{
+	struct restore_result result = {0};
+	struct checkpoint_ctx ctx;
+	int ret = checkpoint_ctx_open(&ctx, r->c, err);
+	struct restore_request request = {
+		.id = r->c->id,
+		.image = r->image,
+		.init = r->init.pid,
+		.stub_sync = r->init.sync_fd,
+		.stub_fd = r->init.stub_fd,
+		.cancel = checkpoint_catch_signals(),
+		.ops = &checkpoint_ops,
+		.ctx = &ctx,
+	};
+
+	for (int i = 0; i < 3; i++)
+		request.stdio[i] = fcntl(i, F_GETFD) < 0 ? -1 : i;
+	if (ret == 0) {
+		container_unlock(r->c);
+		ret = restore_load(&request, &result, err);
+	}
+	checkpoint_ctx_close(&ctx);
+	return ret;
+}
+
+static int write_pid(const char *path, pid_t pid, struct error **err)
+{
+	__cleanup_free char *temp = NULL;
+	__cleanup_file FILE *f = NULL;
+
+	if (!path)
+		return 0;
+	if (asprintf(&temp, "%s.tmp", path) < 0)
+		return error_errno(err, ENOMEM, "writing the pid file");
+	f = fopen(temp, "we");
+	if (!f || fprintf(f, "%d", pid) < 0 || fflush(f) || rename(temp, path))
+		return error_errno(err, errno, "writing the pid file \"%s\"", path);
+	return 0;
+}
+
+static int go_on(struct runtime *rt, struct restoring *r, struct error **err)
+{
+	int ret = container_lock(r->c, err);
+
+	if (ret == 0)
+		ret = container_set_state(r->c, CONTAINER_FROZEN, err);
+	if (ret == 0)
+		ret = write_pid(option_string(rt, "pid-file"), r->init.pid, err);
+	if (ret == 0)
+		ret = container_thaw(r->c, err);
+	if (ret == 0)
+		hooks_run_all(&r->config->hooks.poststart, "poststart", r->c, r->config, "running",
+			      r->init.pid);
+	return ret;
+}
+
+/* A failed restore leaves nothing behind. */
+static void abort_restore(struct restoring *r)
+{
+	struct error *err = NULL;
+
+	if (r->init.pid > 0)
+		kill(r->init.pid, SIGKILL);
+	if (r->c->lock_fd < 0)
+		container_lock(r->c, &err);
+	error_free(err);
+	err = NULL;
+	if (r->c->state == CONTAINER_RSTRTING)
+		container_set_state(r->c, CONTAINER_ABORTING, &err);
+	error_free(err);
+	err = NULL;
+	if (r->cg && cgroup_kill_all(r->cg, SIGKILL, &err) == 0)
+		cgroup_destroy(r->cg, &err);
+	error_free(err);
+	err = NULL;
+	if (r->init.pid > 0)
+		waitpid(r->init.pid, NULL, 0);
+	container_remove(r->c, &err);
+	error_free(err);
+}
+
+static int wait_for_exit(struct restoring *r, struct error **err)
+{
+	int status;
+
+	container_unlock(r->c);
+	while (waitpid(r->init.pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return error_errno(err, errno, "waiting for the container");
+	if (container_lock(r->c, err) == 0 && container_destroy(r->c, err) == 0)
+		container_remove(r->c, err);
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int run(struct runtime *rt, struct error **err)
+{
+	struct restoring r = {.init = {.pid = -1, .pidfd = -1, .sync_fd = -1, .stub_fd = -1}};
+	const char *bundle = option_string(rt, "bundle");
+	__cleanup_free char *path = realpath(bundle ? bundle : ".", NULL);
+	int ret;
+
+	if (!path)
+		return error_errno(err, errno, "opening the bundle \"%s\"", bundle ? bundle : ".");
+	ret = admit(rt, &r, path, err);
+	if (ret == 0)
+		ret = container_new(rt->root, rt->id, &r.c, err);
+	if (ret == 0) {
+		ret = fill_container(&r, take_ptr(path), err);
+		if (ret == 0)
+			ret = make_empty(rt, &r, err);
+		if (ret == 0)
+			ret = load(&r, err);
+		if (ret == 0)
+			ret = go_on(rt, &r, err);
+		if (ret < 0)
+			abort_restore(&r);
+		else if (!option_flag(rt, "detach"))
+			ret = wait_for_exit(&r, err);
+	}
+	image_reader_free(r.image);
+	oci_config_free(r.config);
+	cgroup_free(r.cg);
+	container_free(r.c);
+	return ret;
+}
+
+const struct verb verb_restore = {
+	.name = "restore",
+	.summary = "bring a container back from a checkpoint image",
+	.usage = "ID",
+	.options = options,
+	.min_args = 1,
+	.max_args = 1,
+	.takes_id = true,
+	.notes =
+		"What came from outside, the container's standard streams, is what the runtime "
+		"has\n"
+		"as its own. If anything fails nothing is left behind, and the image is as it was.",
+	.run = run,
+};
