@@ -627,6 +627,7 @@ int container_remove(struct container *c, struct error **err)
 		return error_errno(err, ENAMETOOLONG, "removing %s/%s", c->root, c->id);
 	/* the state file first: from then on the container does not exist for anybody */
 	if ((unlinkat(c->dir_fd, STATE_FILE, 0) < 0 && errno != ENOENT) ||
+	    (unlinkat(c->dir_fd, "start.sock", 0) < 0 && errno != ENOENT) ||
 	    (unlinkat(c->dir_fd, "lock", 0) < 0 && errno != ENOENT))
 		return error_errno(err, errno, "removing %s", path);
 	if (rmdir(path) < 0 && errno != ENOENT)

@@ -35,7 +35,7 @@ int terminal_relay_start(int master_fd, struct terminal_relay **relay, struct er
 /*
  * Copies between standard streams and the master until signal_fd (a
  * signalfd(2)) is readable, which it leaves to the caller: 0, or until the
- * other end is closed: 1.
+ * other end is closed: 1. relay NULL: only waits for the signal.
  */
 int terminal_relay_run(struct terminal_relay *relay, int signal_fd, struct error **err);
 

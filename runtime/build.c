@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "runtime/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libcontainer/cgroup.h"
+#include "libcontainer/hooks.h"
+#include "libcontainer/lifecycle.h"
+#include "libcontainer/start.h"
+#include "libcontainer/state.h"
+#include "oci/config.h"
+#include "runtime/verb.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+#include "util/log.h"
+
+int build_open_bundle(const struct runtime *rt, char **bundle, struct oci_config **config,
+		      struct error **err)
+{
+	const char *given = option_string(rt, "bundle");
+	__cleanup_free char *path = realpath(given && given[0] ? given : ".", NULL);
+	__cleanup_oci_config struct oci_config *new = NULL;
+	__cleanup_fd int fd = -1;
+	int ret;
+
+	fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return error_errno(err, errno, "opening the bundle \"%s\"", given ? given : ".");
+	ret = oci_config_load(fd, "config.json", &new, err);
+	if (ret == 0)
+		ret = oci_config_validate(new, err);
+	if (ret < 0)
+		return ret;
+	*bundle = take_ptr(path);
+	*config = take_ptr(new);
+	return 0;
+}
+
+/* sd_listen_fds(3): those come before the preserved ones. */
+static long listen_fds(void)
+{
+	const char *text = getenv("LISTEN_FDS");
+	long n = text ? strtol(text, NULL, 10) : 0;
+
+	return n > 0 && n < 1024 ? n : 0;
+}
+
+static int check_preserved(int count, struct error **err)
+{
+	for (int fd = 3; fd < 3 + count; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			return error_set(err, EBADF, "--preserve-fds: descriptor %d is not open",
+					 fd);
+	return 0;
+}
+
+int build_options(const struct runtime *rt, struct create_options *options, struct error **err)
+{
+	long preserve = 0;
+	int ret = option_number(rt, "preserve-fds", 0, 1000, &preserve, err);
+
+	if (ret < 0)
+		return ret;
+	options->console_socket = option_string(rt, "console-socket");
+	options->pid_file = option_string(rt, "pid-file");
+	options->no_pivot = option_flag(rt, "no-pivot");
+	options->no_new_keyring = option_flag(rt, "no-new-keyring");
+	options->preserve_fds = preserve + listen_fds();
+	return check_preserved(options->preserve_fds, err);
+}
+
+int write_pid_file(const char *path, pid_t pid, struct error **err)
+{
+	__cleanup_free char *new = NULL;
+	__cleanup_fd int fd = -1;
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", pid);
+	int ret;
+
+	if (!path || !path[0])
+		return 0;
+	if (asprintf(&new, "%s.%d", path, getpid()) < 0) {
+		new = NULL;
+		return error_errno(err, ENOMEM, "writing the pid file");
+	}
+	fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	ret = fd < 0 ? -errno : write_full(fd, text, len);
+	if (ret == 0 && rename(new, path) < 0)
+		ret = -errno;
+	if (ret < 0) {
+		unlink(new);
+		return error_errno(err, -ret, "writing the pid file \"%s\"", path);
+	}
+	return 0;
+}
+
+static int find_rootfs(const char *bundle, const struct oci_config *config, char **rootfs,
+		       struct error **err)
+{
+	const char *path = config->root ? config->root->path : NULL;
+	__cleanup_free char *joined = NULL;
+	struct stat st;
+
+	if (!path)
+		return error_set(err, EINVAL, "config.json: /root/path: missing");
+	if (asprintf(&joined, "%s%s%s", path[0] == '/' ? "" : bundle, path[0] == '/' ? "" : "/",
+		     path) < 0) {
+		joined = NULL;
+		return error_errno(err, ENOMEM, "finding the root file system");
+	}
+	*rootfs = realpath(joined, NULL);
+	if (!*rootfs)
+		return error_errno(err, errno, "config.json: /root/path: \"%s\"", joined);
+	if (stat(*rootfs, &st) < 0 || !S_ISDIR(st.st_mode))
+		return error_errno(err, ENOTDIR, "config.json: /root/path: \"%s\"", joined);
+	return 0;
+}
+
+/* Saved as soon as there is a cgroup: from then on whoever comes after us can clean up. */
+static int make_cgroup(struct container *c, const struct oci_config *config, struct cgroup **cg,
+		       struct error **err)
+{
+	int ret = cgroup_create(c->id, config, cg, err);
+
+	if (ret < 0)
+		return ret;
+	c->cgroup_path = strdup(cgroup_path(*cg));
+	if (!c->cgroup_path)
+		return error_errno(err, ENOMEM, "saving the container");
+	return container_save(c, err);
+}
+
+static int fill_container(struct container *c, const struct oci_config *config,
+			  const struct create_options *options, struct init_process *init,
+			  struct error **err)
+{
+	__cleanup_cgroup struct cgroup *cg = NULL;
+	int ret = make_cgroup(c, config, &cg, err);
+
+	if (ret == 0)
+		ret = container_create_init(c, config, cg, options, init, err);
+	if (ret == 0)
+		ret = container_set_state(c, CONTAINER_CREATED, err);
+	if (ret == 0)
+		ret = write_pid_file(options->pid_file, c->init.pid, err);
+	return ret;
+}
+
+static void reap(pid_t pid)
+{
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+}
+
+int build_container(const struct runtime *rt, const char *bundle, const struct oci_config *config,
+		    const struct create_options *options, struct container **c,
+		    struct init_process *init, struct error **err)
+{
+	__cleanup_container struct container *new = NULL;
+	__cleanup_free char *rootfs = NULL;
+	int ret = find_rootfs(bundle, config, &rootfs, err);
+
+	*init = (struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1};
+	if (ret == 0)
+		ret = container_new(rt->root, rt->id, &new, err);
+	if (ret < 0)
+		return ret;
+	new->rootfs = take_ptr(rootfs);
+	new->bundle = strdup(bundle);
+	ret = new->bundle ? fill_container(new, config, options, init, err)
+			  : error_errno(err, ENOMEM, "creating the container");
+	if (ret < 0) {
+		reap(init->pid);
+		build_remove(new, NULL);
+		return ret;
+	}
+	*c = take_ptr(new);
+	return 0;
+}
+
+int build_start(struct container *c, const struct oci_config *config, struct error **err)
+{
+	int ret = container_start(c, err);
+
+	if (ret == 0)
+		ret = container_set_state(c, CONTAINER_RUNNING, err);
+	if (ret == 0)
+		hooks_run_all(&config->hooks.poststart, "poststart", c, config, "running",
+			      c->init.pid);
+	return ret;
+}
+
+void build_remove(struct container *c, const struct oci_config *config)
+{
+	__cleanup_error struct error *err = NULL;
+	int ret = container_destroy(c, &err);
+
+	if (ret == 0)
+		ret = container_remove(c, &err);
+	if (ret < 0)
+		log_warning("removing the container: %s", error_message(err));
+	else if (config)
+		hooks_run_all(&config->hooks.poststop, "poststop", c, config, "stopped", 0);
+}
