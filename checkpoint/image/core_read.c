@@ -191,17 +191,16 @@ int core_read(struct image_reader *r, uint32_t pid, struct core *core, struct er
 	const struct manifest_file *f;
 	char name[IMAGE_NAME_MAX];
 	uint64_t size;
+	int ret;
 
 	*core = (struct core){.fd = -1};
 	snprintf(name, sizeof(name), "task-%u.core", pid);
 	f = manifest_find(image_reader_manifest(r), name);
-	if (!f) {
-		error_set(err, ENOENT, "the manifest does not name it");
-		return image_reader_wrap(r, name, err);
-	}
-	if (read_core(r, f, core, err)) {
+	ret = f ? read_core(r, f, core, err)
+		: error_set(err, ENOENT, "the manifest does not name it");
+	if (ret) {
 		core_free(core);
-		return image_reader_wrap(r, name, err);
+		return image_reader_wrap(r, name, ret, err);
 	}
 	return image_reader_file(r, name, &core->fd, &size, err);
 }

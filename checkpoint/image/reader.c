@@ -42,9 +42,10 @@ const struct image_info *image_reader_info(const struct image_reader *r)
 	return &r->manifest.info;
 }
 
-int image_reader_wrap(const struct image_reader *r, const char *name, struct error **err)
+int image_reader_wrap(const struct image_reader *r, const char *name, int code, struct error **err)
 {
-	return error_wrap(err, "image \"%s\": %s", r->path, name);
+	error_wrap(err, "image \"%s\": %s", r->path, name);
+	return code;
 }
 
 void image_reader_free(struct image_reader *r)
@@ -215,7 +216,7 @@ static int load_whole(struct image_reader *r, const char *name, size_t max, void
 		ret = error_set(err, EBADMSG, "the manifest says that it has page data");
 	else
 		ret = image_reader_load(r, f, max, data, len, err);
-	return ret ? image_reader_wrap(r, name, err) : 0;
+	return ret ? image_reader_wrap(r, name, ret, err) : 0;
 }
 
 static int check_task(struct image_reader *r, const struct record *rec, struct error **err)
@@ -285,14 +286,15 @@ static int read_all(struct image_reader *r, struct error **err)
 	int ret = read_manifest(r, err);
 
 	if (ret)
-		return image_reader_wrap(r, MANIFEST_NAME, err);
+		return image_reader_wrap(r, MANIFEST_NAME, ret, err);
 	r->fds = malloc((r->manifest.files.count + 1) * sizeof(*r->fds));
 	if (!r->fds)
 		return error_errno(err, ENOMEM, "image \"%s\"", r->path);
 	memset(r->fds, 0xff, (r->manifest.files.count + 1) * sizeof(*r->fds));
 	vec_for_each (f, &r->manifest.files) {
-		if (verify_file(r, f, err))
-			return image_reader_wrap(r, f->name, err);
+		ret = verify_file(r, f, err);
+		if (ret)
+			return image_reader_wrap(r, f->name, ret, err);
 		/* thousands of tasks must not need thousands of descriptors here */
 		cleanup_fd(&r->fds[f - r->manifest.files.items]);
 		r->fds[f - r->manifest.files.items] = -1;
@@ -302,7 +304,8 @@ static int read_all(struct image_reader *r, struct error **err)
 		ret = load_whole(r, "config.json", CONFIG_MAX, &r->config, &r->config_len, err);
 	if (ret)
 		return ret;
-	return check_records(r, err) ? image_reader_wrap(r, "container.rec", err) : 0;
+	ret = check_records(r, err);
+	return ret ? image_reader_wrap(r, "container.rec", ret, err) : 0;
 }
 
 int image_open(const char *path, struct image_reader **r, struct error **err)
@@ -330,13 +333,11 @@ int image_reader_file(struct image_reader *r, const char *name, int *fd, uint64_
 		      struct error **err)
 {
 	const struct manifest_file *f = manifest_find(&r->manifest, name);
+	int ret = f ? open_file(r, f, fd, err)
+		    : error_set(err, ENOENT, "the manifest does not name it");
 
-	if (!f) {
-		error_set(err, ENOENT, "the manifest does not name it");
-		return image_reader_wrap(r, name, err);
-	}
-	if (open_file(r, f, fd, err))
-		return image_reader_wrap(r, name, err);
+	if (ret)
+		return image_reader_wrap(r, name, ret, err);
 	*size = f->size;
 	return 0;
 }

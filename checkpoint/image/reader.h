@@ -11,8 +11,8 @@ struct error;
 const struct manifest *image_reader_manifest(const struct image_reader *r);
 const char *image_reader_path(const struct image_reader *r);
 
-/* Puts image "PATH": NAME: in front. Returns the error's negative errno. */
-int image_reader_wrap(const struct image_reader *r, const char *name, struct error **err);
+/* Puts image "PATH": NAME: in front of the error. Returns code, also where err is NULL. */
+int image_reader_wrap(const struct image_reader *r, const char *name, int code, struct error **err);
 
 /*
  * Everything of a file but its data area, malloc'ed, compared with its

@@ -422,7 +422,7 @@ static int read_task(struct image_reader *r, const struct shown_image *s, struct
 	t->saved = core.pages.data_len;
 	core_free(&core);
 	snprintf(name, sizeof(name), "task-%u.core", t->rec.pid);
-	return ret ? image_reader_wrap(r, name, err) : 0;
+	return ret ? image_reader_wrap(r, name, ret, err) : 0;
 }
 
 int shown_image_read(struct image_reader *r, struct shown_image *s, struct error **err)
@@ -430,7 +430,7 @@ int shown_image_read(struct image_reader *r, struct shown_image *s, struct error
 	int ret = read_shared(r, s, err);
 
 	if (ret)
-		return image_reader_wrap(r, "container.rec", err);
+		return image_reader_wrap(r, "container.rec", ret, err);
 	ret = sort_tree(s, err);
 	vec_for_each (t, &s->tasks) {
 		if (!ret)
