@@ -124,12 +124,8 @@ int memory_find_window(struct restore *r, uint64_t *address, struct error **err)
 	vma_vec stub = {0};
 	int ret = proc_vmas(r->request->init, &stub, err);
 
-	vec_for_each (v, &stub) {
-		if (!v->path || strcmp(v->path, "[vdso]"))
-			continue;
-		r->vdso = v->rec.start;
-		r->vdso_len = v->rec.end - v->rec.start;
-	}
+	if (!ret)
+		ret = find_parts(r, &stub, err);
 	*address = 0;
 	for (uint64_t a = 0x10000000; !ret && !*address && a < TASK_TOP / 2; a += WINDOW_STEP)
 		if (is_free(r, &stub, a, a + REMOTE_WINDOW + PARKING))
@@ -372,12 +368,9 @@ static int close_sources(struct restore_task *t, const mapped_vec *mapped, struc
 
 int memory_layout(struct restore *r, struct restore_task *t, struct error **err)
 {
-	vma_vec stub = {0};
 	mapped_vec mapped = {0};
-	int ret = proc_vmas(t->pid, &stub, err);
+	int ret = move_vdso(r, t, err);
 
-	if (!ret)
-		ret = move_vdso(r, t, &stub, err);
 	if (!ret)
 		ret = give_sources(r, t, &mapped, err);
 	if (!ret)
