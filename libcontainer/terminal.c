@@ -177,9 +177,9 @@ int terminal_relay_run(struct terminal_relay *relay, int signal_fd, struct error
 {
 	for (;;) {
 		struct pollfd fds[] = {
-			{.fd = relay->master_fd, .events = POLLIN},
+			{.fd = relay ? relay->master_fd : -1, .events = POLLIN},
 			{.fd = signal_fd, .events = POLLIN},
-			{.fd = relay->input_ended ? -1 : STDIN_FILENO, .events = POLLIN},
+			{.fd = relay && !relay->input_ended ? STDIN_FILENO : -1, .events = POLLIN},
 		};
 
 		if (poll(fds, 3, -1) < 0) {
