@@ -159,13 +159,18 @@ static int memory_admit(struct checkpoint *c, struct dump_task *t, struct error 
 	return check_guard_pages(c, t, pagemap, err);
 }
 
+static bool is_vsyscall(const struct vma *v)
+{
+	return v->path && !strcmp(v->path, "[vsyscall]");
+}
+
 /* The kernel's mappings: the vdso last, data pages in front of it. */
 static void find_vdso(struct dump_task *t, struct ckpt_mm *mm)
 {
 	uint64_t first = 0, end = 0;
 
 	vec_for_each (v, &t->vmas) {
-		if (v->rec.kind != CKPT_VMA_SPECIAL || !strcmp(v->path, "[vsyscall]"))
+		if (v->rec.kind != CKPT_VMA_SPECIAL || is_vsyscall(v))
 			continue;
 		if (!strcmp(v->path, "[vdso]")) {
 			mm->vdso = v->rec.start;
@@ -248,10 +253,14 @@ static int dump_mm(struct checkpoint *c, struct dump_task *t, struct error **err
 	return 0;
 }
 
+/* The vsyscall page is the kernel's, above every process. It comes last. */
 static int dump_vmas(struct dump_task *t, struct error **err)
 {
-	struct ckpt_vma *rec =
-		record_add(&t->records, CKPT_VMAS, NULL, t->vmas.count * sizeof(struct ckpt_vma));
+	struct ckpt_vma *rec;
+
+	if (t->vmas.count && is_vsyscall(&t->vmas.items[t->vmas.count - 1]))
+		free(t->vmas.items[--t->vmas.count].path);
+	rec = record_add(&t->records, CKPT_VMAS, NULL, t->vmas.count * sizeof(struct ckpt_vma));
 
 	if (!rec)
 		return error_errno(err, ENOMEM, "recording mappings");

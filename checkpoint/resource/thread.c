@@ -328,6 +328,7 @@ static int threads_restore(struct restore *r, struct restore_task *t, struct err
 {
 	int ret = 0;
 
+	t->threads.items[0].tid = t->pid;
 	vec_for_each (th, &t->threads) {
 		if (!ret && th->rec->tid != t->rec->pid)
 			ret = remote_clone(&t->remote, THREAD_FLAGS, 0, th->rec->tid, &th->tid,
