@@ -35,7 +35,7 @@ void *vec_add_item(void **items, size_t *count, size_t *size, size_t item_size);
 	((__typeof__((v)->items))vec_add_item((void **)&(v)->items, &(v)->count, &(v)->size,       \
 					      sizeof(*(v)->items)))
 #define vec_for_each(p, v)                                                                         \
-	for (__typeof__(*(v)->items) *(p) = (v)->items; (p) < (v)->items + (v)->count; (p)++)
+	for (__typeof__(*(v)->items) *(p) = (v)->items; (p) && (p) < (v)->items + (v)->count; (p)++)
 #define vec_free(v)                                                                                \
 	do {                                                                                       \
 		free((v)->items);                                                                  \
