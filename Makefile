@@ -27,7 +27,7 @@ CMD_OBJS := $(CMD_SRCS:%.c=$(BUILD)/%.o)
 TESTS := $(TEST_SRCS:%.c=$(BUILD)/%)
 
 .PHONY: all
-all: $(BUILD)/firn ## build the firn command
+all: deps-build $(BUILD)/firn ## build the firn command
 
 $(BUILD)/libfirn.a: $(LIB_OBJS)
 	@rm -f $@
@@ -48,8 +48,76 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libfirn.a
 	@mkdir -p $(@D)
 	$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libfirn.a -lcmocka $(LIBS)
 
+# Compiling waits for the packages, but is not redone because they were looked at.
+$(LIB_OBJS) $(CMD_OBJS) $(TESTS): | deps-build
+
+.PHONY: deps deps-build
+deps-build:
+	@tests/install-deps build
+deps: ## install the Debian packages that building and testing need (tests/deps)
+	@tests/install-deps
+
 .PHONY: unit-tests
 unit-tests: $(TESTS) ## build the unit tests
+
+.PHONY: check check-full
+check: ## run the tests: unit, bats on this host, all again in the test VM
+	@BUILD=$(BUILD) tests/check
+check-full: ## the long ones besides: more rounds, cgroup v1 in the VM
+	@FIRN_FULL=1 BUILD=$(BUILD) tests/check
+
+.PHONY: vm-shell kernel
+vm-shell: ## a shell in the test VM
+	@tests/install-deps test kernel
+	@tests/vm/run -i
+kernel: ## build and cache the test VM's kernel
+	@tests/install-deps kernel
+	@tests/vm/build-kernel
+
+.PHONY: demo
+demo: all ## freeze, checkpoint, kill and restore a Redis with data in it
+	@tests/install-deps demo
+	@FIRN=$(abspath $(BUILD))/firn tests/demo/demo
+
+BENCH_SRCS := $(wildcard tests/bench/*.c)
+BENCH := $(BENCH_SRCS:%.c=$(BUILD)/%)
+.PHONY: bench
+bench: all $(BENCH) ## measure against runc, bwrap and plain I/O: build/bench.md
+	@tests/install-deps bench
+	@FIRN=$(abspath $(BUILD))/firn BUILD=$(abspath $(BUILD)) tests/bench/bench
+
+$(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/libfirn.a
+	@mkdir -p $(@D)
+	$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libfirn.a $(LIBS)
+
+FORMATTED = $(wildcard util/*.[ch] oci/*.[ch] libcontainer/*.[ch] checkpoint/*.[ch] checkpoint/*/*.[ch] \
+	runtime/*.[ch] tests/*/*.[ch])
+.PHONY: lint format
+lint: ## shellcheck, format, licence lines, layers
+	@tests/install-deps lint
+	@tests/lint | tee $(BUILD)/lint.tap; ! grep -q '^not ok' $(BUILD)/lint.tap
+format: ## bring the sources into shape with clang-format
+	@tests/install-deps lint
+	clang-format -i $(FORMATTED)
+
+# Own build directories: objects with and without instruments do not mix.
+ASAN_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+.PHONY: asan cover
+asan: ## unit and bats tests on this host under ASan and UBSan
+	@tests/install-deps build test
+	$(MAKE) BUILD=$(BUILD)/asan CFLAGS="$(ASAN_FLAGS)" all unit-tests
+	BUILD=$(BUILD)/asan FIRN=$(abspath $(BUILD))/asan/firn tests/run-tests $(BUILD)/log/asan
+cover: ## line coverage of the unit and bats tests on this host
+	@tests/install-deps build test
+	$(MAKE) BUILD=$(BUILD)/cover CFLAGS="-O0 -g --coverage -fprofile-update=atomic" all unit-tests
+	BUILD=$(BUILD)/cover FIRN=$(abspath $(BUILD))/cover/firn tests/run-tests $(BUILD)/log/cover
+	@cd $(BUILD)/cover && find . -name '*.gcda' -exec gcov -n -r -s $(CURDIR) {} + 2>/dev/null | \
+		awk -F"[':%]" '/^File/ {f = $$2} /^Lines executed/ {if (f !~ /^\/|^tests/) print $$3 "%\t" f; f = "/"}' | \
+		sort -t'	' -k2 -u
+
+.PHONY: install
+install: $(BUILD)/firn ## install the command below PREFIX (/usr/local)
+	install -D -m 755 $(BUILD)/firn $(DESTDIR)$(PREFIX)/sbin/firn
 
 .PHONY: clean
 clean: ## remove what was built (not the cached test kernel)
@@ -57,6 +125,6 @@ clean: ## remove what was built (not the cached test kernel)
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
--include $(LIB_OBJS:.o=.d) $(CMD_OBJS:.o=.d) $(TESTS:=.d)
+-include $(LIB_OBJS:.o=.d) $(CMD_OBJS:.o=.d) $(TESTS:=.d) $(BENCH:=.d)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Counts one TAP file of tests/run-tests: prints "passed failed skipped", and with
+# verbose=1 a line for each test that failed or was skipped. What was planned but not run,
+# and a bad exit status that no test explains, count as failures.
+# A file may hold several plans: one for each group of tests in a program.
+
+function note(kind, what) {
+	if (verbose)
+		printf "%s\t%s: %s\n", kind, name, what
+}
+
+/^1\.\.[0-9]+/ {
+	split($0, plan, /\.\./)
+	planned += plan[2]
+	plans++
+}
+
+# cmocka calls a skipped test "not ok N # SKIP name", bats "ok N name # skip reason"
+/^(not )?ok [0-9]+/ {
+	ran++
+	if (tolower($0) ~ /# skip/) {
+		skipped++
+		what = $0
+		sub(/^(not )?ok [0-9]+ (- )?/, "", what)
+		note("skipped", what)
+	} else if ($1 == "ok") {
+		passed++
+	} else {
+		failed++
+		what = $0
+		sub(/^not ok [0-9]+ (- )?/, "", what)
+		note("failed", what)
+	}
+}
+
+/^# exit [0-9]+$/ {
+	ended = 1
+	code = $3
+}
+
+END {
+	if (ran < planned) {
+		failed += planned - ran
+		note("failed", (planned - ran) " planned tests did not run")
+	} else if (ran > planned) {
+		failed++
+		note("failed", "more tests than planned")
+	}
+	if (!plans) {
+		failed++
+		note("failed", "no plan")
+	}
+	if (!ended) {
+		failed++
+		note("failed", "did not end")
+	} else if (code != 0 && failed == 0) {
+		failed++
+		note("failed", code == 124 ? "timeout" : "exit status " code)
+	}
+	if (!verbose)
+		print passed + 0, failed + 0, skipped + 0
+}
