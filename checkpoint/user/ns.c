@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "checkpoint/user/ns.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/error.h"
+
+struct visit {
+	int pidfd;
+	int nsflags;
+	int (*fn)(void *ctx, struct error **err);
+	void *ctx;
+	struct error **err;
+	int result;
+};
+
+static void *visit_main(void *ctx)
+{
+	struct visit *v = ctx;
+
+	if (setns(v->pidfd, v->nsflags))
+		v->result = error_errno(v->err, errno, "entering the container's namespaces");
+	else
+		v->result = v->fn(v->ctx, v->err);
+	return NULL;
+}
+
+int in_namespaces(pid_t pid, int nsflags, int (*fn)(void *ctx, struct error **err), void *ctx,
+		  struct error **err)
+{
+	__cleanup_fd int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	struct visit v = {.pidfd = pidfd, .nsflags = nsflags, .fn = fn, .ctx = ctx, .err = err};
+	sigset_t all, old;
+	pthread_t thread;
+	int r;
+
+	if (pidfd < 0)
+		return error_errno(err, errno, "opening a pidfd of process %d", pid);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&thread, NULL, visit_main, &v);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r)
+		return error_errno(err, r, "starting a thread");
+	pthread_join(thread, NULL);
+	return v.result;
+}
+
+int same_namespace(pid_t pid, const char *name, struct error **err)
+{
+	struct stat ours, theirs;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+	if (stat(path, &ours))
+		return error_errno(err, errno, "looking at %s", path);
+	snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, name);
+	if (stat(path, &theirs))
+		return error_errno(err, errno, "looking at %s", path);
+	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Work inside namespaces of a container. */
+#ifndef FIRN_CHECKPOINT_USER_NS_H
+#define FIRN_CHECKPOINT_USER_NS_H
+
+#include <sys/types.h>
+
+struct error;
+
+/*
+ * Runs fn(ctx) in the namespaces nsflags (CLONE_NEWIPC, CLONE_NEWUTS) of a
+ * process, and returns what it returns. It runs in a thread of this process that
+ * is gone afterwards: memory and descriptors are ours, and the caller waits. So only
+ * namespaces that a single thread may change are possible, see setns(2).
+ */
+int in_namespaces(pid_t pid, int nsflags, int (*fn)(void *ctx, struct error **err), void *ctx,
+		  struct error **err);
+
+/* 1: the process has the same namespace ("ipc", "uts") as we; 0: another one. */
+int same_namespace(pid_t pid, const char *name, struct error **err);
+
+#endif
