@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "libcontainer/cgroup.h"
+#include "libcontainer/clone.h"
 #include "libcontainer/hooks.h"
 #include "libcontainer/init.h"
 #include "libcontainer/start.h"
@@ -28,91 +29,6 @@
 #include "util/error.h"
 #include "util/io.h"
 #include "util/log.h"
-
-/* Which namespaces clone3 makes: the others need something done first. */
-#define AT_CLONE                                                                                   \
-	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
-
-/* Joining these changes children only, or leaves no way back. */
-#define BY_HELPER (CLONE_NEWUSER | CLONE_NEWPID)
-
-static int clone_init(const struct init *init, int cgroup_fd, uint64_t flags, int *pidfd)
-{
-	struct clone_args args = {
-		.flags = (init->new_types & AT_CLONE) | flags,
-		.pidfd = (uintptr_t)pidfd,
-		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
-	};
-
-	if (cgroup_fd >= 0) {
-		args.flags |= CLONE_INTO_CGROUP;
-		args.cgroup = cgroup_fd;
-	}
-	return syscall(SYS_clone3, &args, sizeof(args));
-}
-
-static int explain_clone(int code, struct error **err)
-{
-	error_errno(err, code, "cloning the container's init");
-	if (code == ENOSPC || code == EUSERS)
-		return error_hint(err, "a limit in /proc/sys/user may be reached");
-	if (code == EPERM)
-		return error_hint(err, "who is not root needs a user namespace");
-	return -code;
-}
-
-/* In the helper: init becomes its sibling, so that its parent is the runtime. */
-static _Noreturn void run_helper(struct init *init, int cgroup_fd)
-{
-	struct error *err = NULL;
-	int ret = namespaces_join(&init->joined, BY_HELPER, &err);
-	pid_t pid = 0;
-
-	if (ret == 0) {
-		pid = clone_init(init, cgroup_fd, CLONE_PARENT, NULL);
-		if (pid == 0)
-			init_main(init);
-		ret = pid < 0 ? explain_clone(errno, &err)
-			      : sync_send(init->sync_fd, SYNC_PID, pid, &err);
-	}
-	if (ret < 0)
-		sync_send_error(init->sync_fd, err);
-	_exit(0);
-}
-
-static int start_by_helper(struct init *init, int cgroup_fd, int sync_fd,
-			   struct init_process *process, struct error **err)
-{
-	pid_t helper = fork();
-	int64_t pid = 0;
-	int ret;
-
-	if (helper < 0)
-		return error_errno(err, errno, "starting a helper");
-	if (helper == 0)
-		run_helper(init, cgroup_fd);
-	ret = sync_receive(sync_fd, SYNC_PID, &pid, err);
-	while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
-		;
-	if (ret < 0)
-		return ret;
-	process->pid = pid;
-	process->pidfd = syscall(SYS_pidfd_open, process->pid, 0);
-	if (process->pidfd < 0)
-		return error_errno(err, errno, "opening the container's init");
-	return 0;
-}
-
-static int start_init(struct init *init, int cgroup_fd, int sync_fd, struct init_process *process,
-		      struct error **err)
-{
-	if (namespaces_types(&init->joined) & BY_HELPER)
-		return start_by_helper(init, cgroup_fd, sync_fd, process, err);
-	process->pid = clone_init(init, cgroup_fd, CLONE_PIDFD, &process->pidfd);
-	if (process->pid == 0)
-		init_main(init);
-	return process->pid < 0 ? explain_clone(errno, err) : 0;
-}
 
 /* What its parent has to do for a new init before that can begin. */
 static int admit_init(const struct init *init, struct cgroup *attach, pid_t pid, int sync_fd,
@@ -224,7 +140,7 @@ static int prepare_init(struct init *init, struct error **err)
 	if (ret == 0 && init->start_fd < 0 && !init->options->restore)
 		ret = init->start_fd;
 	/* within a user namespace nobody may write to the cgroup's files */
-	init->wait_for_go = init->user_namespace || joined & BY_HELPER;
+	init->wait_for_go = init->user_namespace || joined & CLONE_BY_HELPER;
 	return ret;
 }
 
@@ -234,11 +150,20 @@ static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init
 {
 	int cgroup_fd = cgroup_v2_fd(cg);
 	bool attach = cgroup_fd < 0 && init->wait_for_go;
+	const struct clone_request request = {
+		.joined = &init->joined,
+		.new_types = init->new_types,
+		.cgroup_fd = cgroup_fd,
+		.parent_fd = sync_fd,
+		.child_fd = init->sync_fd,
+		.main = init_main,
+		.context = init,
+	};
 	int64_t value = 0;
 	int ret;
 
 	init->cg = cgroup_fd < 0 && !attach ? cg : NULL;
-	ret = start_init(init, cgroup_fd, sync_fd, process, err);
+	ret = clone_process(&request, &process->pid, &process->pidfd, err);
 	/* the runtime must see the end of file when init dies */
 	cleanup_fd(&init->sync_fd);
 	init->sync_fd = -1;

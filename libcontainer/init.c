@@ -67,10 +67,7 @@ static int wait_for_parent(struct init *init, struct error **err)
 /* Those that act on the caller; the helper joined the others. */
 static int join_namespaces(struct init *init, struct error **err)
 {
-	int ret = namespaces_join(&init->joined, ~(uint64_t)(CLONE_NEWUSER | CLONE_NEWPID), err);
-
-	namespaces_close(&init->joined);
-	return ret;
+	return namespaces_join(&init->joined, ~(uint64_t)(CLONE_NEWUSER | CLONE_NEWPID), err);
 }
 
 static int become_root(struct init *init, struct error **err)
@@ -83,6 +80,9 @@ static int become_root(struct init *init, struct error **err)
 	}
 	/* best effort: where setgroups(2) is off, the caller's stay */
 	setgroups(0, NULL);
+	/* changing the user took /proc/self away from us, see proc(5) */
+	if (!(namespaces_types(&init->joined) & CLONE_NEWPID))
+		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	return 0;
 }
 
@@ -244,6 +244,7 @@ static int prepare_process(struct init *init, struct error **err)
 	setup->seccomp = init->config->lx.seccomp;
 	setup->id = init->options->no_new_keyring ? NULL : init->c->id;
 	setup->preserve_fds = init->options->preserve_fds;
+	setup->user_namespace = init->user_namespace;
 	return process_prepare(setup, err);
 }
 
@@ -325,8 +326,9 @@ static _Noreturn void become_process(struct init *init)
 	fail(fd, err);
 }
 
-_Noreturn void init_main(struct init *init)
+_Noreturn void init_main(void *context)
 {
+	struct init *init = context;
 	struct error *err = NULL;
 	sigset_t none;
 

@@ -38,7 +38,7 @@ struct init {
 	int slave_fd;
 };
 
-/* Runs in the cloned process and never returns. */
-_Noreturn void init_main(struct init *init);
+/* Runs in the cloned process with a struct init and never returns. */
+_Noreturn void init_main(void *context);
 
 #endif

@@ -241,8 +241,8 @@ static int set_user(const struct process_setup *setup, struct error **err)
 {
 	const struct oci_user *user = &setup->process->user;
 
-	if (setup->may_set_groups &&
-	    setgroups(user->additional_gids.count, user->additional_gids.items) < 0)
+	if (setgroups(user->additional_gids.count, user->additional_gids.items) < 0 &&
+	    (!setup->user_namespace || user->additional_gids.count || errno != EPERM))
 		return error_errno(err, errno, "setting additional groups");
 	if (setresgid(user->gid, user->gid, user->gid) < 0)
 		return error_errno(err, errno, "becoming group %u", user->gid);

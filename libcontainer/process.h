@@ -18,7 +18,7 @@ struct process_setup {
 	const struct oci_process *process;
 	const struct oci_seccomp *seccomp; /* or NULL */
 	const char *id;			   /* names the session keyring; NULL: no new one */
-	bool may_set_groups;		   /* false in a user namespace where setgroups(2) is off */
+	bool user_namespace;		   /* where setgroups(2) may be off */
 	int preserve_fds;
 	struct seccomp_program filter; /* made by process_prepare() */
 	char **env;		       /* what will be passed on; made by process_prepare() */

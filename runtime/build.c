@@ -64,19 +64,24 @@ static int check_preserved(int count, struct error **err)
 	return 0;
 }
 
-int build_options(const struct runtime *rt, struct create_options *options, struct error **err)
+int build_preserve_fds(const struct runtime *rt, int *count, struct error **err)
 {
 	long preserve = 0;
 	int ret = option_number(rt, "preserve-fds", 0, 1000, &preserve, err);
 
 	if (ret < 0)
 		return ret;
+	*count = preserve + listen_fds();
+	return check_preserved(*count, err);
+}
+
+int build_options(const struct runtime *rt, struct create_options *options, struct error **err)
+{
 	options->console_socket = option_string(rt, "console-socket");
 	options->pid_file = option_string(rt, "pid-file");
 	options->no_pivot = option_flag(rt, "no-pivot");
 	options->no_new_keyring = option_flag(rt, "no-new-keyring");
-	options->preserve_fds = preserve + listen_fds();
-	return check_preserved(options->preserve_fds, err);
+	return build_preserve_fds(rt, &options->preserve_fds, err);
 }
 
 int write_pid_file(const char *path, pid_t pid, struct error **err)

@@ -33,6 +33,9 @@ int build_open_bundle(const struct runtime *rt, char **bundle, struct oci_config
 /* Fills in the options of BUILD_OPTIONS. Strings are borrowed. */
 int build_options(const struct runtime *rt, struct create_options *options, struct error **err);
 
+/* How many descriptors above 2 go on to the process: --preserve-fds and $LISTEN_FDS. */
+int build_preserve_fds(const struct runtime *rt, int *count, struct error **err);
+
 /*
  * Makes the container of that bundle with its cgroup and init, and saves it as
  * CREATED, locked. Then writes options->pid_file. On failure nothing is left.

@@ -9,6 +9,8 @@ extern const struct verb verb_checkpoint;
 extern const struct verb verb_create;
 extern const struct verb verb_delete;
 extern const struct verb verb_events;
+extern const struct verb verb_exec;
+extern const struct verb verb_features;
 extern const struct verb verb_image;
 extern const struct verb verb_kill;
 extern const struct verb verb_list;
@@ -26,6 +28,8 @@ const struct verb *const verbs[] = {
 	&verb_create,
 	&verb_delete,
 	&verb_events,
+	&verb_exec,
+	&verb_features,
 	&verb_image,
 	&verb_kill,
 	&verb_list,

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "libcontainer/clone.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libcontainer/namespaces.h"
+#include "libcontainer/sync.h"
+#include "util/error.h"
+
+/* Which namespaces clone3 makes: the others need something done first. */
+#define AT_CLONE                                                                                   \
+	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+
+static pid_t clone_now(const struct clone_request *request, uint64_t flags, int *pidfd)
+{
+	struct clone_args args = {
+		.flags = (request->new_types & AT_CLONE) | flags,
+		.pidfd = (uintptr_t)pidfd,
+		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+	};
+
+	if (request->cgroup_fd >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = request->cgroup_fd;
+	}
+	return syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static int explain_clone(int code, struct error **err)
+{
+	error_errno(err, code, "cloning the container's process");
+	if (code == ENOSPC || code == EUSERS)
+		return error_hint(err, "a limit in /proc/sys/user may be reached");
+	if (code == EPERM)
+		return error_hint(err, "who is not root needs a user namespace");
+	return -code;
+}
+
+static _Noreturn void run_helper(const struct clone_request *request)
+{
+	struct error *err = NULL;
+	pid_t pid = 0;
+	int ret;
+
+	/* processes in a joined pid namespace could use us to reach the host: CVE-2016-9962 */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	ret = namespaces_join(request->joined, CLONE_BY_HELPER, &err);
+	if (ret == 0) {
+		pid = clone_now(request, CLONE_PARENT, NULL);
+		if (pid == 0)
+			request->main(request->context);
+		ret = pid < 0 ? explain_clone(errno, &err)
+			      : sync_send(request->child_fd, SYNC_PID, pid, &err);
+	}
+	if (ret < 0)
+		sync_send_error(request->child_fd, err);
+	_exit(0);
+}
+
+static int clone_by_helper(const struct clone_request *request, pid_t *pid, int *pidfd,
+			   struct error **err)
+{
+	pid_t helper = fork();
+	int64_t value = 0;
+	int ret;
+
+	if (helper < 0)
+		return error_errno(err, errno, "starting a helper");
+	if (helper == 0)
+		run_helper(request);
+	ret = sync_receive(request->parent_fd, SYNC_PID, &value, err);
+	while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (ret < 0)
+		return ret;
+	*pid = value;
+	*pidfd = syscall(SYS_pidfd_open, *pid, 0);
+	return *pidfd < 0 ? error_errno(err, errno, "opening the container's process") : 0;
+}
+
+int clone_process(const struct clone_request *request, pid_t *pid, int *pidfd, struct error **err)
+{
+	*pid = 0;
+	if (namespaces_types(request->joined) & CLONE_BY_HELPER)
+		return clone_by_helper(request, pid, pidfd, err);
+	*pid = clone_now(request, CLONE_PIDFD, pidfd);
+	if (*pid == 0)
+		request->main(request->context);
+	if (*pid < 0) {
+		*pid = 0;
+		return explain_clone(errno, err);
+	}
+	return 0;
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "libcontainer/exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libcontainer/cgroup.h"
+#include "libcontainer/cgroup_enter.h"
+#include "libcontainer/clone.h"
+#include "libcontainer/namespaces.h"
+#include "libcontainer/process.h"
+#include "libcontainer/state.h"
+#include "libcontainer/sync.h"
+#include "libcontainer/terminal.h"
+#include "oci/config.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+/*
+ *      runtime                  helper                   process
+ *         |--- fork ---------------->|                     |
+ *         |                  joins user, pid ns            |
+ *         |                          |------ clone3 ------>|
+ *         |<------ SYNC_PID ---------|                     |
+ *       cgroup                     exits                   |
+ *         |-------------------- SYNC_GO ------------------>|
+ *         |                               other namespaces, terminal, privileges, exec
+ *         |<-------- end of file, or SYNC_ERROR -----------|
+ *
+ * Without a helper (the container has the host's pid namespace), the runtime
+ * itself calls clone3.
+ */
+struct joiner {
+	const struct container *c;
+	const struct exec_options *options;
+	struct namespace_fds joined;
+	struct cgroup *cg; /* to be entered by itself, or NULL */
+	int sync_fd, console_fd;
+	struct process_setup setup;
+};
+
+static int take_terminal(const struct joiner *j, struct error **err)
+{
+	__cleanup_fd int root = -1, master = -1, slave = -1;
+	int ret;
+
+	if (j->console_fd < 0)
+		return 0;
+	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return error_errno(err, errno, "opening the container's root");
+	ret = terminal_open(root, j->options->process, &master, &slave, err);
+	if (ret == 0)
+		ret = terminal_send(j->console_fd, master, err);
+	if (ret == 0)
+		ret = terminal_take(slave, err);
+	return ret;
+}
+
+static int become_root(const struct joiner *j, struct error **err)
+{
+	if (!(namespaces_types(&j->joined) & CLONE_NEWUSER))
+		return 0;
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return error_errno(err, errno, "becoming root in the user namespace");
+	setgroups(0, NULL);
+	return 0;
+}
+
+static int join(struct joiner *j, struct error **err)
+{
+	int ret = sync_receive(j->sync_fd, SYNC_GO, NULL, err);
+
+	if (ret == 0 && j->cg)
+		ret = cgroup_enter(j->cg, err);
+	/* with the host's /proc: that of the container may be anything */
+	if (ret == 0)
+		ret = process_limit(j->options->process, err);
+	if (ret == 0)
+		ret = namespaces_join(&j->joined, ~(uint64_t)CLONE_BY_HELPER, err);
+	if (ret == 0)
+		ret = become_root(j, err);
+	if (ret == 0 && setsid() < 0)
+		ret = error_errno(err, errno, "making a session");
+	if (ret == 0)
+		ret = take_terminal(j, err);
+	return ret;
+}
+
+static void joiner_main(void *context)
+{
+	struct joiner *j = context;
+	struct error *err = NULL;
+	sigset_t none;
+	int ret;
+
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	ret = join(j, &err);
+	if (ret == 0)
+		ret = process_prepare(&j->setup, &err);
+	if (ret == 0)
+		process_execute(&j->setup, &err);
+	sync_send_error(j->sync_fd, err);
+	_exit(EXIT_FAILURE);
+}
+
+static int open_console(const struct exec_options *options, int *fd, struct error **err)
+{
+	if (!options->process->terminal)
+		return 0;
+	*fd = options->console_socket ? terminal_connect(options->console_socket, err)
+				      : fcntl(options->console_fd, F_DUPFD_CLOEXEC, 3);
+	if (*fd < 0 && !*err)
+		return error_errno(err, errno, "opening the console socket");
+	return *fd < 0 ? *fd : 0;
+}
+
+static int start_joiner(struct joiner *j, struct cgroup *cg, int parent_fd, pid_t *pid,
+			struct error **err)
+{
+	bool user_namespace = namespaces_types(&j->joined) & CLONE_NEWUSER;
+	__cleanup_fd int pidfd = -1;
+	const struct clone_request request = {
+		.joined = &j->joined,
+		.cgroup_fd = cgroup_v2_fd(cg),
+		.parent_fd = parent_fd,
+		.child_fd = j->sync_fd,
+		.main = joiner_main,
+		.context = j,
+	};
+	bool attach = request.cgroup_fd < 0 && user_namespace;
+	int ret;
+
+	j->setup.user_namespace = user_namespace;
+	/* within a user namespace nobody may write to the cgroup's files */
+	j->cg = request.cgroup_fd < 0 && !attach ? cg : NULL;
+	ret = clone_process(&request, pid, &pidfd, err);
+	cleanup_fd(&j->sync_fd);
+	j->sync_fd = -1;
+	if (ret == 0 && attach)
+		ret = cgroup_attach(cg, *pid, err);
+	if (ret == 0)
+		ret = sync_send(parent_fd, SYNC_GO, 0, err);
+	if (ret == 0)
+		ret = sync_receive(parent_fd, SYNC_EXECED, NULL, err);
+	return ret;
+}
+
+static void cleanup_joiner(struct joiner *j)
+{
+	namespaces_close(&j->joined);
+	cleanup_fd(&j->sync_fd);
+	cleanup_fd(&j->console_fd);
+}
+
+int container_exec(const struct container *c, const struct exec_options *options, pid_t *pid,
+		   struct error **err)
+{
+	__cleanup(cleanup_joiner) struct joiner j = {
+		.c = c,
+		.options = options,
+		.sync_fd = -1,
+		.console_fd = -1,
+		.setup = {.process = options->process,
+			  .seccomp = options->seccomp,
+			  .id = c->id,
+			  .preserve_fds = options->preserve_fds},
+	};
+	__cleanup_cgroup struct cgroup *cg = NULL;
+	__cleanup_fd int parent_fd = -1;
+	int fds[2];
+	int ret = namespaces_open_of(c->init.pid, &j.joined, err);
+
+	*pid = 0;
+	/* the pid may have become another's meanwhile */
+	if (ret == 0 && !process_alive(&c->init))
+		ret = error_set(err, ESRCH, "container not running");
+	if (ret == 0)
+		ret = open_console(options, &j.console_fd, err);
+	if (ret == 0)
+		ret = cgroup_open(c->cgroup_path, &cg, err);
+	if (ret == 0)
+		ret = sync_pair(fds, err);
+	if (ret < 0)
+		return ret;
+	parent_fd = fds[0];
+	j.sync_fd = fds[1];
+	ret = start_joiner(&j, cg, parent_fd, pid, err);
+	if (ret < 0 && *pid > 0) {
+		kill(*pid, SIGKILL);
+		while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	return ret;
+}

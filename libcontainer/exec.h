@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Another process in a running container. Nothing of it is recorded. */
+#ifndef FIRN_LIBCONTAINER_EXEC_H
+#define FIRN_LIBCONTAINER_EXEC_H
+
+#include <sys/types.h>
+
+struct container;
+struct error;
+struct oci_process;
+struct oci_seccomp;
+
+struct exec_options {
+	const struct oci_process *process;
+	const struct oci_seccomp *seccomp; /* or NULL */
+	const char *console_socket;	   /* for process->terminal; NULL: console_fd */
+	int console_fd;			   /* a connected socket, borrowed */
+	int preserve_fds;
+};
+
+/*
+ * Starts the process in all namespaces and cgroups of the container. Returns
+ * when it has executed its program; *pid is a child of the caller. The
+ * container should be locked, so that nobody freezes it in between.
+ */
+int container_exec(const struct container *c, const struct exec_options *options, pid_t *pid,
+		   struct error **err);
+
+#endif
