@@ -9,7 +9,11 @@ extern const struct resource_class resource_tree;
 extern const struct resource_class resource_memory;
 extern const struct resource_class resource_memory_object;
 extern const struct resource_class resource_process;
+extern const struct resource_class resource_rlimits;
 extern const struct resource_class resource_signals;
+extern const struct resource_class resource_sysvipc;
 extern const struct resource_class resource_threads;
+extern const struct resource_class resource_timers;
+extern const struct resource_class resource_uts;
 
 #endif

@@ -3,12 +3,19 @@
 
 /*
  * The order is that of admission, dump, and of each stage of a restore. In a core
- * the records of threads come last; container.rec begins with the tree.
+ * the records of threads come last; container.rec begins with the tree. Memory
+ * objects are dumped when everything that has some has named them; limits are
+ * set behind the timers, which they bind.
  */
 const struct resource_class *const resource_classes[] = {
 	&resource_tree,
 	&resource_memory,
+	&resource_uts,
+	&resource_sysvipc,
+	&resource_memory_object,
 	&resource_process,
+	&resource_timers,
+	&resource_rlimits,
 	&resource_signals,
 	&resource_threads,
 	NULL,

@@ -197,6 +197,13 @@ static int read_timer(struct checkpoint *c, struct dump_task *t, struct ckpt_pos
 	return 0;
 }
 
+static int by_id(const void *a, const void *b)
+{
+	const struct ckpt_posix_timer *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
 static int dump_posix(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
 	timer_vec timers = {0};
@@ -204,6 +211,9 @@ static int dump_posix(struct checkpoint *c, struct dump_task *t, struct error **
 
 	for (size_t i = 0; !r && i < timers.count; i++)
 		r = read_timer(c, t, &timers.items[i], err);
+	/* newest first there; ids that count up are what older kernels can restore */
+	if (timers.count)
+		qsort(timers.items, timers.count, sizeof(*timers.items), by_id);
 	if (!r && timers.count &&
 	    !record_add(&t->records, CKPT_POSIX_TIMERS, timers.items,
 			timers.count * sizeof(*timers.items)))

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * System V shared memory, semaphores and message queues: all of the container's
+ * IPC namespace. If it has none of its own, nothing is saved.
+ */
+#include "checkpoint/resource/sysvipc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "checkpoint/resource/resource.h"
+#include "checkpoint/user/ns.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+#define PAGE	       4096ULL
+#define HUGETLBFS_TYPE 0x958458f6
+
+const char *const ipc_limit_paths[IPC_LIMITS] = {
+	"/proc/sys/kernel/shmmax",	    "/proc/sys/kernel/shmall", "/proc/sys/kernel/shmmni",
+	"/proc/sys/kernel/shm_rmid_forced", "/proc/sys/kernel/sem",    "/proc/sys/kernel/msgmax",
+	"/proc/sys/kernel/msgmnb",	    "/proc/sys/kernel/msgmni",
+};
+
+union semun {
+	int val;
+	struct semid_ds *buf;
+	unsigned short *array;
+};
+
+/* Pids in the image are the container's; 0: of a task that is not in it (any more). */
+static uint32_t container_pid(const struct checkpoint *c, pid_t pid)
+{
+	vec_for_each (t, &c->tasks)
+		if (t->pid == pid)
+			return t->rec.pid;
+	return 0;
+}
+
+static struct ckpt_ipc_perm to_perm(int id, const struct ipc_perm *perm)
+{
+	return (struct ckpt_ipc_perm){
+		.id = id,
+		.key = perm->__key,
+		.uid = perm->uid,
+		.gid = perm->gid,
+		.cuid = perm->cuid,
+		.cgid = perm->cgid,
+		.mode = perm->mode & 0777,
+		.seq = perm->__seq,
+	};
+}
+
+/* Calls dump for the id of each line of a file of /proc/sysvipc. */
+static int for_each_id(struct checkpoint *c, const char *kind,
+		       int (*dump)(struct checkpoint *c, int id, struct error **err),
+		       struct error **err)
+{
+	__cleanup_free char *text = NULL;
+	char *rest, *line;
+	int r = proc_read(&text, NULL, "sysvipc/%s", kind);
+
+	if (r)
+		return error_errno(err, -r, "reading /proc/sysvipc/%s", kind);
+	rest = text;
+	strsep(&rest, "\n"); /* the titles */
+	while (!r && (line = strsep(&rest, "\n"))) {
+		int id;
+
+		if (sscanf(line, "%*d %d", &id) == 1)
+			r = dump(c, id, err);
+	}
+	return r;
+}
+
+static int dump_limits(struct checkpoint *c, struct error **err)
+{
+	uint64_t values[11] = {0}, *next = values;
+	struct ckpt_ipc_limits rec;
+
+	_Static_assert(sizeof(rec) == sizeof(values), "eight limits, one of them of four numbers");
+	for (unsigned i = 0; i < IPC_LIMITS; i++) {
+		__cleanup_free char *text = NULL;
+		int r = read_file(AT_FDCWD, ipc_limit_paths[i], 256, &text, NULL);
+		unsigned wanted = strstr(ipc_limit_paths[i], "/sem") ? 4 : 1;
+		char *end = text;
+
+		if (r)
+			return error_errno(err, -r, "reading %s", ipc_limit_paths[i]);
+		while (wanted--)
+			*next++ = strtoull(end, &end, 10);
+	}
+	memcpy(&rec, values, sizeof(rec));
+	if (!record_add(&c->records, CKPT_IPC_LIMITS, &rec, sizeof(rec)))
+		return error_errno(err, ENOMEM, "recording IPC limits");
+	return 0;
+}
+
+/* Its contents are read through the file behind a mapping of our own. */
+static int register_segment(struct checkpoint *c, int id, uint64_t size, uint32_t *object,
+			    struct error **err)
+{
+	__cleanup_fd int fd = -1;
+	void *p = shmat(id, NULL, SHM_RDONLY);
+	unsigned long start = (unsigned long)p;
+	struct statfs fs;
+
+	if (p == (void *)-1)
+		return error_errno(err, errno, "attaching shared memory %d", id);
+	fd = open_fmt(O_RDONLY, "/proc/self/map_files/%lx-%lx", start,
+		      start + ((size + PAGE - 1) & ~(PAGE - 1)));
+	shmdt(p);
+	if (fd < 0 || fstatfs(fd, &fs))
+		return error_errno(err, fd < 0 ? -fd : errno, "opening shared memory %d", id);
+	if (fs.f_type == HUGETLBFS_TYPE)
+		return error_set(err, EOPNOTSUPP,
+				 "shared memory %d is made of huge pages, which cannot be saved",
+				 id);
+	return memory_object_register(c, fd, size, object, err);
+}
+
+static int dump_shm(struct checkpoint *c, int id, struct error **err)
+{
+	struct ckpt_ipc_shm rec;
+	struct shmid_ds ds;
+	int r;
+
+	if (shmctl(id, IPC_STAT, &ds))
+		return error_errno(err, errno, "looking at shared memory %d", id);
+	rec = (struct ckpt_ipc_shm){
+		.perm = to_perm(id, &ds.shm_perm),
+		.size = ds.shm_segsz,
+		.atime = ds.shm_atime,
+		.dtime = ds.shm_dtime,
+		.ctime = ds.shm_ctime,
+		.cpid = container_pid(c, ds.shm_cpid),
+		.lpid = container_pid(c, ds.shm_lpid),
+		.flags = (ds.shm_perm.mode & SHM_DEST ? CKPT_IPC_DEST : 0) |
+			 (ds.shm_perm.mode & SHM_LOCKED ? CKPT_IPC_LOCKED : 0),
+	};
+	r = register_segment(c, id, rec.size, &rec.object, err);
+	if (!r && !record_add(&c->records, CKPT_IPC_SHM, &rec, sizeof(rec)))
+		return error_errno(err, ENOMEM, "recording shared memory");
+	return r;
+}
+
+static int dump_sem(struct checkpoint *c, int id, struct error **err)
+{
+	__cleanup_free struct ckpt_ipc_sem_value *values = NULL;
+	__cleanup_free unsigned short *numbers = NULL;
+	struct ckpt_ipc_sem rec;
+	struct semid_ds ds;
+
+	if (semctl(id, 0, IPC_STAT, (union semun){.buf = &ds}))
+		return error_errno(err, errno, "looking at semaphore set %d", id);
+	rec = (struct ckpt_ipc_sem){
+		.perm = to_perm(id, &ds.sem_perm),
+		.otime = ds.sem_otime,
+		.ctime = ds.sem_ctime,
+		.nsems = ds.sem_nsems,
+	};
+	numbers = calloc(rec.nsems, sizeof(*numbers));
+	values = calloc(rec.nsems, sizeof(*values));
+	if (!numbers || !values)
+		return error_errno(err, ENOMEM, "reading semaphore set %d", id);
+	if (semctl(id, 0, GETALL, (union semun){.array = numbers}))
+		return error_errno(err, errno, "reading semaphore set %d", id);
+	for (unsigned i = 0; i < rec.nsems; i++) {
+		int pid = semctl(id, i, GETPID);
+
+		values[i].value = numbers[i];
+		values[i].pid = pid > 0 ? container_pid(c, pid) : 0;
+	}
+	if (!record_add2(&c->records, CKPT_IPC_SEM, &rec, sizeof(rec), values,
+			 rec.nsems * sizeof(*values)))
+		return error_errno(err, ENOMEM, "recording semaphore set %d", id);
+	return 0;
+}
+
+/* MSG_COPY (CONFIG_CHECKPOINT_RESTORE) leaves a message where it is, and the queue's times alone.
+ */
+static int dump_messages(int id, const struct msqid_ds *ds, struct buf *messages,
+			 struct error **err)
+{
+	size_t room = ds->__msg_cbytes + 1;
+	__cleanup_free struct ipc_msgbuf *m = malloc(sizeof(*m) + room);
+
+	if (!m)
+		return error_errno(err, ENOMEM, "reading message queue %d", id);
+	for (msgqnum_t i = 0; i < ds->msg_qnum; i++) {
+		ssize_t n = msgrcv(id, m, room, i, MSG_COPY | IPC_NOWAIT);
+		struct ckpt_ipc_message head = {.len = n};
+
+		if (n < 0)
+			return error_errno(err, errno, "copying message %lu of queue %d", i, id);
+		head.type = m->type;
+		if (!buf_add(messages, &head, sizeof(head)) ||
+		    (n && !buf_add(messages, m->text, n)) || buf_align(messages, 8))
+			return error_errno(err, ENOMEM, "reading message queue %d", id);
+	}
+	return 0;
+}
+
+static int dump_msg(struct checkpoint *c, int id, struct error **err)
+{
+	__cleanup_buf struct buf messages = {0};
+	struct ckpt_ipc_msg rec;
+	struct msqid_ds ds;
+	int r;
+
+	if (msgctl(id, IPC_STAT, &ds))
+		return error_errno(err, errno, "looking at message queue %d", id);
+	rec = (struct ckpt_ipc_msg){
+		.perm = to_perm(id, &ds.msg_perm),
+		.stime = ds.msg_stime,
+		.rtime = ds.msg_rtime,
+		.ctime = ds.msg_ctime,
+		.qbytes = ds.msg_qbytes,
+		.lspid = container_pid(c, ds.msg_lspid),
+		.lrpid = container_pid(c, ds.msg_lrpid),
+		.messages = ds.msg_qnum,
+	};
+	r = dump_messages(id, &ds, &messages, err);
+	if (!r &&
+	    !record_add2(&c->records, CKPT_IPC_MSG, &rec, sizeof(rec), messages.data, messages.len))
+		return error_errno(err, ENOMEM, "recording message queue %d", id);
+	return r;
+}
+
+int sysvipc_dump_namespace(struct checkpoint *c, struct error **err)
+{
+	int r = dump_limits(c, err);
+
+	if (!r)
+		r = for_each_id(c, "shm", dump_shm, err);
+	if (!r)
+		r = for_each_id(c, "sem", dump_sem, err);
+	if (!r)
+		r = for_each_id(c, "msg", dump_msg, err);
+	return r;
+}
+
+static int dump_inside(void *ctx, struct error **err)
+{
+	return sysvipc_dump_namespace(ctx, err);
+}
+
+static int sysvipc_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	int r = 0;
+
+	if (!t)
+		return 0;
+	for (size_t i = 0; i < t->vmas.count; i++) {
+		const struct ckpt_vma *v = &t->vmas.items[i].rec;
+
+		if (v->kind != CKPT_VMA_SHM)
+			continue;
+		r = same_namespace(c->request->init, "ipc", err);
+		if (r <= 0)
+			return r;
+		checkpoint_block(c, t->rec.pid, -1, v->start,
+				 "give the container an IPC namespace of its own",
+				 "System V shared memory %u of the host", v->source);
+	}
+	return 0;
+}
+
+static int sysvipc_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	int r;
+
+	if (t)
+		return 0;
+	r = same_namespace(c->request->init, "ipc", err);
+	if (r)
+		return r < 0 ? r : 0;
+	return in_namespaces(c->request->init, CLONE_NEWIPC, dump_inside, c, err);
+}
+
+static void sysvipc_release(struct checkpoint *c, struct restore *r)
+{
+	if (!r || !r->ipc)
+		return;
+	vec_free(&r->ipc->records);
+	free(r->ipc);
+	r->ipc = NULL;
+}
+
+static const enum ckpt_type sysvipc_types[] = {CKPT_IPC_LIMITS, CKPT_IPC_SHM, CKPT_IPC_SEM,
+					       CKPT_IPC_MSG, 0};
+
+static const char *const sysvipc_not_captured[] = {
+	"semaphore adjustments to be undone at exit (SEM_UNDO)",
+	"creator, times and last pids of System V IPC objects",
+	NULL,
+};
+
+const struct resource_class resource_sysvipc = {
+	.name = "sysvipc",
+	.version = 1,
+	.types = sysvipc_types,
+	.admit = sysvipc_admit,
+	.dump = sysvipc_dump,
+	.load = sysvipc_load,
+	.restore = {[STAGE_CONTENTS] = sysvipc_restore_contents,
+		    [STAGE_CROSS] = sysvipc_restore_cross},
+	.release = sysvipc_release,
+	.not_captured = sysvipc_not_captured,
+};

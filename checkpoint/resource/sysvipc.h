@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* System V IPC: what sysvipc.c (saving) and sysvipc_restore.c share. */
+#ifndef FIRN_CHECKPOINT_RESOURCE_SYSVIPC_H
+#define FIRN_CHECKPOINT_RESOURCE_SYSVIPC_H
+
+#include "checkpoint/engine/engine.h"
+
+struct error;
+
+/* Limits in the order of the fields of struct ckpt_ipc_limits; sem has four numbers. */
+#define IPC_LIMITS 8
+extern const char *const ipc_limit_paths[IPC_LIMITS];
+
+struct ipc_state {
+	VEC(struct record) records; /* a restore: as validated, in the image's order */
+};
+
+/* The message before it is in the image: what msgrcv(2) and msgsnd(2) take. */
+struct ipc_msgbuf {
+	long type;
+	char text[];
+};
+
+int sysvipc_load(struct restore *r, struct restore_task *t, const struct record *rec,
+		 struct error **err);
+int sysvipc_restore_contents(struct restore *r, struct restore_task *t, struct error **err);
+int sysvipc_restore_cross(struct restore *r, struct restore_task *t, struct error **err);
+
+/* What sysvipc_load() validates, for one record. */
+int sysvipc_check(const struct record *rec, struct error **err);
+
+/* Saves the objects of the namespace that the calling thread is in. */
+int sysvipc_dump_namespace(struct checkpoint *c, struct error **err);
+
+/* Makes the objects of r->ipc in the namespace that the calling thread is in. */
+int sysvipc_make_namespace(struct restore *r, struct error **err);
+
+#endif
