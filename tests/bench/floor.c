@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What plain I/O costs, for the ratios:
+ *
+ *	floor write FILE MIB	write(2) of MIB incompressible MiB to a new file, and close
+ *	floor read FILE		mmap of fresh memory and pread(2) of FILE into it
+ *
+ * Prints microseconds and peak RSS in KiB, as `measure` does. Making the data is not
+ * timed; the file is left there.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHUNK (1UL << 20)
+
+static long now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000L + t.tv_nsec / 1000;
+}
+
+static void report(long start)
+{
+	long took = now_us() - start;
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	printf("%ld %ld\n", took, usage.ru_maxrss);
+}
+
+static char *fresh(size_t size)
+{
+	char *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (data == MAP_FAILED) {
+		perror("floor: mmap");
+		exit(1);
+	}
+	/* as the benchmarked task's memory: small pages */
+	madvise(data, size, MADV_NOHUGEPAGE);
+	return data;
+}
+
+static int floor_write(const char *path, size_t size)
+{
+	char *data = fresh(size);
+	uint64_t x = 88172645463325252ULL;
+	long start;
+	int fd;
+
+	for (size_t i = 0; i < size / 8; i++) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		((uint64_t *)data)[i] = x;
+	}
+	start = now_us();
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	for (size_t at = 0; at < size; at += CHUNK) {
+		if (write(fd, data + at, CHUNK) != CHUNK) {
+			perror("floor: write");
+			return 1;
+		}
+	}
+	fsync(fd);
+	close(fd);
+	report(start);
+	return 0;
+}
+
+static int floor_read(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	long start;
+	char *data;
+
+	if (fd < 0 || fstat(fd, &st)) {
+		perror(path);
+		return 1;
+	}
+	start = now_us();
+	data = fresh(st.st_size);
+	for (off_t at = 0; at < st.st_size; at += CHUNK) {
+		if (pread(fd, data + at, CHUNK, at) != CHUNK) {
+			perror("floor: pread");
+			return 1;
+		}
+	}
+	report(start);
+	close(fd);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 4 && !strcmp(argv[1], "write"))
+		return floor_write(argv[2], strtoul(argv[3], NULL, 10) * CHUNK);
+	if (argc == 3 && !strcmp(argv[1], "read"))
+		return floor_read(argv[2]);
+	fprintf(stderr, "usage: floor write FILE MIB | floor read FILE\n");
+	return 2;
+}
