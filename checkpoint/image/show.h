@@ -15,6 +15,7 @@ struct shown_file {
 	char *name;	  /* path, address; owned; NULL: none */
 	uint64_t pos;
 	bool deleted;
+	bool generic; /* from a CKPT_FILE, which records of other kinds may accompany */
 };
 
 struct shown_fd {

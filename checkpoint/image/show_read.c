@@ -150,18 +150,37 @@ static int (*file_reader(enum ckpt_type type))(const struct record *, struct sho
 	}
 }
 
+/* A pipe's record follows that of the description, which has no path. */
+static int name_pipe(struct shown_image *s, const struct record *rec, struct error **err)
+{
+	const struct ckpt_pipe *p = record_head(rec, sizeof(*p), err);
+	struct shown_file *f = s->files.count ? &s->files.items[s->files.count - 1] : NULL;
+
+	if (!p)
+		return -EBADMSG;
+	if (!f || f->name || strcmp(f->kind, file_kind(CKPT_FILE_FIFO)))
+		return 0;
+	f->kind = "pipe";
+	if (asprintf(&f->name, "%u", p->pipe) < 0)
+		f->name = NULL;
+	return 0;
+}
+
 static int add_file(struct shown_image *s, const struct record *rec, struct error **err)
 {
 	int (*read)(const struct record *, struct shown_file *, struct error **) =
 		file_reader(rec->type);
 	struct shown_file *f;
 
+	if (rec->type == CKPT_PIPE)
+		return name_pipe(s, rec, err);
 	if (!read)
 		return 0;
 	f = vec_add(&s->files);
 	if (!f)
 		return error_errno(err, ENOMEM, "reading records");
 	f->kind = record_name(rec->type);
+	f->generic = rec->type == CKPT_FILE;
 	return read(rec, f, err);
 }
 
@@ -192,11 +211,36 @@ static int add_object(struct shown_image *s, const struct record *rec, struct er
 	return 0;
 }
 
-static int compare_files(const void *a, const void *b)
+static int compare_ids(const void *a, const void *b)
 {
 	const struct shown_file *x = a, *y = b;
 
 	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int compare_files(const void *a, const void *b)
+{
+	const struct shown_file *x = a, *y = b;
+	int order = compare_ids(a, b);
+
+	return order ? order : (int)x->generic - (int)y->generic;
+}
+
+/* By id; of several records about one description the one of its kind says most. */
+static void sort_files(struct shown_image *s)
+{
+	size_t kept = 0;
+
+	if (!s->files.count)
+		return;
+	qsort(s->files.items, s->files.count, sizeof(*s->files.items), compare_files);
+	for (size_t i = 1; i < s->files.count; i++) {
+		if (s->files.items[i].id == s->files.items[kept].id)
+			free(s->files.items[i].name);
+		else
+			s->files.items[++kept] = s->files.items[i];
+	}
+	s->files.count = kept + 1;
 }
 
 static const struct shown_file *find_file(const struct shown_image *s, uint32_t id)
@@ -205,7 +249,7 @@ static const struct shown_file *find_file(const struct shown_image *s, uint32_t 
 
 	if (!id || !s->files.count)
 		return NULL;
-	return bsearch(&key, s->files.items, s->files.count, sizeof(key), compare_files);
+	return bsearch(&key, s->files.items, s->files.count, sizeof(key), compare_ids);
 }
 
 static int read_shared(struct image_reader *r, struct shown_image *s, struct error **err)
@@ -223,8 +267,8 @@ static int read_shared(struct image_reader *r, struct shown_image *s, struct err
 		else
 			ret = add_file(s, &rec, err);
 	}
-	if (!ret && s->files.count)
-		qsort(s->files.items, s->files.count, sizeof(*s->files.items), compare_files);
+	if (!ret)
+		sort_files(s);
 	return ret;
 }
 

@@ -22,7 +22,9 @@ static inline int fixture_records(struct image_writer *w, struct error **err)
 	};
 	struct ckpt_file file = {.id = 3, .pos = 17, .path_len = sizeof(path) - 1};
 	struct ckpt_eventfd eventfd = {.id = 4, .count = 2};
-	struct ckpt_end end = {.records = 6};
+	struct ckpt_file fifo = {.id = 8, .kind = CKPT_FILE_FIFO};
+	struct ckpt_pipe pipe = {.pipe = 12, .size = 65536, .len = 3};
+	struct ckpt_end end = {.records = 8};
 	struct buf stream = {0};
 	struct image_file *f;
 	int r;
@@ -32,6 +34,8 @@ static inline int fixture_records(struct image_writer *w, struct error **err)
 		record_add(&stream, CKPT_TASK, &tasks[i], sizeof(tasks[i]));
 	record_add2(&stream, CKPT_FILE, &file, sizeof(file), path, sizeof(path) - 1);
 	record_add(&stream, CKPT_EVENTFD, &eventfd, sizeof(eventfd));
+	record_add(&stream, CKPT_FILE, &fifo, sizeof(fifo));
+	record_add2(&stream, CKPT_PIPE, &pipe, sizeof(pipe), "abc", 3);
 	record_add(&stream, CKPT_END, &end, sizeof(end));
 	r = image_add_file(w, "container.rec", &f, err);
 	if (!r)
@@ -54,7 +58,9 @@ static inline int fixture_core(struct image_writer *w, const char *name, uint32_
 		{.start = 0x10000, .end = 0x14000, .prot = 3},
 		{.start = 0x20000, .end = 0x21000, .prot = 1, .kind = CKPT_VMA_FILE, .source = 3},
 	};
-	struct ckpt_fd fds[] = {{.fd = 0, .description = 3}, {.fd = 5, .description = 4}};
+	struct ckpt_fd fds[] = {{.fd = 0, .description = 3},
+				{.fd = 5, .description = 4},
+				{.fd = 6, .description = 8}};
 	struct ckpt_mm mm = {.exe = 3};
 	struct ckpt_thread thread = {.tid = pid, .comm = "worker"};
 	struct core_thread regs = {.tid = pid};

@@ -104,7 +104,7 @@ static void test_roundtrip(void **state)
 	assert_int_equal(image_reader_records(r, &stream, &len, NULL), 0);
 	while (record_next(stream, len, &pos, &rec) > 0)
 		count++;
-	assert_int_equal(count, 7);
+	assert_int_equal(count, 9);
 	assert_int_equal(image_reader_file(r, "task-7.core", &fd, &size, NULL), 0);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
@@ -127,6 +127,8 @@ static void test_show(void **state)
 	assert_non_null(strstr(text, "\n    7 worker  (parent 1, group 7, session 1)"));
 	assert_non_null(strstr(text, "\n      9 gone  (parent 7, group 0, session 0) zombie"));
 	assert_non_null(strstr(text, "regular /etc/passwd at 17"));
+	assert_non_null(strstr(text, "   5  eventfd\n"));
+	assert_non_null(strstr(text, "   6  pipe 12\n"));
 	assert_non_null(strstr(text, "waived     tcp"));
 	free(text);
 	assert_int_equal(image_show(r, &(struct image_show_options){.json = true}, &text, NULL), 0);
