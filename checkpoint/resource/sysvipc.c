@@ -25,13 +25,13 @@
 #include "util/error.h"
 #include "util/io.h"
 
-#define PAGE	       4096ULL
+#define PAGE	       4096UL
 #define HUGETLBFS_TYPE 0x958458f6
 
 const char *const ipc_limit_paths[IPC_LIMITS] = {
-	"/proc/sys/kernel/shmmax",	    "/proc/sys/kernel/shmall", "/proc/sys/kernel/shmmni",
-	"/proc/sys/kernel/shm_rmid_forced", "/proc/sys/kernel/sem",    "/proc/sys/kernel/msgmax",
-	"/proc/sys/kernel/msgmnb",	    "/proc/sys/kernel/msgmni",
+	"/proc/sys/kernel/shmmax", "/proc/sys/kernel/shmall", "/proc/sys/kernel/shmmni",
+	IPC_RMID_FORCED,	   "/proc/sys/kernel/sem",    "/proc/sys/kernel/msgmax",
+	"/proc/sys/kernel/msgmnb", "/proc/sys/kernel/msgmni",
 };
 
 union semun {
@@ -114,13 +114,13 @@ static int register_segment(struct checkpoint *c, int id, uint64_t size, uint32_
 {
 	__cleanup_fd int fd = -1;
 	void *p = shmat(id, NULL, SHM_RDONLY);
-	unsigned long start = (unsigned long)p;
+	unsigned long start = (unsigned long)p, end;
 	struct statfs fs;
 
 	if (p == (void *)-1)
 		return error_errno(err, errno, "attaching shared memory %d", id);
-	fd = open_fmt(O_RDONLY, "/proc/self/map_files/%lx-%lx", start,
-		      start + ((size + PAGE - 1) & ~(PAGE - 1)));
+	end = (start + size + PAGE - 1) & ~(PAGE - 1);
+	fd = open_fmt(O_RDONLY, "/proc/self/map_files/%lx-%lx", start, end);
 	shmdt(p);
 	if (fd < 0 || fstatfs(fd, &fs))
 		return error_errno(err, fd < 0 ? -fd : errno, "opening shared memory %d", id);

@@ -10,6 +10,7 @@ struct error;
 /* Limits in the order of the fields of struct ckpt_ipc_limits; sem has four numbers. */
 #define IPC_LIMITS 8
 extern const char *const ipc_limit_paths[IPC_LIMITS];
+#define IPC_RMID_FORCED "/proc/sys/kernel/shm_rmid_forced"
 
 struct ipc_state {
 	VEC(struct record) records; /* a restore: as validated, in the image's order */

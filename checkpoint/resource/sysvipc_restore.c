@@ -19,7 +19,7 @@
 #include "util/error.h"
 #include "util/io.h"
 
-#define PAGE	    4096ULL
+#define PAGE	    4096UL
 #define SEMS_MAX    32000 /* of a set: SEMMSL's highest value */
 #define SEM_VALUE   32767 /* SEMVMX */
 #define SHM_SIZE    (1ULL << 46)
@@ -168,6 +168,9 @@ static int set_limits(const struct ckpt_ipc_limits *limits, struct error **err)
 		else
 			snprintf(text, sizeof(text), "%" PRIu64 "\n", next[0]);
 		next += sem ? 4 : 1;
+		/* it would remove every segment that we have filled and let go: set it last */
+		if (!strcmp(ipc_limit_paths[i], IPC_RMID_FORCED))
+			continue;
 		if (strcmp(text, now) && write_number(ipc_limit_paths[i], text, err))
 			return -error_code(*err);
 	}
@@ -198,12 +201,12 @@ static int fill_segment(struct restore *r, const struct ckpt_ipc_shm *shm, struc
 {
 	__cleanup_fd int fd = -1;
 	void *p = shmat(shm->perm.id, NULL, 0);
-	unsigned long start = (unsigned long)p;
+	unsigned long start = (unsigned long)p, end;
 
 	if (p == (void *)-1)
 		return error_errno(err, errno, "attaching shared memory %u", shm->perm.id);
-	fd = open_fmt(O_RDWR, "/proc/self/map_files/%lx-%lx", start,
-		      start + ((shm->size + PAGE - 1) & ~(PAGE - 1)));
+	end = (start + shm->size + PAGE - 1) & ~(PAGE - 1);
+	fd = open_fmt(O_RDWR, "/proc/self/map_files/%lx-%lx", start, end);
 	shmdt(p);
 	if (fd < 0)
 		return error_errno(err, -fd, "opening shared memory %u", shm->perm.id);
@@ -373,7 +376,13 @@ static int remove_inside(void *ctx, struct error **err)
 
 	vec_for_each (rec, &r->ipc->records) {
 		const struct ckpt_ipc_shm *shm = rec->data;
+		const struct ckpt_ipc_limits *limits = rec->data;
+		int ret = 0;
 
+		if (rec->type == CKPT_IPC_LIMITS && limits->shm_rmid_forced)
+			ret = write_number(IPC_RMID_FORCED, "1", err);
+		if (ret)
+			return ret;
 		if (rec->type != CKPT_IPC_SHM || !(shm->flags & CKPT_IPC_DEST))
 			continue;
 		if (shmctl(shm->perm.id, IPC_RMID, NULL))
