@@ -26,6 +26,7 @@
 #include <xxhash.h>
 
 #include "checkpoint/image/image.h"
+#include "checkpoint/user/pages.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
@@ -100,7 +101,7 @@ struct capture {
 	char *auxv;
 	size_t auxv_len;
 	struct buf records;
-	VEC(struct ckpt_page_run) runs;
+	page_run_vec runs;
 	struct page_area area;
 };
 
@@ -183,43 +184,30 @@ static void read_maps(struct capture *c)
 	free(text);
 }
 
-/* A page of its own: present and not a file's (bits 63 and 61, admin-guide/mm/pagemap.rst). */
-static bool is_own_page(int pagemap, uint64_t address)
-{
-	uint64_t entry;
-
-	if (pread_full(pagemap, &entry, 8, address / 4096 * 8))
-		return false;
-	return entry >> 63 && !(entry >> 61 & 1);
-}
-
+/* What the engine does for a task, a page at a time. */
 static void dump_pages(struct capture *c, int fd)
 {
 	__cleanup_fd int pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", c->pid);
-	static const char zeros[4096];
 	uint64_t offset = CORE_DATA_OFFSET;
 	char page[4096];
 
 	for (size_t i = 0; i < c->vma_count; i++) {
 		const struct ckpt_vma *v = &c->vmas[i];
+		unsigned flags = v->kind == CKPT_VMA_FILE ? PAGES_SCAN_FILE : 0;
 
-		if (v->kind == CKPT_VMA_SPECIAL)
-			continue;
-		for (uint64_t at = v->start; at < v->end; at += 4096) {
-			struct iovec local = {page, 4096}, remote = {(void *)at, 4096};
-			struct ckpt_page_run *run;
+		if (v->kind != CKPT_VMA_SPECIAL && v->prot & PROT_READ)
+			assert_int_equal(
+				pages_scan(pagemap, v->start, v->end, flags, &c->runs, NULL), 0);
+	}
+	vec_for_each (run, &c->runs) {
+		run->offset = offset;
+		run->flags = 0;
+		for (uint64_t at = 0; at < run->len; at += 4096, offset += 4096) {
+			struct iovec local = {page, 4096};
+			struct iovec remote = {(void *)(run->address + at), 4096};
 
-			if (!is_own_page(pagemap, at) ||
-			    process_vm_readv(c->pid, &local, 1, &remote, 1, 0) != 4096 ||
-			    (v->kind == CKPT_VMA_ANON && !memcmp(page, zeros, 4096)))
-				continue;
-			run = vec_add(&c->runs);
-			*run = (struct ckpt_page_run){.address = at,
-						      .len = 4096,
-						      .offset = offset,
-						      .kind = CKPT_PAGES_DATA};
+			assert_int_equal(process_vm_readv(c->pid, &local, 1, &remote, 1, 0), 4096);
 			assert_int_equal(pwrite_full(fd, page, 4096, offset), 0);
-			offset += 4096;
 		}
 	}
 	c->area.runs = c->runs.items;
