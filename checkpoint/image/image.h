@@ -95,16 +95,16 @@ int image_file_checked(struct image_file *f, uint64_t data_offset, uint64_t data
 
 /* What the manifest says besides the files. Strings are borrowed. */
 struct image_info {
-	const char *id; /* container */
+	const char *id;						  /* container */
 	uint64_t begin_realtime, begin_monotonic, begin_boottime; /* as in CKPT_BEGIN */
 	uint64_t frozen_ns, total_ns, page_bytes;
 	unsigned tasks, threads;
 	uint64_t xstate_features; /* XCR0 in use: a CPU without one is refused */
 	uint32_t xstate_size;
-	uint64_t vdso_hash; /* as in CKPT_MM; 0: no task had one */
+	uint64_t vdso_hash;	   /* as in CKPT_MM; 0: no task had one */
 	const char *const *waived; /* what --allow let be lost; NULL-terminated, may be NULL */
 	const char *provider;	   /* "user" */
-	const char *kernel;	   /* release it was taken on; NULL for the writer: the running one */
+	const char *kernel; /* release it was taken on; NULL for the writer: the running one */
 };
 
 /* fsyncs every file and the directory, then renames manifest.json into place. */
