@@ -39,7 +39,7 @@
 /* design.md, "Container states". Which state may become which is decided here and nowhere else. */
 static const struct {
 	const char *name;
-	const char *fault; /* in names of fault points, see save_state() */
+	const char *fault; /* in names of fault points, see write_fault() */
 	unsigned int may_become;
 	bool passes;
 } states[CONTAINER_STATES] = {
@@ -386,14 +386,12 @@ static int set_worker(struct container *c, enum container_state state, struct er
 }
 
 /* Faults "write-STATE" come instead of writing the file, "STATE" when it is written. */
-static int save_state(struct container *c, struct error **err)
+static int write_fault(const struct container *c, struct error **err)
 {
 	char point[32];
-	int r;
 
 	snprintf(point, sizeof(point), "write-%s", states[c->state].fault);
-	r = fault_point(point, err);
-	return r < 0 ? r : container_save(c, err);
+	return fault_point(point, err);
 }
 
 int container_set_state(struct container *c, enum container_state state, struct error **err)
@@ -408,7 +406,9 @@ int container_set_state(struct container *c, enum container_state state, struct 
 	if (r < 0)
 		return r;
 	c->state = state;
-	r = save_state(c, err);
+	r = write_fault(c, err);
+	if (r == 0)
+		r = container_save(c, err);
 	if (r == 0)
 		return fault_point(states[state].fault, err);
 	/* what the file says still holds */
@@ -517,6 +517,8 @@ int container_new(const char *root, const char *id, struct container **c, struct
 	if (r < 0)
 		return r;
 	r = first_state(new, err);
+	if (r == 0)
+		r = write_fault(new, err);
 	if (r == 0)
 		r = write_state(new, err);
 	if (r == 0 && renameat2(AT_FDCWD, path, AT_FDCWD, final, RENAME_NOREPLACE) < 0)

@@ -1,0 +1,99 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# delete: what it removes, what it refuses.
+
+load helpers
+load payloads
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	teardown_firn
+}
+
+@test "a stopped container goes without a trace" {
+	make_bundle "$T/b" true
+	new_id
+	run_detached "$ID" "$T/b"
+	wait_for 10 has_status "$ID" stopped
+	ok firn delete "$ID"
+	equal "$output" ""
+	is_gone "$ID" || fail "not gone"
+	equal "$(cgroups_of "$ID")" "" "cgroups"
+	equal "$(ls -A "$FIRN_ROOT")" "" "state directory"
+}
+
+@test "one that runs or is paused is refused without --force" {
+	make_bundle "$T/b" sleep 1000
+	new_id
+	run_detached "$ID" "$T/b"
+	fails firn delete "$ID"
+	one_line
+	has "not stopped: running"
+	ok firn pause "$ID"
+	fails firn delete "$ID"
+	has "not stopped: paused"
+	equal "$(container_status "$ID")" paused
+	ok firn delete --force "$ID"
+	is_gone "$ID" || fail "not gone"
+	equal "$(cgroups_of "$ID")" "" "cgroups"
+}
+
+@test "one that is created goes without --force" {
+	make_bundle "$T/b" sleep 1000
+	new_id
+	"$FIRN" --root "$FIRN_ROOT" create --bundle "$T/b" "$ID" </dev/null >"$T/log" 2>&1 3>&-
+	pid=$(container_pid "$ID")
+	ok firn delete "$ID"
+	gone() { ! kill -0 "$pid" 2>/dev/null || grep -q '^State:.Z' "/proc/$pid/status"; }
+	wait_for 5 gone
+	is_gone "$ID" || fail "not gone"
+}
+
+@test "missing: an error, but none with --force" {
+	fails firn delete nobody
+	one_line
+	has "does not exist"
+	ok firn delete --force nobody
+	equal "$output" ""
+}
+
+@test "hostile ids" {
+	touch "$T/precious"
+	for id in .. . ../precious a/b /etc "a b" $'a\nb' "" "$(printf 'x%.0s' {1..300})"; do
+		for verb in "delete --force" delete kill state pause resume; do
+			# shellcheck disable=SC2086
+			fails firn $verb -- "$id"
+			has "invalid container id"
+		done
+	done
+	[ -e "$T/precious" ] || fail "deleted"
+}
+
+@test "poststop hooks run after the deletion; that they fail changes nothing" {
+	make_bundle "$T/b" true
+	edit_config "$T/b" --arg f "$T/hook" '.hooks.poststop = [
+		{path: "/bin/sh", args: ["sh", "-c", "cat >\($f); exit 3"]},
+		{path: "/bin/sh", args: ["sh", "-c", "touch \($f)2"]}]'
+	new_id
+	run_detached "$ID" "$T/b"
+	wait_for 10 has_status "$ID" stopped
+	ok firn delete "$ID"
+	equal "$(jq -r .status "$T/hook")" stopped
+	equal "$(jq -r .id "$T/hook")" "$ID"
+	[ -e "$T/hook2" ] || fail "the second hook did not run"
+	is_gone "$ID" || fail "not gone"
+}
+
+@test "cgroups that the container made below its own go with it" {
+	make_bundle "$T/b" sleep 1000
+	new_id
+	run_detached "$ID" "$T/b"
+	dir=$(dirname "$(freezer_file "$ID")")
+	mkdir -p "$dir/x/y" "$dir/z"
+	ok firn delete --force "$ID"
+	equal "$(cgroups_of "$ID")" "" "cgroups"
+}

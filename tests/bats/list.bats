@@ -1,0 +1,54 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# list: table, JSON and ids.
+
+load helpers
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	teardown_firn
+}
+
+@test "none, also without a state directory" {
+	ok firn list
+	equal "${#lines[@]}" 1
+	has "ID "
+	ok firn list -q
+	equal "$output" ""
+	ok firn list --format json
+	equal "$output" "[]"
+	ok "$FIRN" --root "$T/nowhere" list -q
+	equal "$output" ""
+	[ ! -e "$T/nowhere" ] || fail "listing made the directory"
+}
+
+@test "two in different states" {
+	make_bundle "$T/b" sleep 1000
+	new_id a
+	a=$ID
+	run_detached "$a" "$T/b"
+	new_id b
+	b=$ID
+	run_detached "$b" "$T/b"
+	ok firn pause "$b"
+	ok firn list -q
+	equal "$output" "$(printf '%s\n' "$a" "$b" | sort)"
+	ok firn list
+	equal "${#lines[@]}" 3
+	[[ $output =~ $a\ +[0-9]+\ +running\ +$T/b\ +20[^\ ]+\ +root ]] || fail "no row of $a"
+	[[ $output =~ $b\ +[0-9]+\ +paused ]] || fail "no row of $b"
+	ok firn list --format json
+	equal "$(jq -r --arg id "$b" '.[] | select(.id == $id) | .status' <<<"$output")" paused
+	equal "$(jq -r 'length' <<<"$output")" 2
+	ok firn list -f json
+}
+
+@test "a wrong format" {
+	fails firn list --format xml
+	one_line
+	has "--format"
+}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154 # variables of helpers.bash
+# The small static programs of tests/payload, for use inside and outside of containers.
+
+# payload NAME: prints the program's path; compiled here if make did not.
+payload() {
+	local built=$REPO/build/tests/payload/$1 own
+	if [ ! -x "$built" ]; then
+		own=${BATS_RUN_TMPDIR:-/tmp}/payload-$1
+		[ -x "$own" ] ||
+			cc -static -O2 -std=gnu17 -D_GNU_SOURCE -o "$own" "$REPO/tests/payload/$1.c" ||
+			return 1
+		built=$own
+	fi
+	echo "$built"
+}
+
+# add_payload BUNDLE NAME...: puts them into the bundle's /bin.
+add_payload() {
+	local bundle=$1 name
+	shift
+	for name; do
+		cp "$(payload "$name")" "$bundle/rootfs/bin/$name"
+	done
+}
+
+# exists FILE, non_empty FILE: for wait_for.
+exists() {
+	[ -e "$1" ]
+}
+
+non_empty() {
+	[ -s "$1" ]
+}
+
+# number_at FILE INDEX: a 64-bit number of a counter's file.
+number_at() {
+	od -An -td8 -j$(($2 * 8)) -N8 "$1" | tr -d ' '
+}
+
+# firn_state_is ID STATE: Firn's own state, for wait_for.
+firn_state_is() {
+	[ "$(state_field "$1" .firn)" = "$2" ]
+}
+
+# all_ticks PID...: "PID TICKS" of each, one a line.
+all_ticks() {
+	local pid
+	for pid; do
+		echo "$pid $(cpu_ticks "$pid")"
+	done
+}
+
+# pids_in ID: the processes of a container.
+pids_in() {
+	firn ps --format json "$1" | jq -r '.[]'
+}
+
+# freezer_file ID: the file that tells and sets whether the container's cgroup is frozen.
+freezer_file() {
+	local dir
+	for dir in /sys/fs/cgroup/freezer /sys/fs/cgroup /sys/fs/cgroup/unified; do
+		if [ -e "$dir/firn/$1/freezer.state" ]; then
+			echo "$dir/firn/$1/freezer.state"
+			return
+		elif [ -e "$dir/firn/$1/cgroup.freeze" ]; then
+			echo "$dir/firn/$1/cgroup.freeze"
+			return
+		fi
+	done
+	return 1
+}
+
+# cgroup_is_frozen ID: asked of the kernel, not of firn.
+cgroup_is_frozen() {
+	case $(cat "$(freezer_file "$1")") in
+	FROZEN | 1) return 0 ;;
+	*) return 1 ;;
+	esac
+}
