@@ -115,6 +115,18 @@ cover: ## line coverage of the unit and bats tests on this host
 		awk -F"[':%]" '/^File/ {f = $$2} /^Lines executed/ {if (f !~ /^\/|^tests/) print $$3 "%\t" f; f = "/"}' | \
 		sort -t'	' -k2 -u
 
+MAN_PAGES := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(wildcard docs/man/*.scd))
+.PHONY: man install-man support
+man: $(MAN_PAGES) ## the manual pages: build/man
+$(MAN_PAGES): $(BUILD)/man/%: docs/man/%.scd
+	@tests/install-deps manual
+	@mkdir -p $(@D)
+	scdoc <$< >$@.new && mv $@.new $@
+install-man: man ## install the manual pages below PREFIX
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(MAN_PAGES)
+support: $(BUILD)/tests/unit/test_support ## write the table in docs/support.md anew
+	$< --write
+
 .PHONY: install
 install: $(BUILD)/firn ## install the command below PREFIX (/usr/local)
 	install -D -m 755 $(BUILD)/firn $(DESTDIR)$(PREFIX)/sbin/firn
