@@ -57,8 +57,14 @@ deps-build:
 deps: ## install the Debian packages that building and testing need (tests/deps)
 	@tests/install-deps
 
+# Static: they run in containers that hold nothing but busybox.
+PAYLOADS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/payload/*.c))
+$(BUILD)/tests/payload/%: tests/payload/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra $(CPPFLAGS) -O2 -static -o $@ $<
+
 .PHONY: unit-tests
-unit-tests: $(TESTS) ## build the unit tests
+unit-tests: $(TESTS) $(PAYLOADS) ## build the unit tests
 
 .PHONY: check check-full
 check: ## run the tests: unit, bats on this host, all again in the test VM

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * forker TASKS: about that many processes, each of which forks, exits and
- * computes all the time, so that there is always a fork under way.
+ * computes in turns with short sleeps, so that there is always a fork under
+ * way, and room for the test besides on an emulated machine.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ int main(int argc, char **argv)
 		__atomic_sub_fetch(alive, 1, __ATOMIC_SEQ_CST);
 		seed = seed * 1103515245 + 12345;
 		work(seed >> 16);
+		usleep(20000 + (seed >> 16) % 100000);
 		/* the init stays */
 		if (seed >> 16 & 1 && getpid() != 1) {
 			__atomic_sub_fetch(alive, 1, __ATOMIC_SEQ_CST);
