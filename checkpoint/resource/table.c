@@ -12,6 +12,7 @@ const struct resource_class *const resource_classes[] = {
 	&resource_memory,
 	&resource_uts,
 	&resource_sysvipc,
+	&resource_files,
 	&resource_memory_object,
 	&resource_process,
 	&resource_timers,

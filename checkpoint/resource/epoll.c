@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Epoll sets. A member is a description together with the number it had when it
+ * was added; the number may be another file's by now, so the kernel is asked
+ * (KCMP_EPOLL_TFD) which description it is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "checkpoint/resource/files.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+#define MEMBER_FD_MAX (1u << 20)
+
+typedef VEC(struct ckpt_epoll_target) target_vec;
+
+static bool matches(const struct description *d)
+{
+	return !strcmp(d->link, "anon_inode:[eventpoll]");
+}
+
+static void targets_free(void *state)
+{
+	target_vec *targets = state;
+
+	vec_free(targets);
+	free(targets);
+}
+
+/* Is fd of task the member? 1 yes, 0 no. slot names the member in the set. */
+static bool is_member(const struct description *set, const struct dump_task *task, uint32_t fd,
+		      struct kcmp_epoll_slot *slot)
+{
+	return !syscall(SYS_kcmp, task->pid, set->task->pid, KCMP_EPOLL_TFD, fd, slot);
+}
+
+static int compare_uses(const void *pa, const void *pb)
+{
+	const struct fd_use *a = pa, *b = pb;
+
+	if (a->task != b->task)
+		return a->task < b->task ? -1 : 1;
+	return a->fd < b->fd ? -1 : a->fd > b->fd;
+}
+
+static const struct fd_use *find_use(struct checkpoint *c, const struct dump_task *task,
+				     uint32_t fd)
+{
+	struct fd_use key = {.task = task, .fd = fd};
+
+	if (!c->files->uses.count)
+		return NULL;
+	/* gathered task by task and by number: sorted */
+	return bsearch(&key, c->files->uses.items, c->files->uses.count, sizeof(key), compare_uses);
+}
+
+/* Whoever has it open, and under which number. */
+static const struct fd_use *find_member(struct checkpoint *c, const struct description *set,
+					struct kcmp_epoll_slot *slot, uint64_t ino)
+{
+	const struct fd_use *use = find_use(c, set->task, slot->tfd);
+
+	if (use && is_member(set, set->task, use->fd, slot))
+		return use;
+	vec_for_each (t, &c->tasks) {
+		use = find_use(c, t, slot->tfd);
+		if (use && is_member(set, t, use->fd, slot))
+			return use;
+	}
+	vec_for_each (any, &c->files->uses)
+		if (c->files->descriptions.items[any->description - 1]->st.st_ino == ino &&
+		    is_member(set, any->task, any->fd, slot))
+			return any;
+	return NULL;
+}
+
+static int add_member(struct checkpoint *c, struct description *d, target_vec *targets,
+		      const char *line, struct error **err)
+{
+	struct kcmp_epoll_slot slot = {.efd = d->number};
+	const struct fd_use *use;
+	struct ckpt_epoll_target *target;
+	unsigned events, fd;
+	unsigned long long data;
+	unsigned long ino = 0;
+	const char *at;
+
+	if (sscanf(line, "tfd: %u events: %x data: %llx", &fd, &events, &data) != 3)
+		return error_set(err, EOPNOTSUPP, "an epoll set's members are not understood");
+	at = strstr(line, "ino:");
+	if (at)
+		ino = strtoul(at + 4, NULL, 16);
+	slot.tfd = fd;
+	vec_for_each (before, targets)
+		slot.toff += before->fd == fd;
+	use = find_member(c, d, &slot, ino);
+	target = vec_add(targets);
+	if (!target)
+		return error_errno(err, ENOMEM, "looking at an epoll set");
+	*target = (struct ckpt_epoll_target){.fd = fd, .events = events, .data = data};
+	if (!use)
+		return description_block(
+			c, d, "let the program remove the member before it closes it",
+			"epoll set with a member (%u) that no process has open", fd);
+	target->task = use->task->rec.pid;
+	target->description = use->description;
+	return 0;
+}
+
+static int epoll_admit(struct checkpoint *c, struct description *d, struct error **err)
+{
+	target_vec *targets = calloc(1, sizeof(*targets));
+	int r = 0;
+
+	if (!targets)
+		return error_errno(err, ENOMEM, "looking at an epoll set");
+	d->state = targets;
+	d->state_free = targets_free;
+	for (const char *line = d->fdinfo; !r && line && *line;) {
+		if (!strncmp(line, "tfd:", 4))
+			r = add_member(c, d, targets, line, err);
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	return r;
+}
+
+static int epoll_dump(struct checkpoint *c, struct description *d, struct error **err)
+{
+	const target_vec *targets = d->state;
+	struct ckpt_epoll rec = {
+		.id = d->id, .open_flags = d->open_flags, .targets = targets->count};
+
+	if (!record_add2(&c->records, CKPT_EPOLL, &rec, sizeof(rec), targets->items,
+			 targets->count * sizeof(*targets->items)))
+		return error_errno(err, ENOMEM, "recording an epoll set");
+	return 0;
+}
+
+/* --- a restore --- */
+
+static int epoll_load(struct restore *r, struct file_object *o, struct error **err)
+{
+	const struct ckpt_epoll *rec = o->rec;
+	const struct ckpt_epoll_target *targets = (const void *)o->tail;
+
+	if (o->tail_len / sizeof(*targets) != rec->targets || o->tail_len % sizeof(*targets))
+		return error_set(err, EBADMSG, "epoll set %u is malformed", o->id);
+	for (uint32_t i = 0; i < rec->targets; i++)
+		if (targets[i].fd >= MEMBER_FD_MAX || !targets[i].description)
+			return error_set(err, EBADMSG, "member %u of epoll set %u is malformed", i,
+					 o->id);
+	return 0;
+}
+
+static int epoll_open(struct restore *r, struct file_object *o, struct error **err)
+{
+	const struct ckpt_epoll *rec = o->rec;
+
+	o->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (o->fd < 0)
+		return error_errno(err, errno, "making an epoll set");
+	return files_set_flags(o->fd, rec->open_flags, err);
+}
+
+/*
+ * The number is part of the member: it must be added under it. What the runtime
+ * itself has there steps aside meanwhile.
+ */
+static int add_under(int set, int fd, const struct ckpt_epoll_target *target, struct error **err)
+{
+	struct epoll_event event = {.events = target->events, .data.u64 = target->data};
+	int aside = -1, flags = 0, use = set, ret = 0;
+
+	if ((uint32_t)fd == target->fd) {
+		ret = epoll_ctl(set, EPOLL_CTL_ADD, fd, &event);
+		return ret ? error_errno(err, errno, "adding to an epoll set") : 0;
+	}
+	flags = fcntl(target->fd, F_GETFD);
+	if (flags >= 0) {
+		aside = fcntl(target->fd, F_DUPFD_CLOEXEC, 0);
+		if (aside < 0)
+			return error_errno(err, errno, "making room for an epoll member");
+		if ((uint32_t)set == target->fd)
+			use = aside;
+	}
+	if (dup3(fd, target->fd, O_CLOEXEC) < 0 ||
+	    epoll_ctl(use, EPOLL_CTL_ADD, target->fd, &event))
+		ret = error_errno(err, errno, "adding descriptor %u to an epoll set", target->fd);
+	if (aside < 0) {
+		close(target->fd);
+	} else {
+		if (dup3(aside, target->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0 && !ret)
+			ret = error_errno(err, errno, "making room for an epoll member");
+		close(aside);
+	}
+	return ret;
+}
+
+static int epoll_cross(struct restore *r, struct file_object *o, struct error **err)
+{
+	const struct ckpt_epoll *rec = o->rec;
+	const struct ckpt_epoll_target *targets = (const void *)o->tail;
+	int ret = 0;
+
+	for (uint32_t i = 0; !ret && i < rec->targets; i++) {
+		const struct file_object *member = files_object(r, targets[i].description);
+
+		if (!member || (member->fd < 0 && !member->lent))
+			return error_set(err, EBADMSG, "epoll set %u has a member %u that is not",
+					 o->id, targets[i].description);
+		/* a standard stream that is closed or a file now cannot be waited for */
+		if (member->lent && member->fd < 0)
+			continue;
+		ret = add_under(o->fd, member->fd, &targets[i], err);
+		if (ret == -EPERM && member->lent) {
+			error_free(*err);
+			*err = NULL;
+			ret = 0;
+		}
+	}
+	return ret;
+}
+
+const struct file_kind file_kind_epoll = {
+	.type = CKPT_EPOLL,
+	.size = sizeof(struct ckpt_epoll),
+	.matches = matches,
+	.admit = epoll_admit,
+	.dump = epoll_dump,
+	.load = epoll_load,
+	.open = epoll_open,
+	.cross = epoll_cross,
+};

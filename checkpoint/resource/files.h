@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Open file descriptions and who refers to them. Each kind of description is
+ * one file with a struct file_kind; files.c has their table.
+ */
+#ifndef FIRN_RESOURCE_FILES_H
+#define FIRN_RESOURCE_FILES_H
+
+#include <sys/stat.h>
+
+#include "checkpoint/engine/engine.h"
+
+struct file_kind;
+
+/* --- a checkpoint --- */
+
+struct description {
+	uint32_t id;
+	const struct file_kind *kind;
+	int fd; /* ours, of this very description; -1: only a mapping */
+	int open_flags;
+	struct stat st;
+	char *link;   /* as /proc shows it */
+	char *fdinfo; /* of where it was found first */
+	const struct dump_task *task;
+	int number; /* its descriptor there; -1: a mapping, an executable, a working directory */
+	uint64_t address;
+	int stdio; /* from outside, by the init's descriptor; -1 */
+
+	enum ckpt_file_kind file_kind;
+	uint32_t group; /* N of ghost-N, or the number of a pipe */
+	void *state;	/* of the kind */
+	void (*state_free)(void *state);
+};
+
+struct fd_use {
+	const struct dump_task *task;
+	uint32_t fd, description, flags;
+};
+
+struct fs_use {
+	const struct dump_task *task;
+	struct ckpt_fs rec;
+};
+
+/* --- a restore --- */
+
+struct file_object {
+	uint32_t id;
+	const struct file_kind *kind;
+	const void *rec;
+	const char *tail; /* what follows the structure in the record */
+	size_t tail_len;
+	int fd;	   /* of the new description; -1: not opened (yet), or given as closed */
+	bool lent; /* fd is the caller's */
+};
+
+/* One deleted file, or one pipe with its contents. */
+struct file_group {
+	uint32_t number;
+	int fd;
+	const struct ckpt_pipe *pipe;
+};
+
+struct file_table {
+	VEC(struct description *) descriptions; /* [i] has id i + 1 */
+	void *by_identity, *by_inode;		/* tsearch(3) trees: descriptions; mappings */
+	uint32_t groups;
+	VEC(struct fd_use) uses;
+	VEC(struct fs_use) fs;
+	bool gathered;
+	void *unix_diag; /* unix.c's */
+	void (*unix_diag_free)(void *);
+
+	VEC(struct file_object) objects; /* [i] has id i + 1 */
+	VEC(struct file_group) ghosts, pipes;
+	bool late_opened;
+};
+
+/*
+ * One kind of description. matches() looks at link, st and open_flags. admit
+ * blocks; dump adds exactly one record, which begins with the id. load has the
+ * record's length checked against size, and checks the rest.
+ */
+struct file_kind {
+	enum ckpt_type type;
+	size_t size;
+	bool (*matches)(const struct description *d);
+	int (*admit)(struct checkpoint *c, struct description *d, struct error **err);
+	int (*dump)(struct checkpoint *c, struct description *d, struct error **err);
+	int (*load)(struct restore *r, struct file_object *o, struct error **err);
+	int (*open)(struct restore *r, struct file_object *o, struct error **err);
+	int (*cross)(struct restore *r, struct file_object *o, struct error **err);
+	int (*arm)(struct restore *r, struct file_object *o, struct error **err);
+};
+
+extern const struct file_kind file_kind_external, file_kind_file, file_kind_eventfd,
+	file_kind_epoll, file_kind_timerfd, file_kind_signalfd, file_kind_unix, file_kind_inet;
+
+/* The table, made at first use; NULL with an error for want of memory. */
+struct file_table *files_table(struct checkpoint *c, struct error **err);
+
+/* Finds all descriptions, descriptors, working directories. */
+int files_gather(struct checkpoint *c, struct error **err);
+
+/* Adds d (whose strings it takes) and gives it its id; d is freed on failure. */
+int files_add(struct file_table *table, struct description *d, struct error **err);
+void description_free(struct description *d);
+
+/* checkpoint_block() with task, descriptor and address of d. */
+int description_block(struct checkpoint *c, const struct description *d, const char *remedy,
+		      const char *object_fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* The value behind "key:" of an fdinfo, or NULL. */
+const char *fdinfo_find(const char *fdinfo, const char *key);
+
+/* The object with this id, or NULL. */
+struct file_object *files_object(struct restore *r, uint32_t id);
+
+/* Of flags in an image those that fcntl(F_SETFL) sets again on a new description. */
+int files_set_flags(int fd, uint32_t open_flags, struct error **err);
+
+/* The pipe or ghost with this number, or NULL; vec is a vector of struct file_group. */
+struct file_group *files_group(void *vec, uint32_t number);
+
+/* Descriptors, working directory, root and umask of one task. */
+int files_give(struct restore *r, struct restore_task *t, struct error **err);
+
+/* file_regular.c, file_ghost.c and pipe.c */
+int file_open_object(struct restore *r, const struct file_object *o, int flags, int *fd,
+		     struct error **err);
+int files_dump_ghosts(struct checkpoint *c, struct error **err);
+/* The table keeps *fd. */
+int ghost_open(struct restore *r, const struct file_object *o, int *fd, struct error **err);
+int pipes_admit(struct checkpoint *c, struct error **err);
+int pipes_dump(struct checkpoint *c, struct error **err);
+int pipe_load(struct restore *r, const struct record *rec, struct error **err);
+int pipe_open(struct restore *r, const struct file_object *o, int *fd, struct error **err);
+int pipes_fill(struct restore *r, struct error **err);
+bool description_is_pipe(const struct description *d);
+
+/* A socket in the network namespace of pid (ours); negative errno. pair: a socketpair. */
+int socket_in_netns(pid_t pid, int domain, int type, int protocol, int pair[2], struct error **err);
+
+#endif

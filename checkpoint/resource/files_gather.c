@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which descriptions the container's tasks have open. Every descriptor is
+ * fetched once; a description seen before is recognised by kcmp(2), whose order
+ * makes ten thousand of them a matter of n log n.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <search.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "checkpoint/resource/files.h"
+#include "checkpoint/user/proc.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+static const struct file_kind *const kinds[] = {
+	&file_kind_eventfd, &file_kind_epoll, &file_kind_timerfd, &file_kind_signalfd,
+	&file_kind_unix,    &file_kind_inet,  &file_kind_file,
+};
+
+struct file_table *files_table(struct checkpoint *c, struct error **err)
+{
+	if (!c->files)
+		c->files = calloc(1, sizeof(*c->files));
+	if (!c->files)
+		error_errno(err, ENOMEM, "looking at open files");
+	return c->files;
+}
+
+void description_free(struct description *d)
+{
+	if (!d)
+		return;
+	if (d->fd >= 0)
+		close(d->fd);
+	if (d->state_free)
+		d->state_free(d->state);
+	free(d->link);
+	free(d->fdinfo);
+	free(d);
+}
+
+int files_add(struct file_table *table, struct description *d, struct error **err)
+{
+	struct description **slot = vec_add(&table->descriptions);
+
+	if (!slot) {
+		description_free(d);
+		return error_errno(err, ENOMEM, "looking at open files");
+	}
+	*slot = d;
+	d->id = table->descriptions.count;
+	return 0;
+}
+
+int description_block(struct checkpoint *c, const struct description *d, const char *remedy,
+		      const char *object_fmt, ...)
+{
+	__cleanup_free char *object = NULL;
+	va_list args;
+	int n;
+
+	va_start(args, object_fmt);
+	n = vasprintf(&object, object_fmt, args);
+	va_end(args);
+	if (n < 0) {
+		object = NULL;
+		return -ENOMEM;
+	}
+	return checkpoint_block(c, d->task->rec.pid, d->number, d->address, remedy, "%s", object);
+}
+
+const char *fdinfo_find(const char *fdinfo, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (const char *line = fdinfo; line && *line;) {
+		if (!strncmp(line, key, len) && line[len] == ':')
+			return line + len + 1 + strspn(line + len + 1, " \t");
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	return NULL;
+}
+
+#define COMPARE(a, b)                                                                              \
+	do {                                                                                       \
+		if ((a) != (b))                                                                    \
+			return (a) < (b) ? -1 : 1;                                                 \
+	} while (0)
+
+static int compare_inodes(const void *pa, const void *pb)
+{
+	const struct description *a = pa, *b = pb;
+
+	COMPARE(a->st.st_dev, b->st.st_dev);
+	COMPARE(a->st.st_ino, b->st.st_ino);
+	return strcmp(a->link, b->link);
+}
+
+static int compare_identities(const void *pa, const void *pb)
+{
+	const struct description *a = pa, *b = pb;
+	pid_t self = getpid();
+	long order;
+
+	COMPARE(a->st.st_dev, b->st.st_dev);
+	COMPARE(a->st.st_ino, b->st.st_ino);
+	COMPARE(a->open_flags, b->open_flags);
+	order = syscall(SYS_kcmp, self, self, KCMP_FILE, a->fd, b->fd);
+	if (order == 0)
+		return 0;
+	/* an error or "not ordered" must not make one of two: any order will do */
+	return order == 1 ? -1 : order == 2 ? 1 : a < b ? -1 : 1;
+}
+
+/* Descriptors 0 to 2 that the runtime was given for the container. */
+static int find_stdio(const struct checkpoint *c, const struct stat *st, int number)
+{
+	const struct checkpoint_stdio *s = c->request->stdio;
+
+	for (int pass = 0; pass < 2; pass++)
+		for (int i = 0; i < 3; i++)
+			if ((pass || i == number) && s[i].ino && s[i].dev == st->st_dev &&
+			    s[i].ino == st->st_ino)
+				return i;
+	return -1;
+}
+
+static const struct file_kind *kind_of(const struct description *d)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (kinds[i]->matches(d))
+			return kinds[i];
+	return NULL;
+}
+
+static int fill_in(struct description *d, int fd, struct error **err)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	d->open_flags = fcntl(fd, F_GETFL);
+	if (d->open_flags < 0 || fstat(fd, &d->st))
+		return error_errno(err, errno, "looking at descriptor %d of process %u", d->number,
+				   d->task->rec.pid);
+	d->link = read_link(AT_FDCWD, path);
+	if (!d->link)
+		return error_errno(err, errno, "naming descriptor %d of process %u", d->number,
+				   d->task->rec.pid);
+	return 0;
+}
+
+/* Gives the id of the description behind fd (which it takes), new or known. */
+static int identify(struct checkpoint *c, const struct dump_task *t, int number, int fd,
+		    char *fdinfo, uint32_t *id, struct error **err)
+{
+	struct description *d = calloc(1, sizeof(*d)), **found;
+	int r;
+
+	if (!d) {
+		close(fd);
+		return error_errno(err, ENOMEM, "looking at open files");
+	}
+	*d = (struct description){.fd = fd, .task = t, .number = number, .stdio = -1};
+	r = fill_in(d, fd, err);
+	found = r ? NULL : tsearch(d, &c->files->by_identity, compare_identities);
+	if (!found) {
+		description_free(d);
+		return r ? r : error_errno(err, ENOMEM, "looking at open files");
+	}
+	if (*found != d) {
+		description_free(d);
+		d = *found;
+	} else {
+		d->fdinfo = strdup(fdinfo);
+		if (!d->fdinfo) {
+			tdelete(d, &c->files->by_identity, compare_identities);
+			description_free(d);
+			return error_errno(err, ENOMEM, "looking at open files");
+		}
+		d->kind = kind_of(d);
+		r = files_add(c->files, d, err);
+		if (r)
+			return r;
+	}
+	/* a stream of the init's under its own number is from outside whatever it is */
+	if (number < 3 && find_stdio(c, &d->st, number) == number)
+		d->stdio = number;
+	*id = d->id;
+	return 0;
+}
+
+static int gather_fd(struct checkpoint *c, const struct dump_task *t, int number,
+		     struct error **err)
+{
+	__cleanup_free char *fdinfo = NULL;
+	struct fd_use use = {.task = t, .fd = number}, *slot;
+	const char *flags;
+	int fd, r;
+
+	fd = syscall(SYS_pidfd_getfd, t->pidfd, number, 0);
+	if (fd < 0)
+		return error_errno(err, errno, "fetching descriptor %d of process %u", number,
+				   t->rec.pid);
+	r = proc_read(&fdinfo, NULL, "%d/fdinfo/%d", t->pid, number);
+	if (r) {
+		close(fd);
+		return error_errno(err, -r, "reading about descriptor %d of process %u", number,
+				   t->rec.pid);
+	}
+	flags = fdinfo_find(fdinfo, "flags");
+	if (flags && strtoul(flags, NULL, 8) & O_CLOEXEC)
+		use.flags = CKPT_FD_CLOEXEC;
+	if (fdinfo_find(fdinfo, "lock")) {
+		r = checkpoint_block(c, t->rec.pid, number, 0,
+				     "release the lock for the checkpoint", "file lock or lease");
+		if (r) {
+			close(fd);
+			return r;
+		}
+	}
+	r = identify(c, t, number, fd, fdinfo, &use.description, err);
+	if (r)
+		return r;
+	slot = vec_add(&c->files->uses);
+	if (!slot)
+		return error_errno(err, ENOMEM, "looking at open files");
+	*slot = use;
+	return 0;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static int gather_fds(struct checkpoint *c, const struct dump_task *t, struct error **err)
+{
+	VEC(int) numbers = {0};
+	__cleanup_dir DIR *dir = NULL;
+	char path[64];
+	int r = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", t->pid);
+	dir = opendir(path);
+	if (!dir)
+		return error_errno(err, errno, "listing the descriptors of process %u", t->rec.pid);
+	for (struct dirent *e; (e = readdir(dir));) {
+		int *slot;
+
+		if (*e->d_name == '.')
+			continue;
+		slot = vec_add(&numbers);
+		if (!slot) {
+			vec_free(&numbers);
+			return error_errno(err, ENOMEM, "looking at open files");
+		}
+		*slot = atoi(e->d_name);
+	}
+	if (numbers.count)
+		qsort(numbers.items, numbers.count, sizeof(int), compare_numbers);
+	for (size_t i = 0; !r && i < numbers.count; i++)
+		r = gather_fd(c, t, numbers.items[i], err);
+	vec_free(&numbers);
+	return r;
+}
+
+static int register_link(struct checkpoint *c, struct dump_task *t, const char *what, uint32_t *id,
+			 struct error **err)
+{
+	__cleanup_fd int fd = open_fmt(O_PATH, "/proc/%d/%s", t->pid, what);
+	__cleanup_free char *path = NULL;
+	char self[64];
+
+	if (fd < 0)
+		return error_errno(err, -fd, "opening the %s of process %u", what, t->rec.pid);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	path = read_link(AT_FDCWD, self);
+	if (!path)
+		return error_errno(err, errno, "naming the %s of process %u", what, t->rec.pid);
+	return files_register(c, t, 0, fd, path, id, err);
+}
+
+static int gather_fs(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	struct fs_use *use = vec_add(&c->files->fs);
+	struct stat root, mine;
+	struct proc_status status;
+	char path[64];
+	int r = use ? proc_status(t->pid, 0, &status, err) : -ENOMEM;
+
+	if (r)
+		return use ? r : error_errno(err, ENOMEM, "looking at working directories");
+	use->task = t;
+	use->rec.umask = status.umask;
+	snprintf(path, sizeof(path), "/proc/%d/root", t->pid);
+	if (fstat(c->rootfd, &root) || stat(path, &mine))
+		return error_errno(err, errno, "looking at the root of process %u", t->rec.pid);
+	r = register_link(c, t, "cwd", &use->rec.cwd, err);
+	if (!r && (root.st_dev != mine.st_dev || root.st_ino != mine.st_ino))
+		r = register_link(c, t, "root", &use->rec.root, err);
+	return r;
+}
+
+/* Descriptor tables are not shared between processes at a restore. */
+static int admit_sharing(struct checkpoint *c, struct error **err)
+{
+	const struct dump_task *tasks = c->tasks.items;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < c->tasks.count; i++)
+		for (size_t k = i + 1; !r && k < c->tasks.count; k++) {
+			const struct dump_task *a = &tasks[i], *b = &tasks[k];
+
+			/* sharing comes by clone: from the parent, or with a sibling */
+			if (a->rec.state == CKPT_TASK_ZOMBIE || b->rec.state == CKPT_TASK_ZOMBIE ||
+			    (b->rec.ppid != a->rec.pid && b->rec.ppid != a->rec.ppid))
+				continue;
+			if (!syscall(SYS_kcmp, a->pid, b->pid, KCMP_FILES, 0, 0) ||
+			    !syscall(SYS_kcmp, a->pid, b->pid, KCMP_FS, 0, 0))
+				r = checkpoint_block(
+					c, b->rec.pid, -1, 0,
+					"run the program without clone(CLONE_FILES or CLONE_FS)",
+					"descriptor table or working directory shared with "
+					"process %u",
+					a->rec.pid);
+		}
+	return r;
+}
+
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+int files_gather(struct checkpoint *c, struct error **err)
+{
+	int r = 0;
+
+	if (!files_table(c, err))
+		return -ENOMEM;
+	if (c->files->gathered)
+		return 0;
+	c->files->gathered = true;
+	raise_limit();
+	vec_for_each (t, &c->tasks) {
+		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
+			continue;
+		r = gather_fds(c, t, err);
+		if (!r)
+			r = gather_fs(c, t, err);
+	}
+	for (size_t i = 0; !r && i < c->files->descriptions.count; i++) {
+		struct description *d = c->files->descriptions.items[i];
+
+		if (d->number < 0)
+			continue;
+		if (d->stdio >= 0)
+			d->kind = &file_kind_external;
+		else if (find_stdio(c, &d->st, -1) >= 0 &&
+			 (S_ISCHR(d->st.st_mode) || S_ISFIFO(d->st.st_mode) ||
+			  S_ISSOCK(d->st.st_mode) || S_ISREG(d->st.st_mode))) {
+			__cleanup_fd int inside =
+				*d->link == '/' ? open_in_root(c->rootfd, d->link, O_PATH, 0) : -1;
+			struct stat st;
+
+			/* the same device may be the container's own file too: then by path */
+			if (inside >= 0 && !fstat(inside, &st) && st.st_dev == d->st.st_dev &&
+			    st.st_ino == d->st.st_ino)
+				continue;
+			d->stdio = find_stdio(c, &d->st, -1);
+			d->kind = &file_kind_external;
+		}
+	}
+	return r ? r : admit_sharing(c, err);
+}
+
+/* --- what is only mapped, executed or a directory --- */
+
+int files_register(struct checkpoint *c, struct dump_task *t, uint64_t address, int fd,
+		   const char *path, uint32_t *id, struct error **err)
+{
+	struct description key = {.link = (char *)path}, *d, **found;
+
+	if (!files_table(c, err))
+		return -ENOMEM;
+	if (fstat(fd, &key.st))
+		return error_errno(err, errno, "looking at \"%s\"", path);
+	found = tfind(&key, &c->files->by_inode, compare_inodes);
+	if (found) {
+		*id = (*found)->id;
+		return 0;
+	}
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return error_errno(err, ENOMEM, "looking at \"%s\"", path);
+	*d = (struct description){
+		.fd = -1, .task = t, .number = -1, .address = address, .stdio = -1};
+	d->kind = &file_kind_file;
+	d->st = key.st;
+	d->link = strdup(path);
+	/* contents of what has no name any more are read through this */
+	d->fd = key.st.st_nlink ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	d->open_flags = O_RDONLY;
+	if (!d->link) {
+		description_free(d);
+		return error_errno(err, ENOMEM, "looking at \"%s\"", path);
+	}
+	if (files_add(c->files, d, err))
+		return -ENOMEM;
+	*id = d->id;
+	if (!tsearch(d, &c->files->by_inode, compare_inodes))
+		return error_errno(err, ENOMEM, "looking at \"%s\"", path);
+	return file_kind_file.admit(c, d, err);
+}
