@@ -104,6 +104,7 @@ static void joiner_main(void *context)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	j->setup.report_fd = j->sync_fd;
 	ret = join(j, &err);
 	if (ret == 0)
 		ret = process_prepare(&j->setup, &err);
@@ -151,7 +152,7 @@ static int start_joiner(struct joiner *j, struct cgroup *cg, int parent_fd, pid_
 	if (ret == 0)
 		ret = sync_send(parent_fd, SYNC_GO, 0, err);
 	if (ret == 0)
-		ret = sync_receive(parent_fd, SYNC_EXECED, NULL, err);
+		ret = sync_receive_executed(parent_fd, err);
 	return ret;
 }
 

@@ -318,6 +318,7 @@ static _Noreturn void become_process(struct init *init)
 	if (fd < 0)
 		_exit(EXIT_FAILURE);
 	close(init->start_fd);
+	init->setup.report_fd = fd;
 	if (!init->setup.process)
 		error_set(&err, EINVAL, "/process of config.json is missing");
 	else if (hooks_run(hooks, "startContainer", init->c, init->config, "created", getpid(),

@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 #include "libcontainer/capabilities.h"
+#include "libcontainer/sync.h"
+#include "libcontainer/trampoline.h"
 #include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -229,6 +231,10 @@ int process_prepare(struct process_setup *setup, struct error **err)
 		ret = make_environment(setup, err);
 	if (ret == 0)
 		ret = seccomp_compile(setup->seccomp, &setup->filter, err);
+	if (ret == 0) {
+		setup->trampoline_fd = trampoline_open(err);
+		ret = setup->trampoline_fd < 0 ? setup->trampoline_fd : 0;
+	}
 	if (ret < 0)
 		return ret;
 	/* the user may have no access, or only the user may: tried again as the user */
@@ -312,6 +318,8 @@ int process_execute(struct process_setup *setup, struct error **err)
 
 	if (ret == 0)
 		ret = set_labels(process, err);
+	if (ret == 0)
+		ret = sync_send_text(setup->report_fd, SYNC_EXECUTING, setup->program, err);
 	/* a filter needs either CAP_SYS_ADMIN, still there, or no_new_privs */
 	if (ret == 0 && !process->no_new_privileges)
 		ret = seccomp_install(&setup->filter, err);
@@ -330,6 +338,7 @@ int process_execute(struct process_setup *setup, struct error **err)
 		if (ret < 0)
 			return ret;
 	}
-	execve(setup->program, process->args.items, setup->env);
-	return error_errno(err, errno, "executing \"%s\" in the container", setup->program);
+	ret = trampoline_execute(setup->trampoline_fd, setup->report_fd, setup->program,
+				 process->args.items, setup->env);
+	return error_errno(err, -ret, "executing \"%s\" in the container", setup->program);
 }

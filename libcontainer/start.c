@@ -52,5 +52,5 @@ int container_start(const struct container *c, struct error **err)
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return error_errno(err, errno, "reaching the container's init");
 	unlinkat(c->dir_fd, NAME, 0);
-	return sync_receive(fd, SYNC_EXECED, NULL, err);
+	return sync_receive_executed(fd, err);
 }

@@ -2,6 +2,7 @@
 #include "libcontainer/sync.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -48,7 +49,19 @@ int sync_send(int fd, enum sync_message message, int64_t value, struct error **e
 
 static void copy_text(char *to, const char *from)
 {
-	strncpy(to, from ? from : "", TEXT_MAX - 1);
+	snprintf(to, TEXT_MAX, "%s", from ? from : "");
+}
+
+int sync_send_text(int fd, enum sync_message message, const char *text, struct error **err)
+{
+	struct packet packet = {.message = message};
+	int ret;
+
+	copy_text(packet.text, text);
+	ret = send_packet(fd, &packet, sizeof(packet));
+	if (ret < 0)
+		return error_errno(err, -ret, "sending to the runtime");
+	return 0;
 }
 
 void sync_send_error(int fd, const struct error *error)
@@ -69,25 +82,53 @@ static int peer_error(struct packet *packet, struct error **err)
 			     packet->hint[0] ? packet->hint : NULL);
 }
 
-int sync_receive(int fd, enum sync_message expected, int64_t *value, struct error **err)
+static ssize_t receive_packet(int fd, struct packet *packet)
 {
-	struct packet packet = {0};
 	ssize_t n;
 
 	do
-		n = recv(fd, &packet, sizeof(packet), 0);
+		n = recv(fd, packet, sizeof(*packet), 0);
 	while (n < 0 && errno == EINTR);
-	if (n <= 0 && expected == SYNC_EXECED)
-		return 0;
-	if (n < 0 && errno != ECONNRESET)
+	/* a peer that died with something unread */
+	return n < 0 && errno == ECONNRESET ? 0 : n;
+}
+
+int sync_receive(int fd, enum sync_message expected, int64_t *value, struct error **err)
+{
+	struct packet packet = {0};
+	ssize_t n = receive_packet(fd, &packet);
+
+	if (n < 0)
 		return error_errno(err, errno, "receiving from the container's init");
-	if (n <= 0)
+	if (n == 0)
 		return error_set(err, EPIPE, "the container's init died while it was set up");
 	if (n == sizeof(packet) && packet.message == SYNC_ERROR)
 		return peer_error(&packet, err);
-	if (n != PLAIN_SIZE || packet.message != (int32_t)expected)
+	if (n < (ssize_t)PLAIN_SIZE || packet.message != (int32_t)expected)
 		return error_set(err, EPROTO, "unexpected message from the container's init");
 	if (value)
 		*value = packet.value;
 	return 0;
+}
+
+int sync_receive_executed(int fd, struct error **err)
+{
+	struct packet packet = {0};
+	char program[TEXT_MAX];
+	int32_t errnum;
+	ssize_t n = receive_packet(fd, &packet);
+
+	if (n == sizeof(packet) && packet.message == SYNC_ERROR)
+		return peer_error(&packet, err);
+	if (n != sizeof(packet) || packet.message != SYNC_EXECUTING)
+		return error_set(err, EPIPE, "the container's process died before its program ran");
+	packet.text[TEXT_MAX - 1] = '\0';
+	copy_text(program, packet.text);
+	n = receive_packet(fd, &packet);
+	if (n == sizeof(packet) && packet.message == SYNC_ERROR)
+		return peer_error(&packet, err);
+	if (n != sizeof(errnum))
+		return 0;
+	memcpy(&errnum, &packet, sizeof(errnum));
+	return error_errno(err, errnum, "executing \"%s\" in the container", program);
 }

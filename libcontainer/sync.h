@@ -8,12 +8,12 @@
 struct error;
 
 enum sync_message {
-	SYNC_PID = 1, /* value: the pid of the process that was cloned on the sender's behalf */
-	SYNC_GO,      /* the other side may go on */
-	SYNC_HOOKS,   /* init: everything is mounted, run the runtime's hooks */
-	SYNC_READY,   /* init: done; value: the init's own number of the socket */
-	SYNC_ERROR,   /* instead of any other: what failed */
-	SYNC_EXECED,  /* never sent: end of file stands for it */
+	SYNC_PID = 1,	/* value: the pid of the process that was cloned on the sender's behalf */
+	SYNC_GO,	/* the other side may go on */
+	SYNC_HOOKS,	/* init: everything is mounted, run the runtime's hooks */
+	SYNC_READY,	/* init: done; value: the init's own number of the socket */
+	SYNC_ERROR,	/* instead of any other: what failed */
+	SYNC_EXECUTING, /* now comes an end of file, or four bytes of errno; text: the program */
 };
 
 /* A connected pair of SOCK_SEQPACKET sockets, both close-on-exec. */
@@ -21,14 +21,22 @@ int sync_pair(int fds[2], struct error **err);
 
 int sync_send(int fd, enum sync_message message, int64_t value, struct error **err);
 
+/* The same with a text. */
+int sync_send_text(int fd, enum sync_message message, const char *text, struct error **err);
+
 /* Sends *error; nothing can be done if that fails, so nothing is returned. */
 void sync_send_error(int fd, const struct error *error);
 
 /*
  * Receives the one message that is expected now; *value may be NULL. An error
- * object of the peer becomes *err; -EPIPE if the peer is gone. Waiting for
- * SYNC_EXECED: end of file is success.
+ * object of the peer becomes *err; -EPIPE if the peer is gone.
  */
 int sync_receive(int fd, enum sync_message expected, int64_t *value, struct error **err);
+
+/*
+ * Waits until the peer has executed its program, by which its end is closed.
+ * What kept it from that becomes *err.
+ */
+int sync_receive_executed(int fd, struct error **err);
 
 #endif

@@ -1,0 +1,133 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# exec: another process in a running container.
+
+load helpers
+
+setup() {
+	setup_firn
+	# root of a user namespace is nobody special outside
+	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* 2>/dev/null || :
+	new_id
+	B=$T/bundle
+	make_bundle "$B" sleep 1000
+}
+
+teardown() {
+	teardown_firn
+}
+
+@test "exec joins all namespaces and the cgroup" {
+	edit_config "$B" '.linux.namespaces += [{type: "time"}]'
+	run_detached "$ID" "$B"
+	local pid type
+	pid=$(container_pid "$ID")
+	ok firn exec "$ID" sh -c 'for n in pid net ipc uts mnt cgroup time; do readlink /proc/self/ns/$n; done; hostname'
+	for type in pid net ipc uts mnt cgroup time; do
+		has "$(readlink "/proc/$pid/ns/$type")"
+	done
+	firn exec -d --pid-file "$T/pid" "$ID" sleep 1000 </dev/null >/dev/null 2>&1 3>&-
+	equal "$(cat "/proc/$(cat "$T/pid")/cgroup")" "$(cat "/proc/$pid/cgroup")" cgroup
+}
+
+@test "exec passes the exit status on" {
+	run_detached "$ID" "$B"
+	run firn exec "$ID" sh -c 'exit 9'
+	equal "$status" 9 status
+	run firn exec "$ID" sh -c 'kill -TERM $$'
+	equal "$status" 143 status
+	has_status "$ID" running
+}
+
+@test "options of the command stay the command's" {
+	run_detached "$ID" "$B"
+	ok firn exec "$ID" echo -t --user
+	equal "$output" "-t --user"
+}
+
+@test "exec options: user, groups, environment, directory, capabilities" {
+	run_detached "$ID" "$B"
+	ok firn exec --user 1000:1000 -g 2000 -e A=b --env C=d --cwd /tmp "$ID" \
+		sh -c 'id -u; id -G; echo $A $C; pwd'
+	equal "$output" "$(printf '1000\n1000 2000\nb d\n/tmp')"
+	ok firn exec --cap CAP_SYS_CHROOT "$ID" grep ^CapEff /proc/self/status
+	equal "$output" "$(printf 'CapEff:\t%016x' 0x20040420)"
+	fails firn exec --cap CAP_NONE "$ID" true
+	one_line
+	fails firn exec --user x "$ID" true
+	one_line
+}
+
+@test "exec --process takes a document" {
+	run_detached "$ID" "$B"
+	jq '.process | .args = ["sh", "-c", "echo $A; pwd"] | .env += ["A=b"] | .cwd = "/tmp"' \
+		"$B/config.json" >"$T/process.json"
+	ok firn exec --process "$T/process.json" "$ID"
+	equal "$output" "$(printf 'b\n/tmp')"
+	echo '{"cwd": "/", "args": 5}' >"$T/process.json"
+	fails firn exec --process "$T/process.json" "$ID"
+	one_line
+	has "/args"
+}
+
+@test "exec in a user namespace" {
+	chown -R 100000:100000 "$B/rootfs"
+	edit_config "$B" '.linux.namespaces += [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+		| .linux.gidMappings = [{containerID: 0, hostID: 100000, size: 65536}]'
+	run_detached "$ID" "$B"
+	ok firn exec "$ID" sh -c 'id -u; readlink /proc/self/ns/user'
+	equal "${lines[0]}" 0
+	equal "${lines[1]}" "$(readlink "/proc/$(container_pid "$ID")/ns/user")"
+}
+
+@test "exec refuses a paused container, and waits in it if told to" {
+	run_detached "$ID" "$B"
+	firn pause "$ID"
+	fails firn exec "$ID" true
+	one_line
+	has "paused"
+	firn exec --ignore-paused "$ID" sh -c 'echo ran' </dev/null >"$T/out" 2>&1 3>&- &
+	local waiting=$!
+	sleep 0.3
+	[ ! -s "$T/out" ] || fail "it ran in a paused container"
+	ok firn resume "$ID"
+	wait "$waiting"
+	equal "$(cat "$T/out")" ran
+}
+
+@test "exec refuses what is not there and what has stopped" {
+	fails firn exec "$ID" true
+	one_line
+	has "does not exist"
+	run_detached "$ID" "$B"
+	firn kill "$ID" KILL
+	wait_for 5 has_status "$ID" stopped
+	fails firn exec "$ID" true
+	one_line
+	has "stopped"
+}
+
+@test "exec says why a program cannot be executed" {
+	run_detached "$ID" "$B"
+	fails firn exec "$ID" no-such-program
+	one_line
+	has "no-such-program"
+	fails firn exec "$ID"
+	one_line
+}
+
+@test "exec's process cannot be reached through /proc before it runs its program" {
+	add_program "$B/rootfs" "$FIRN"
+	printf '#!/proc/self/exe --version\n' >"$B/rootfs/bin/evil"
+	chmod 755 "$B/rootfs/bin/evil"
+	run_detached "$ID" "$B"
+	run firn exec "$ID" /bin/evil
+	lacks "firn version"
+}
+
+@test "exec leaks no descriptors" {
+	run_detached "$ID" "$B"
+	ok firn exec "$ID" sh -c 'ls /proc/self/fd | wc -l' 3>&-
+	equal "$output" 4
+}
