@@ -1,0 +1,109 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# Hooks: when, where and with what they run, and what their failure does.
+
+load helpers
+
+setup() {
+	setup_firn
+	new_id
+	B=$T/bundle
+	make_bundle "$B" sh -c 'echo program >>/log/order'
+	mkdir "$T/log"
+	add_mount "$B" "$T/log" /log
+	# one that notes its name and the state it was given
+	cat >"$T/hook" <<-END
+		#!/bin/busybox sh
+		for dir in $T/log /log; do
+			[ -d \$dir ] || continue
+			echo \$1 >>\$dir/order
+			busybox cat >\$dir/\$1.json
+			break
+		done
+	END
+	chmod 755 "$T/hook"
+	cp "$T/hook" "$B/rootfs/bin/hook"
+}
+
+teardown() {
+	teardown_firn
+}
+
+# add_hook KIND PATH [JSON]
+add_hook() {
+	local more=${3:-}
+	edit_config "$B" --arg k "$1" --arg p "$2" --argjson m "${more:-null}" \
+		'.hooks[$k] += [{path: $p, args: ["hook", $k], env: ["PATH=/bin:/usr/bin"]} + ($m // {})]'
+}
+
+@test "all hooks run in their order, with the state" {
+	local kind
+	for kind in prestart createRuntime createContainer poststart poststop; do
+		add_hook "$kind" "$T/hook"
+	done
+	add_hook startContainer /bin/hook
+	ok firn run --bundle "$B" "$ID"
+	equal "$(head -4 "$T/log/order" | tr '\n' ' ')" "prestart createRuntime createContainer startContainer "
+	equal "$(tail -1 "$T/log/order")" poststop
+	grep -q program "$T/log/order"
+	for kind in prestart createRuntime createContainer; do
+		equal "$(jq -r .id "$T/log/$kind.json")" "$ID" id
+		equal "$(jq -r .status "$T/log/$kind.json")" creating status
+		equal "$(jq -r .bundle "$T/log/$kind.json")" "$B" bundle
+		[ "$(jq -r .pid "$T/log/$kind.json")" -gt 1 ]
+	done
+	equal "$(jq -r .status "$T/log/startContainer.json")" created
+	equal "$(jq -r .status "$T/log/poststart.json")" running
+	equal "$(jq -r .status "$T/log/poststop.json")" stopped
+}
+
+@test "a failing createRuntime hook fails create and leaves nothing" {
+	local kind
+	for kind in prestart createRuntime createContainer; do
+		edit_config "$B" 'del(.hooks)'
+		add_hook "$kind" /bin/false
+		fails firn create --bundle "$B" "$ID"
+		one_line
+		has "/hooks/$kind/0"
+		has "status 1"
+		is_gone "$ID"
+		equal "$(cgroups_of "$ID")" "" "left cgroups"
+	done
+}
+
+@test "a failing startContainer hook fails start" {
+	printf '#!/bin/sh\nexit 1\n' >"$B/rootfs/bin/failing"
+	chmod 755 "$B/rootfs/bin/failing"
+	add_hook startContainer /bin/failing
+	fails firn run --bundle "$B" "$ID"
+	one_line
+	has "/hooks/startContainer/0"
+	is_gone "$ID"
+	[ ! -e "$T/log/order" ] || fail "the program ran"
+}
+
+@test "failing poststart and poststop hooks are logged, no more" {
+	add_hook poststart /bin/false
+	add_hook poststop /bin/false
+	run firn --log "$T/log.txt" run --bundle "$B" "$ID"
+	equal "$status" 0 status
+	grep -q poststart "$T/log.txt"
+	grep -q poststop "$T/log.txt"
+	is_gone "$ID"
+}
+
+@test "a hook that takes longer than its timeout is killed" {
+	printf '#!/bin/sh\nexec sleep 1000\n' >"$T/slow"
+	chmod 755 "$T/slow"
+	add_hook createRuntime "$T/slow" '{"timeout": 1}'
+	fails firn create --bundle "$B" "$ID"
+	one_line
+	has "longer than 1 s"
+}
+
+@test "a hook that is not there" {
+	add_hook createRuntime /no/such/hook
+	fails firn create --bundle "$B" "$ID"
+	one_line
+	has "/no/such/hook"
+}
