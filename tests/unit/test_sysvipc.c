@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/wait.h>
@@ -57,6 +58,7 @@ static pid_t new_namespace(void)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nobody behind */
 		if (unshare(CLONE_NEWIPC | CLONE_NEWUTS))
 			_exit(1);
 		if (write(sync[1], &c, 1) != 1)
