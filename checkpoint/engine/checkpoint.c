@@ -139,6 +139,7 @@ static int for_each_class(struct checkpoint *c, bool dump, struct error **err)
 		const struct resource_class *class = resource_classes[i];
 		int (*fn)(struct checkpoint *, struct dump_task *, struct error **) =
 			dump ? class->dump : class->admit;
+		uint64_t start = clock_ns(CLOCK_MONOTONIC);
 
 		if (!fn)
 			continue;
@@ -146,6 +147,8 @@ static int for_each_class(struct checkpoint *c, bool dump, struct error **err)
 		vec_for_each (t, &c->tasks)
 			if (!r && t->rec.state != CKPT_TASK_ZOMBIE)
 				r = fn(c, t, err);
+		log_debug("checkpoint: %s %s in %.2f ms", dump ? "dump" : "admit", class->name,
+			  (clock_ns(CLOCK_MONOTONIC) - start) / 1e6);
 		if (r)
 			error_wrap(err, "class %s", class->name);
 	}
