@@ -162,6 +162,7 @@ static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init
 	int64_t value = 0;
 	int ret;
 
+	init->cgroup = cg;
 	init->cg = cgroup_fd < 0 && !attach ? cg : NULL;
 	ret = clone_process(&request, &process->pid, &process->pidfd, err);
 	/* the runtime must see the end of file when init dies */

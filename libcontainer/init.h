@@ -23,6 +23,7 @@ struct init {
 	const struct container *c;
 	const struct oci_config *config;
 	const struct create_options *options;
+	const struct cgroup *cgroup; /* the container's */
 	struct cgroup *cg;	     /* to be entered by itself, or NULL: the parent does it */
 	struct namespace_fds joined; /* given by path */
 	uint64_t new_types;	     /* CLONE_NEW* that config wants new */

@@ -15,6 +15,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "libcontainer/cgroup_internal.h"
 #include "libcontainer/mount_options.h"
 #include "libcontainer/rootfs.h"
 #include "oci/config.h"
@@ -31,18 +32,18 @@ static bool host_is_unified(void)
 	return statfs(HOST, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/* The cgroup's directory on the host, for those who share the host's cgroup namespace. */
-static int attach_host_cgroup(int target, const char *directory, const char *path,
-			      const struct mount_options *o, struct error **err)
+/* The cgroup's directory, for those who share the host's cgroup namespace. */
+static int attach_directory(int target, const struct hierarchy *h, const struct mount_options *o,
+			    struct error **err)
 {
-	__cleanup_fd int source = open_fmt(O_PATH | O_DIRECTORY, HOST "/%s%s", directory, path);
+	__cleanup_fd int source = open_fmt(O_PATH | O_DIRECTORY, "%s%s", h->mount, h->path);
 	__cleanup_fd int copy = source < 0 ? source : mount_clone(source, false);
 	int ret = copy < 0 ? copy : mount_change(copy, o->attr_set, o->attr_clear, false);
 
 	if (ret == 0)
 		ret = mount_attach(copy, target);
 	if (ret < 0)
-		return error_errno(err, -ret, "mounting " HOST "/%s%s", directory, path);
+		return error_errno(err, -ret, "mounting %s%s", h->mount, h->path);
 	return 0;
 }
 
@@ -56,39 +57,6 @@ static int mount_path_of(int target, const char *source, const char *type, unsig
 		return error_errno(err, errno, "mounting %s%s%s", type, data ? " with " : "",
 				   data ? data : "");
 	return 0;
-}
-
-/* Of the lines "N:controllers:path" of /proc/self/cgroup. */
-struct entry {
-	const char *controllers;
-	const char *path;
-};
-
-static char *next_entry(char **text, struct entry *e)
-{
-	char *line = strsep(text, "\n");
-	char *controllers, *path;
-
-	if (!line || !*line)
-		return NULL;
-	controllers = strchr(line, ':');
-	path = controllers ? strchr(controllers + 1, ':') : NULL;
-	if (!path)
-		return NULL;
-	*path++ = '\0';
-	e->controllers = controllers + 1;
-	e->path = path;
-	return line;
-}
-
-/* Where the host has mounted it: "cpu,cpuacct", "systemd", "unified". */
-static const char *directory_of(const struct entry *e)
-{
-	if (!*e->controllers)
-		return "unified";
-	if (!strncmp(e->controllers, "name=", 5))
-		return e->controllers + 5;
-	return e->controllers;
 }
 
 /* cpu -> cpu,cpuacct, as hosts have it. */
@@ -109,11 +77,13 @@ static int link_controllers(int dir, const char *directory, struct error **err)
 	return 0;
 }
 
-static int mount_hierarchy(const struct rootfs *r, int dir, const struct entry *e,
+static int mount_hierarchy(const struct rootfs *r, int dir, const struct hierarchy *h,
 			   const struct mount_options *o, struct error **err)
 {
-	const char *directory = directory_of(e);
+	const char *slash = strrchr(h->mount, '/');
+	const char *directory = slash ? slash + 1 : h->mount;
 	__cleanup_fd int target = -1;
+	int ret;
 
 	if (mkdirat(dir, directory, 0755) < 0 && errno != EEXIST)
 		return error_errno(err, errno, "making the directory %s", directory);
@@ -121,37 +91,21 @@ static int mount_hierarchy(const struct rootfs *r, int dir, const struct entry *
 	if (target < 0)
 		return error_errno(err, errno, "opening the directory %s", directory);
 	if (!r->cgroup_namespace)
-		return attach_host_cgroup(target, directory, e->path, o, err);
-	if (!*e->controllers)
-		return mount_path_of(target, "cgroup2", "cgroup2", o->flags, NULL, err);
-	return mount_path_of(target, "cgroup", "cgroup", o->flags, e->controllers, err);
+		ret = attach_directory(target, h, o, err);
+	else if (h->version == 2)
+		ret = mount_path_of(target, "cgroup2", "cgroup2", o->flags, NULL, err);
+	else
+		ret = mount_path_of(target, "cgroup", "cgroup", o->flags, h->names, err);
+	return ret < 0 ? ret : link_controllers(dir, directory, err);
 }
 
-static bool host_has_mount(const struct entry *e)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), HOST "/%s", directory_of(e));
-	return access(path, F_OK) == 0;
-}
-
+/* Only those the container is in: in another, it would see all of the host's. */
 static int mount_hierarchies(const struct rootfs *r, int dir, const struct mount_options *o,
 			     struct error **err)
 {
-	__cleanup_free char *text = NULL;
-	struct entry e;
-	char *rest;
-	int ret = proc_read(&text, NULL, "self/cgroup");
+	vec_for_each (h, r->cgroup) {
+		int ret = h->fd < 0 ? 0 : mount_hierarchy(r, dir, h, o, err);
 
-	if (ret < 0)
-		return error_errno(err, -ret, "reading /proc/self/cgroup");
-	rest = text;
-	while (next_entry(&rest, &e)) {
-		if (!host_has_mount(&e))
-			continue;
-		ret = mount_hierarchy(r, dir, &e, o, err);
-		if (ret == 0)
-			ret = link_controllers(dir, directory_of(&e), err);
 		if (ret < 0)
 			return ret;
 	}
@@ -161,19 +115,12 @@ static int mount_hierarchies(const struct rootfs *r, int dir, const struct mount
 static int mount_unified(const struct rootfs *r, int target, const struct mount_options *o,
 			 struct error **err)
 {
-	__cleanup_free char *text = NULL;
-	const char *path = "/";
-	int ret;
-
 	if (r->cgroup_namespace)
 		return mount_path_of(target, "cgroup", "cgroup2", o->flags, NULL, err);
-	ret = proc_read(&text, NULL, "self/cgroup");
-	if (ret < 0)
-		return error_errno(err, -ret, "reading /proc/self/cgroup");
-	text[strcspn(text, "\n")] = '\0';
-	if (!strncmp(text, "0::", 3))
-		path = text + 3;
-	return attach_host_cgroup(target, ".", path, o, err);
+	vec_for_each (h, r->cgroup)
+		if (h->fd >= 0)
+			return attach_directory(target, h, o, err);
+	return error_set(err, ENOENT, "the container has no cgroup to mount");
 }
 
 int rootfs_mount_cgroup(struct rootfs *r, const struct oci_mount *m, const struct mount_options *o,

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct cgroup;
 struct error;
 struct oci_config;
 struct oci_mount;
@@ -21,6 +22,7 @@ struct rootfs {
 	int bundle_fd;	     /* relative sources of binds start here */
 	bool user_namespace; /* devices cannot be made, only bound */
 	bool cgroup_namespace;
+	const struct cgroup *cgroup; /* the container's */
 	const struct oci_config *config;
 };
 
