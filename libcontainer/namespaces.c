@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/nsfs.h>
+#include <net/if.h>
 #include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -273,4 +275,14 @@ int namespaces_map_ids(pid_t pid, const struct oci_config *config, struct error 
 	if (ret < 0)
 		return ret;
 	return write_map(pid, "uid_map", "newuidmap", &config->lx.uid_mappings, err);
+}
+
+int namespaces_loopback_up(struct error **err)
+{
+	__cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &ifr) < 0)
+		return error_errno(err, errno, "setting the loopback interface up");
+	return 0;
 }

@@ -66,4 +66,10 @@ void namespaces_time_offsets(const struct oci_time_offsets *offsets, int64_t *mo
  */
 int namespaces_map_ids(pid_t pid, const struct oci_config *config, struct error **err);
 
+/*
+ * Sets the loopback interface of the caller's network namespace up, as runc and
+ * crun do for a new one: programs talk to themselves over it.
+ */
+int namespaces_loopback_up(struct error **err);
+
 #endif
