@@ -18,7 +18,7 @@ struct oci_config;
 struct create_options {
 	const char *console_socket; /* NULL: none */
 	int console_fd;		    /* a connected socket instead, borrowed; 0: none */
-	const char *pid_file;	    /* NULL: none */
+	const char *pid_file;	    /* NULL: none; written by the verb, once the state is saved */
 	int preserve_fds;
 	bool no_pivot;
 	bool no_new_keyring;

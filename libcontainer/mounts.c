@@ -22,6 +22,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/log.h"
 
 /*
  * Mounting over /proc itself, or over parts that the runtime and the kernel
@@ -203,6 +204,9 @@ static int mount_fs(const struct rootfs *r, const struct oci_mount *m,
 	ret = check_destination(r, m, target, err);
 	if (ret < 0)
 		return ret;
+	if (o->copy_up)
+		log_warning("mount on \"%s\": tmpcopyup is not supported, it begins empty",
+			    m->destination);
 	data = tmpfs_data(target, m, (const char *)o->data.data, room, sizeof(room));
 	ret = mount_on(target, m, o, data, err);
 	if (ret < 0)
