@@ -196,6 +196,7 @@ static const struct {
 	const char *what;
 } shared_things[] = {
 	{KCMP_VM, "memory shared with another process (vfork, CLONE_VM)"},
+	{KCMP_FILES, "a descriptor table shared with another process (CLONE_FILES)"},
 	{KCMP_FS, "root and working directory shared with another process (CLONE_FS)"},
 	{KCMP_SIGHAND, "signal handlers shared with another process (CLONE_SIGHAND)"},
 };

@@ -313,32 +313,6 @@ static int gather_fs(struct checkpoint *c, struct dump_task *t, struct error **e
 	return r;
 }
 
-/* Descriptor tables are not shared between processes at a restore. */
-static int admit_sharing(struct checkpoint *c, struct error **err)
-{
-	const struct dump_task *tasks = c->tasks.items;
-	int r = 0;
-
-	for (size_t i = 0; !r && i < c->tasks.count; i++)
-		for (size_t k = i + 1; !r && k < c->tasks.count; k++) {
-			const struct dump_task *a = &tasks[i], *b = &tasks[k];
-
-			/* sharing comes by clone: from the parent, or with a sibling */
-			if (a->rec.state == CKPT_TASK_ZOMBIE || b->rec.state == CKPT_TASK_ZOMBIE ||
-			    (b->rec.ppid != a->rec.pid && b->rec.ppid != a->rec.ppid))
-				continue;
-			if (!syscall(SYS_kcmp, a->pid, b->pid, KCMP_FILES, 0, 0) ||
-			    !syscall(SYS_kcmp, a->pid, b->pid, KCMP_FS, 0, 0))
-				r = checkpoint_block(
-					c, b->rec.pid, -1, 0,
-					"run the program without clone(CLONE_FILES or CLONE_FS)",
-					"descriptor table or working directory shared with "
-					"process %u",
-					a->rec.pid);
-		}
-	return r;
-}
-
 static void raise_limit(void)
 {
 	struct rlimit limit;
@@ -388,7 +362,7 @@ int files_gather(struct checkpoint *c, struct error **err)
 			d->kind = &file_kind_external;
 		}
 	}
-	return r ? r : admit_sharing(c, err);
+	return r;
 }
 
 /* --- what is only mapped, executed or a directory --- */
