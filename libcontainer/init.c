@@ -117,6 +117,11 @@ static int lead_session(struct init *init, struct error **err)
 	return 0;
 }
 
+static int set_loopback_up(struct init *init, struct error **err)
+{
+	return init->new_types & CLONE_NEWNET ? namespaces_loopback_up(err) : 0;
+}
+
 static int set_names(struct init *init, struct error **err)
 {
 	const char *host = init->config->hostname, *domain = init->config->domainname;
@@ -259,6 +264,7 @@ static const struct {
 	{"enter cgroup", enter_cgroup},
 	{"enter time namespace", enter_time},
 	{"lead session", lead_session},
+	{"set loopback up", set_loopback_up},
 	{"set names", set_names},
 	{"set sysctls", set_sysctls},
 	{"limit process", limit_process},
