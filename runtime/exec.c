@@ -306,6 +306,8 @@ static int run(struct runtime *rt, struct error **err)
 		ret = build_preserve_fds(rt, &exec.preserve_fds, err);
 	if (ret < 0)
 		return ret;
+	if (w.process.terminal && !option_string(rt, "console-socket"))
+		foreground_size(&w.process);
 	exec.process = &w.process;
 	exec.seccomp = config->lx.seccomp;
 	return exec_in(rt, c, &exec, err);

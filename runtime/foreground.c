@@ -3,13 +3,14 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/prctl.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "libcontainer/terminal.h"
+#include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 
@@ -32,6 +33,17 @@ int foreground_prepare(struct foreground *f, bool terminal, struct error **err)
 	if (terminal && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, f->console) < 0)
 		return error_errno(err, errno, "making a socket pair");
 	return 0;
+}
+
+void foreground_size(struct oci_process *process)
+{
+	struct winsize size;
+
+	if (process->has_console_size || ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
+		return;
+	process->has_console_size = true;
+	process->console_height = size.ws_row;
+	process->console_width = size.ws_col;
 }
 
 /* All children that have ended; *status is pid's. True once that is among them. */

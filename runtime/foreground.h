@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 struct error;
+struct oci_process;
 
 struct foreground {
 	int signal_fd;
@@ -15,6 +16,12 @@ struct foreground {
 
 /* Blocks the signals to be passed on, before there is anybody to pass them to. */
 int foreground_prepare(struct foreground *f, bool terminal, struct error **err);
+
+/*
+ * Gives the process's terminal the size of ours before it runs: it may ask at
+ * once. Leaves a size that was given alone.
+ */
+void foreground_size(struct oci_process *process);
 
 /*
  * Passes signals to the process until it ends; its exit status (128 + signal)

@@ -58,9 +58,8 @@ static int run_in(const struct runtime *rt, const char *bundle, const struct oci
 	return status;
 }
 
-static int run_foreground(const struct runtime *rt, const char *bundle,
-			  const struct oci_config *config, struct create_options *create,
-			  struct error **err)
+static int run_foreground(const struct runtime *rt, const char *bundle, struct oci_config *config,
+			  struct create_options *create, struct error **err)
 {
 	struct foreground f;
 	bool terminal = config->process && config->process->terminal && !create->console_socket;
@@ -68,8 +67,10 @@ static int run_foreground(const struct runtime *rt, const char *bundle,
 
 	if (ret < 0)
 		return ret;
-	if (terminal)
+	if (terminal) {
 		create->console_fd = f.console[1];
+		foreground_size(config->process);
+	}
 	if (!option_flag(rt, "no-subreaper"))
 		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	ret = run_in(rt, bundle, config, create, &f, err);
