@@ -43,12 +43,13 @@ firn_state_is() {
 	[ "$(state_field "$1" .firn)" = "$2" ]
 }
 
-# all_ticks PID...: "PID TICKS" of each, one a line.
+# all_ticks PID...: each one's CPU time, by a single program: 200 shells take a minute in the VM.
 all_ticks() {
-	local pid
+	local files=() pid
 	for pid; do
-		echo "$pid $(cpu_ticks "$pid")"
+		files+=("/proc/$pid/stat")
 	done
+	awk '{ sub(/.*\) /, ""); print FILENAME, $12 + $13 }' "${files[@]}"
 }
 
 # pids_in ID: the processes of a container.
