@@ -144,7 +144,7 @@ struct ckpt_file {
 	__u64 rdev;
 	__u32 mode;	/* st_mode */
 	__u32 uid, gid; /* deleted file, the container's ids as seen by the host */
-	__u32 ghost;	/* N of ghost-N */
+	__u32 ghost;	/* N of ghost-N; of a pipe or FIFO the number of its CKPT_PIPE */
 	__s32 owner;	/* F_GETOWN_EX, 0 none */
 	__u32 owner_type;
 	__u32 owner_signal; /* F_GETSIG */
@@ -207,7 +207,21 @@ enum ckpt_socket_state {
 	CKPT_SOCKET_RESET
 };
 
-/* address bytes (sun_path) and queued messages follow */
+/* What setsockopt(2) has set; the order of values is resource/socket.c's. */
+struct ckpt_socket_options {
+	__u32 known; /* bit i: values[i] is there */
+	__u32 sndbuf, rcvbuf;
+	__u32 reserved;
+	__u64 rcvtimeo, sndtimeo;
+	__s32 values[32];
+};
+
+#define CKPT_SOCKET_FILE 1 /* the address is a path and leads to the socket's file */
+
+/*
+ * The address follows (sun_path without family; an abstract one begins with NUL),
+ * padded to 8 bytes; then queued messages: __u32 len, __u32 0, data padded to 8.
+ */
 struct ckpt_unix {
 	__u32 id;
 	__u32 open_flags;
@@ -216,14 +230,13 @@ struct ckpt_unix {
 	__u32 peer;  /* description id of the other end, 0 none */
 	__u32 backlog;
 	__u32 shutdown; /* 1 read, 2 write */
+	__u32 flags;	/* CKPT_SOCKET_* */
 	__u32 mode;	/* of the socket's file */
 	__u32 uid, gid;
-	__u32 sndbuf, rcvbuf;
-	__u32 options; /* bit 0 SO_PASSCRED */
 	__u32 address_len;
-	__u32 queue_len; /* bytes of CKPT queue entries: __u32 len, __u32 0, data padded to 8 */
+	__u32 queue_len;
 	__u32 reserved;
-	__u64 rcvtimeo, sndtimeo;
+	struct ckpt_socket_options options;
 };
 
 /* addresses as struct sockaddr_in or sockaddr_in6 */
@@ -235,11 +248,10 @@ struct ckpt_inet {
 	__u32 protocol;
 	__u32 state; /* enum ckpt_socket_state */
 	__u32 backlog;
-	__u32 options; /* bits, see resource/inet.c */
-	__u32 sndbuf, rcvbuf;
-	__u64 rcvtimeo, sndtimeo;
+	__u32 reserved;
 	__u8 local[28];
 	__u8 remote[28];
+	struct ckpt_socket_options options;
 };
 
 /* A description that came from outside: given anew at restore. */

@@ -30,14 +30,14 @@
 	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECT | O_SYNC | O_DSYNC | O_NOATIME |             \
 	 O_DIRECTORY | O_NOFOLLOW | O_PATH | O_LARGEFILE)
 
-static bool is_memory_device(const struct stat *st)
+static bool is_memory_device(mode_t mode, dev_t rdev)
 {
 	static const unsigned minors[] = {3, 5, 7, 8, 9}; /* null zero full random urandom */
 
-	if (!S_ISCHR(st->st_mode) || major(st->st_rdev) != MEM_MAJOR)
+	if (!S_ISCHR(mode) || major(rdev) != MEM_MAJOR)
 		return false;
 	for (size_t i = 0; i < sizeof(minors) / sizeof(*minors); i++)
-		if (minor(st->st_rdev) == minors[i])
+		if (minor(rdev) == minors[i])
 			return true;
 	return false;
 }
@@ -46,10 +46,7 @@ static bool matches(const struct description *d)
 {
 	if (description_is_pipe(d))
 		return true;
-	if (d->link[0] != '/' || !strncmp(d->link, "/memfd:", 7))
-		return false;
-	return S_ISREG(d->st.st_mode) || S_ISDIR(d->st.st_mode) || S_ISFIFO(d->st.st_mode) ||
-	       is_memory_device(&d->st) || (d->open_flags & O_PATH);
+	return d->link[0] == '/' && (!S_ISSOCK(d->st.st_mode) || d->open_flags & O_PATH);
 }
 
 static enum ckpt_file_kind kind_of(const struct description *d)
@@ -62,7 +59,7 @@ static enum ckpt_file_kind kind_of(const struct description *d)
 		return CKPT_FILE_FIFO;
 	if (S_ISDIR(d->st.st_mode))
 		return CKPT_FILE_DIRECTORY;
-	if (S_ISCHR(d->st.st_mode))
+	if (S_ISCHR(d->st.st_mode) || S_ISBLK(d->st.st_mode))
 		return CKPT_FILE_DEVICE;
 	if (d->fd >= 0 && !fstatfs(d->fd, &fs) &&
 	    (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC))
@@ -75,10 +72,9 @@ static bool is_deleted(const struct description *d)
 	return d->st.st_nlink == 0;
 }
 
-int file_admit_path(struct checkpoint *c, struct description *d, struct error **err)
+static int admit_path(struct checkpoint *c, struct description *d, struct error **err)
 {
-	int nofollow = S_ISLNK(d->st.st_mode) ? O_NOFOLLOW : 0;
-	__cleanup_fd int fd = open_in_root(c->rootfd, d->link, O_PATH | nofollow, 0);
+	__cleanup_fd int fd = open_in_root(c->rootfd, d->link, O_PATH | O_NOFOLLOW, 0);
 	struct stat st;
 
 	if (fd >= 0 && !fstat(fd, &st) && st.st_dev == d->st.st_dev && st.st_ino == d->st.st_ino)
@@ -88,13 +84,32 @@ int file_admit_path(struct checkpoint *c, struct description *d, struct error **
 		"\"%s\", which is not to be found by that path in the container", d->link);
 }
 
+static int block_device(struct checkpoint *c, const struct description *d)
+{
+	unsigned n = major(d->st.st_rdev);
+
+	/* consoles, /dev/tty, pseudo terminals */
+	if (S_ISCHR(d->st.st_mode) && (n == 4 || n == 5 || (n >= 136 && n <= 143)))
+		return description_block(c, d, "run the container without a terminal",
+					 "terminal %s", d->link);
+	return description_block(c, d, "close it for the checkpoint", "device %s (%u:%u)", d->link,
+				 n, minor(d->st.st_rdev));
+}
+
 static int file_admit(struct checkpoint *c, struct description *d, struct error **err)
 {
 	d->file_kind = kind_of(d);
 	if (description_is_pipe(d))
 		return 0;
+	if (!strncmp(d->link, "/memfd:", 7))
+		return description_block(c, d, "let the program use a file in a tmpfs instead",
+					 "memory file %s", d->link);
+	if (strlen(d->link) > PATH_BYTES_MAX)
+		return description_block(c, d, "use a shorter path", "a file with a long path");
+	if (d->file_kind == CKPT_FILE_DEVICE && !is_memory_device(d->st.st_mode, d->st.st_rdev))
+		return block_device(c, d);
 	if (!is_deleted(d))
-		return file_admit_path(c, d, err);
+		return admit_path(c, d, err);
 	if (!S_ISREG(d->st.st_mode) || d->file_kind == CKPT_FILE_PROC)
 		return description_block(c, d, "close it, or leave the directory",
 					 "\"%s\", deleted and not a regular file", d->link);
@@ -195,20 +210,42 @@ static int file_dump(struct checkpoint *c, struct description *d, struct error *
 
 /* --- a restore --- */
 
+static mode_t kind_mode(const struct ckpt_file *rec)
+{
+	switch (rec->kind) {
+	case CKPT_FILE_REGULAR:
+	case CKPT_FILE_PROC:
+		return S_IFREG;
+	case CKPT_FILE_DIRECTORY:
+		return S_IFDIR;
+	case CKPT_FILE_DEVICE:
+		return S_IFCHR;
+	case CKPT_FILE_FIFO:
+		return S_IFIFO;
+	default:
+		return rec->mode & S_IFMT;
+	}
+}
+
 static int file_load(struct restore *r, struct file_object *o, struct error **err)
 {
 	const struct ckpt_file *rec = o->rec;
+	bool opened = !(rec->flags & CKPT_FILE_MAPPING);
 	struct file_group *g;
 
 	if (rec->path_len != o->tail_len || rec->path_len > PATH_BYTES_MAX ||
-	    rec->kind > CKPT_FILE_PROC || rec->pos > INT64_MAX)
+	    rec->kind > CKPT_FILE_PROC || rec->pos > INT64_MAX || rec->owner ||
+	    rec->flags & ~(CKPT_FILE_DELETED | CKPT_FILE_MAPPING) ||
+	    (rec->mode & S_IFMT) != kind_mode(rec) ||
+	    (opened && !(rec->open_flags & O_PATH) == (rec->kind == CKPT_FILE_PATH)) ||
+	    (rec->kind == CKPT_FILE_DEVICE && !is_memory_device(rec->mode, rec->rdev)))
 		return error_set(err, EBADMSG, "file %u is malformed", o->id);
 	if (rec->path_len ? *o->tail != '/' || memchr(o->tail, 0, o->tail_len)
 			  : rec->kind != CKPT_FILE_FIFO)
 		return error_set(err, EBADMSG, "file %u has a malformed path", o->id);
 	if (!(rec->flags & CKPT_FILE_DELETED))
 		return 0;
-	if (!rec->ghost || rec->kind == CKPT_FILE_FIFO)
+	if (!rec->ghost || rec->kind != CKPT_FILE_REGULAR)
 		return error_set(err, EBADMSG, "file %u is malformed", o->id);
 	if (files_group(&r->files->ghosts, rec->ghost))
 		return 0;
@@ -245,21 +282,23 @@ int file_open_object(struct restore *r, const struct file_object *o, int flags, 
 {
 	const struct ckpt_file *rec = o->rec;
 	__cleanup_free char *path = strndup(o->tail, o->tail_len);
+	__cleanup_fd int handle = -1;
 	int ret;
 
 	if (!path)
 		return error_errno(err, ENOMEM, "opening a file");
-	*fd = open_in_root(r->rootfd, path, flags & OPEN_FLAGS, 0);
-	if (*fd < 0) {
-		error_errno(err, -*fd, "opening \"%s\" in the container", path);
+	/* opening what is not what it was may wait forever, or set a device going */
+	handle = open_in_root(r->rootfd, path, O_PATH | O_NOFOLLOW, 0);
+	if (handle < 0) {
+		error_errno(err, -handle, "opening \"%s\" in the container", path);
 		return error_hint(err, "the root file system must be as at the checkpoint");
 	}
-	ret = check_opened(rec, path, *fd, err);
-	if (ret) {
-		close(*fd);
-		*fd = -1;
-	}
-	return ret;
+	ret = check_opened(rec, path, handle, err);
+	if (ret)
+		return ret;
+	flags &= OPEN_FLAGS;
+	*fd = flags & O_PATH ? take_fd(&handle) : reopen_fd(handle, flags & ~O_NOFOLLOW);
+	return *fd < 0 ? error_errno(err, -*fd, "opening \"%s\" in the container", path) : 0;
 }
 
 /* Without a name, in the directory where it was: on the same file system. */

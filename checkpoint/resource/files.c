@@ -284,8 +284,9 @@ static void table_free(struct file_table *table)
 	vec_for_each (p, &table->pipes)
 		if (p->fd >= 0)
 			close(p->fd);
-	if (table->unix_diag)
-		table->unix_diag_free(table->unix_diag);
+	if (table->unix_sockets)
+		vec_free((unix_socket_vec *)table->unix_sockets);
+	free(table->unix_sockets);
 	vec_free(&table->descriptions);
 	vec_free(&table->uses);
 	vec_free(&table->fs);

@@ -69,8 +69,7 @@ struct file_table {
 	VEC(struct fd_use) uses;
 	VEC(struct fs_use) fs;
 	bool gathered;
-	void *unix_diag; /* unix.c's */
-	void (*unix_diag_free)(void *);
+	void *unix_sockets; /* unix.c's, a unix_socket_vec */
 
 	VEC(struct file_object) objects; /* [i] has id i + 1 */
 	VEC(struct file_group) ghosts, pipes;
@@ -126,12 +125,10 @@ struct file_group *files_group(void *vec, uint32_t number);
 /* Descriptors, working directory, root and umask of one task. */
 int files_give(struct restore *r, struct restore_task *t, struct error **err);
 
-/* file_regular.c, file_ghost.c and pipe.c */
+/* file_regular.c and pipe.c */
 int file_open_object(struct restore *r, const struct file_object *o, int flags, int *fd,
 		     struct error **err);
 int files_dump_ghosts(struct checkpoint *c, struct error **err);
-/* The table keeps *fd. */
-int ghost_open(struct restore *r, const struct file_object *o, int *fd, struct error **err);
 int pipes_admit(struct checkpoint *c, struct error **err);
 int pipes_dump(struct checkpoint *c, struct error **err);
 int pipe_load(struct restore *r, const struct record *rec, struct error **err);
@@ -139,7 +136,28 @@ int pipe_open(struct restore *r, const struct file_object *o, int *fd, struct er
 int pipes_fill(struct restore *r, struct error **err);
 bool description_is_pipe(const struct description *d);
 
-/* A socket in the network namespace of pid (ours); negative errno. pair: a socketpair. */
-int socket_in_netns(pid_t pid, int domain, int type, int protocol, int pair[2], struct error **err);
+/* socket.c */
+
+/* "socket:[...]" of this family */
+bool description_is_socket(const struct description *d, int domain);
+
+/* Blocks a socket of another network namespace, and options that are not captured. 1: blocked. */
+int socket_admit(struct checkpoint *c, const struct description *d, struct error **err);
+int socket_save_options(int fd, struct ckpt_socket_options *options, struct error **err);
+int socket_load_options(int fd, const struct ckpt_socket_options *options, struct error **err);
+
+/* A socket, or with pair a socketpair, in the container's network namespace. */
+int socket_make(pid_t init, int domain, int type, int protocol, int *fd, struct error **err);
+int socket_make_pair(pid_t init, int type, int pair[2], struct error **err);
+
+/* unix_diag.c: what the kernel knows of the unix sockets of a network namespace */
+struct unix_socket {
+	uint32_t ino, peer;
+	uint8_t state;
+	uint8_t shutdown;	  /* 1 read, 2 write */
+	uint32_t waiting, backlog; /* of a listener */
+};
+typedef VEC(struct unix_socket) unix_socket_vec; /* by ino */
+int unix_diag(pid_t init, unix_socket_vec *sockets, struct error **err);
 
 #endif

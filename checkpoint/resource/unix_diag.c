@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The unix sockets of a network namespace, by sock_diag(7). */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "checkpoint/resource/files.h"
+#include "checkpoint/user/ns.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+#define DUMP_SIZE 32768
+
+static int parse_attribute(const struct nlattr *a, void *ctx)
+{
+	struct unix_socket *s = ctx;
+	size_t len = mnl_attr_get_payload_len(a);
+
+	switch (mnl_attr_get_type(a)) {
+	case UNIX_DIAG_PEER:
+		if (len >= sizeof(uint32_t))
+			s->peer = mnl_attr_get_u32(a);
+		break;
+	case UNIX_DIAG_SHUTDOWN:
+		if (len >= 1)
+			s->shutdown = mnl_attr_get_u8(a);
+		break;
+	case UNIX_DIAG_RQLEN: {
+		const struct unix_diag_rqlen *q = mnl_attr_get_payload(a);
+
+		if (len >= sizeof(*q)) {
+			s->waiting = q->udiag_rqueue;
+			s->backlog = q->udiag_wqueue;
+		}
+		break;
+	}
+	}
+	return MNL_CB_OK;
+}
+
+static int parse_socket(const struct nlmsghdr *h, void *ctx)
+{
+	const struct unix_diag_msg *m = mnl_nlmsg_get_payload(h);
+	unix_socket_vec *sockets = ctx;
+	struct unix_socket *s;
+
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*m))
+		return MNL_CB_OK;
+	s = vec_add(sockets);
+	if (!s) {
+		errno = ENOMEM;
+		return MNL_CB_ERROR;
+	}
+	s->ino = m->udiag_ino;
+	s->state = m->udiag_state;
+	return mnl_attr_parse(h, sizeof(*m), parse_attribute, s);
+}
+
+static int by_ino(const void *pa, const void *pb)
+{
+	const struct unix_socket *a = pa, *b = pb;
+
+	return a->ino < b->ino ? -1 : a->ino > b->ino;
+}
+
+static int ask(struct mnl_socket *nl, unix_socket_vec *sockets)
+{
+	__cleanup_free char *data = malloc(DUMP_SIZE);
+	struct nlmsghdr *h;
+	struct unix_diag_req *req;
+	ssize_t n;
+	int r = 1;
+
+	if (!data)
+		return -ENOMEM;
+	h = mnl_nlmsg_put_header(data);
+	h->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	req = mnl_nlmsg_put_extra_header(h, sizeof(*req));
+	req->sdiag_family = AF_UNIX;
+	req->udiag_states = -1;
+	req->udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN;
+	if (mnl_socket_sendto(nl, h, h->nlmsg_len) < 0)
+		return -errno;
+	while (r > 0) {
+		n = mnl_socket_recvfrom(nl, data, DUMP_SIZE);
+		if (n < 0)
+			return -errno;
+		r = mnl_cb_run(data, n, 0, mnl_socket_get_portid(nl), parse_socket, sockets);
+	}
+	return r < 0 ? -errno : 0;
+}
+
+static int diag(void *ctx, struct error **err)
+{
+	unix_socket_vec *sockets = ctx;
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	int r = nl && !mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ? ask(nl, sockets) : -errno;
+
+	if (nl)
+		mnl_socket_close(nl);
+	if (r)
+		return error_errno(err, -r, "asking for the unix sockets of the container");
+	if (sockets->count)
+		qsort(sockets->items, sockets->count, sizeof(*sockets->items), by_ino);
+	return 0;
+}
+
+int unix_diag(pid_t init, unix_socket_vec *sockets, struct error **err)
+{
+	return in_namespaces(init, CLONE_NEWNET, diag, sockets, err);
+}
