@@ -14,7 +14,9 @@
 #include "checkpoint/resource/thread.h"
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/trace.h"
+#include "util/cleanup.h"
 #include "util/error.h"
+#include "util/io.h"
 #include "util/log.h"
 
 /* Whoever dies meanwhile needs nothing put back. */
@@ -101,19 +103,33 @@ static int attach_window(struct dump_task *t, struct error **err)
 	return r;
 }
 
-int tasks_seize(struct checkpoint *c, struct error **err)
+/*
+ * Whether the thread is in a job-control stop. PTRACE_SEIZE waits, unkillable by
+ * SIGTERM, for such a thread to go from stopped to traced (ptrace_attach() in
+ * kernel/ptrace.c), which a thread frozen by cgroup v1 does not. Its state in /proc
+ * is then D like everybody's.
+ */
+static bool is_stopped(const struct dump_task *t, const struct dump_thread *th)
 {
-	const struct checkpoint_request *q = c->request;
-	int r = 0;
+	__cleanup_free char *where = NULL;
 
-	if (undo_push(&c->undo, "seize", release_tasks, c))
-		return error_errno(err, ENOMEM, "seizing tasks");
+	return !proc_read(&where, NULL, "%d/task/%d/wchan", t->pid, th->tid) &&
+	       !strcmp(where, "do_signal_stop");
+}
+
+static int seize_threads(struct checkpoint *c, bool stopped, struct error **err)
+{
+	bool waits = c->request->ops->freezer_version(c->request->ctx) == 1;
+
 	vec_for_each (t, &c->tasks) {
-		struct proc_status status;
-
 		if (t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
 		vec_for_each (th, &t->threads) {
+			struct proc_status status;
+			int r;
+
+			if (th->seized || (waits && !stopped && is_stopped(t, th)))
+				continue;
 			r = proc_status(t->pid, th->tid, &status, err);
 			if (!r)
 				r = trace_seize(th->tid, status.seccomp ? TRACE_SUSPEND_SECCOMP : 0,
@@ -123,7 +139,22 @@ int tasks_seize(struct checkpoint *c, struct error **err)
 			th->seized = true;
 		}
 	}
-	r = q->ops->thaw(q->ctx, err);
+	return 0;
+}
+
+int tasks_seize(struct checkpoint *c, struct error **err)
+{
+	const struct checkpoint_request *q = c->request;
+	int r = 0;
+
+	if (undo_push(&c->undo, "seize", release_tasks, c))
+		return error_errno(err, ENOMEM, "seizing tasks");
+	r = seize_threads(c, false, err);
+	if (!r)
+		r = q->ops->thaw(q->ctx, err);
+	/* stopped ones stay stopped after the thaw: whoever could continue them is ours already */
+	if (!r)
+		r = seize_threads(c, true, err);
 	vec_for_each (t, &c->tasks)
 		for (size_t i = 0; !r && i < t->threads.count; i++)
 			r = stop_thread(t, &t->threads.items[i], err);

@@ -266,12 +266,14 @@ static int remote_finish(const struct remote *r, pid_t tid, struct error **err)
 		ret = trace_get_regs(tid, &regs, err);
 		if (ret)
 			return ret;
-		if (status >> 8 != r->stop_signal)
+		/* what is left of seizing a task in a job-control stop, see syscall_stop() */
+		if (status >> 16 != PTRACE_EVENT_STOP && status >> 8 != r->stop_signal)
 			return error_set(
 				err, EPROTO,
 				"task %d stopped with status %#x at %#llx in a remote call", tid,
 				status, regs.rip);
-		if (regs.r12 == 0 && regs.rip > r->address && regs.rip < r->address + CALLS_OFFSET)
+		if (status >> 16 == 0 && regs.r12 == 0 && regs.rip > r->address &&
+		    regs.rip < r->address + CALLS_OFFSET)
 			return 0;
 		if (ptrace(PTRACE_CONT, tid, NULL, NULL))
 			return error_errno(err, errno, "running calls in task %d", tid);

@@ -162,16 +162,21 @@ int trace_set_sigmask(pid_t tid, uint64_t mask, struct error **err)
 	return 0;
 }
 
-/* Runs to the next system-call stop. */
+/*
+ * Runs to the next system-call stop. A task in a job-control stop has two event
+ * stops for one PTRACE_INTERRUPT: seizing it was the other one.
+ */
 static int syscall_stop(pid_t tid, struct error **err)
 {
 	int status, r;
 
-	if (ptrace(PTRACE_SYSCALL, tid, NULL, NULL))
-		return error_errno(err, errno, "running task %d to a system call", tid);
-	r = trace_wait(tid, &status, err);
-	if (r)
-		return r;
+	do {
+		if (ptrace(PTRACE_SYSCALL, tid, NULL, NULL))
+			return error_errno(err, errno, "running task %d to a system call", tid);
+		r = trace_wait(tid, &status, err);
+		if (r)
+			return r;
+	} while (is_event_stop(status));
 	if (WSTOPSIG(status) != SYSCALL_STOP)
 		return error_set(err, EPROTO, "task %d stopped with status %#x in a remote call",
 				 tid, status);
