@@ -337,8 +337,6 @@ static int phase_release(void *ctx, struct error **err)
 	vec_for_each (t, &r->tasks) {
 		if (t->rec->state == CKPT_TASK_ZOMBIE)
 			continue;
-		if (!ret && t->rec->state == CKPT_TASK_STOPPED && kill(t->pid, SIGSTOP))
-			ret = error_errno(err, errno, "stopping process %u", t->rec->pid);
 		vec_for_each (th, &t->threads)
 			if (!ret)
 				ret = trace_detach(th->tid, err);

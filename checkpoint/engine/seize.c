@@ -76,10 +76,8 @@ static int stop_thread(struct dump_task *t, struct dump_thread *th, struct error
 
 	if (r)
 		return r;
-	if (group_stop) {
+	if (group_stop)
 		t->rec.state = CKPT_TASK_STOPPED;
-		t->rec.exit_code = group_stop;
-	}
 	return thread_read_stopped(th, err);
 }
 

@@ -14,6 +14,7 @@
  * Then groups are joined, helpers leave, and zombies exit.
  */
 #include <errno.h>
+#include <linux/prctl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -253,9 +254,10 @@ static int end_stub(struct restore_task *t, uint32_t status, struct error **err)
 	int got, ret;
 
 	if (signo) {
-		if (kill(t->pid, SIGKILL == signo ? SIGKILL : signo))
-			return error_errno(err, errno, "ending the zombie %u", t->rec->pid);
+		/* SIGKILL ends it at once, whatever it is stopped in */
 		ret = trace_set_sigmask(t->pid, 0, err);
+		if (!ret && kill(t->pid, signo))
+			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
 		if (!ret && ptrace(PTRACE_CONT, t->pid, NULL, NULL) && errno != ESRCH)
 			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
 	} else {
@@ -300,13 +302,18 @@ static int end_zombies(struct restore *r, struct error **err)
 
 		if (ret || t->rec->state != CKPT_TASK_ZOMBIE)
 			continue;
-		/* the runtime's own handlers are inherited by stubs */
+		/* the runtime's own handlers are inherited by stubs, and its name */
 		call = remote_calls(&t->remote);
 		memset(remote_data(&t->remote), 0, 32);
-		if (t->rec->exit_code & 0x7f) {
-			remote_set(call, SYS_rt_sigaction, t->rec->exit_code & 0x7f,
+		memcpy((char *)remote_data(&t->remote) + 32, t->rec->comm, sizeof(t->rec->comm));
+		remote_set(&call[0], SYS_prctl, PR_SET_NAME, remote_data_address(&t->remote) + 32);
+		ret = remote_run(&t->remote, 0, 1, err);
+		if (!ret && t->rec->exit_code & 0x7f) {
+			remote_set(&call[0], SYS_rt_sigaction, t->rec->exit_code & 0x7f,
 				   remote_data_address(&t->remote), 0, 8);
-			ret = remote_run(&t->remote, 0, 1, err);
+			/* it dies again, but leaves no core again */
+			remote_set(&call[1], SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+			ret = remote_run(&t->remote, 0, 2, err);
 		}
 		if (!ret)
 			ret = end_stub(t, t->rec->exit_code & 0xff7f, err);

@@ -113,13 +113,14 @@ static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **er
 	t->rec.sid = status.sid[s->level];
 	t->rec.ppid = parent;
 	t->rec.exit_signal = stat.exit_signal;
+	/* of a stopped process: the signal, until its parent has heard of it by wait() */
+	t->rec.exit_code = stat.exit_code;
 	memcpy(t->rec.comm, stat.comm, sizeof(t->rec.comm));
 	if (status.levels != s->level + 1)
 		checkpoint_block(c, t->rec.pid, -1, 0, "end the nested container first",
 				 "a pid namespace inside the container");
 	if (stat.state == 'Z' || stat.state == 'X') {
 		t->rec.state = CKPT_TASK_ZOMBIE;
-		t->rec.exit_code = stat.exit_code;
 		if (status.threads > 1)
 			checkpoint_block(c, t->rec.pid, -1, 0, "wait until the process has ended",
 					 "a process whose first thread has exited");

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/thread.h"
@@ -172,7 +173,44 @@ static int restore_actions(struct restore_task *t, struct error **err)
 	return ret;
 }
 
-/* A stub has heard of the deaths of its zombies. */
+/* One thread's part in a job-control stop; it stays in a ptrace stop. */
+static int stop_thread(pid_t tid, int *status, unsigned long signo, struct error **err)
+{
+	if (ptrace(PTRACE_CONT, tid, NULL, signo))
+		return error_errno(err, errno, "stopping task %d", tid);
+	return trace_wait(tid, status, err);
+}
+
+/*
+ * A stopped process stops while it is traced: its parent's stub hears of it, not
+ * the program, and the kernel stops it again when it is detached (__ptrace_unlink()
+ * in kernel/ptrace.c). Its parent waits for it again if it had before.
+ */
+static int stop_process(struct restore *r, struct restore_task *t, struct error **err)
+{
+	const struct restore_task *parent = restore_find(r, t->rec->ppid);
+	int status = 0;
+	int ret = 0;
+
+	if (kill(t->pid, SIGSTOP))
+		return error_errno(err, errno, "stopping process %u", t->rec->pid);
+	/* the leader has a signal to deliver, and the others follow */
+	vec_for_each (th, &t->threads) {
+		if (!ret)
+			ret = stop_thread(th->tid, &status, 0, err);
+		if (!ret && status >> 8 == SIGSTOP)
+			ret = stop_thread(th->tid, &status, SIGSTOP, err);
+		if (!ret && status >> 8 != (SIGSTOP | PTRACE_EVENT_STOP << 8))
+			ret = error_set(err, EPROTO, "task %d did not stop (status %#x)", th->tid,
+					status);
+	}
+	if (ret || t->rec->exit_code || !parent || parent == t)
+		return ret;
+	return remote_syscall(&parent->remote, err, "waiting for a stopped child", NULL, SYS_wait4,
+			      t->rec->pid, 0, WUNTRACED | WNOHANG | __WALL, 0, 0, 0);
+}
+
+/* A stub has heard of the deaths of its zombies, and of stops. */
 static int drain(struct restore_task *t, struct restore_thread *th, struct error **err)
 {
 	struct remote_call *call = remote_calls(&t->remote);
@@ -201,9 +239,12 @@ static int signals_restore(struct restore *r, struct restore_task *unused, struc
 			continue;
 		if (!ret)
 			ret = restore_actions(t, err);
-		if (!ret)
-			ret = drain(t, &t->threads.items[0], err);
+		if (!ret && t->rec->state == CKPT_TASK_STOPPED)
+			ret = stop_process(r, t, err);
 	}
+	vec_for_each (t, &r->tasks)
+		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE)
+			ret = drain(t, &t->threads.items[0], err);
 	return ret;
 }
 
