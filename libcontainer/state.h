@@ -107,7 +107,7 @@ int container_open(const char *root, const char *id, const char *verb, bool wait
 		   struct container **c, struct error **err);
 
 /*
- * Goes to another state and writes the file (fsync, rename). A passing state
+ * Goes to another state and replaces the file (rename). A passing state
  * records the calling process as worker with the verb given to container_open().
  * -EPERM naming both states if the table forbids it.
  */

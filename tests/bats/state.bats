@@ -69,7 +69,7 @@ teardown() {
 	new_id
 	run_detached "$ID" "$T/b"
 	mkdir "$FIRN_ROOT/bad"
-	for text in '' '{' '[]' '{"version": 1}' '{"version": 99}' "$(jq '.init.pid = -5' "$FIRN_ROOT/$ID/state.json")"; do
+	for text in '{' '[]' '{"version": 1}' '{"version": 99}' "$(jq '.init.pid = -5' "$FIRN_ROOT/$ID/state.json")"; do
 		printf '%s' "$text" >"$FIRN_ROOT/bad/state.json"
 		for verb in state pause kill delete "delete --force"; do
 			# shellcheck disable=SC2086
@@ -80,4 +80,12 @@ teardown() {
 		run firn list -q
 		has "$ID"
 	done
+}
+
+@test "an empty state file, as a crash of the machine may leave it, can be deleted" {
+	mkdir "$FIRN_ROOT/crashed"
+	: >"$FIRN_ROOT/crashed/state.json"
+	equal "$(container_status crashed)" stopped
+	ok firn delete crashed
+	is_gone crashed || fail "not gone"
 }

@@ -232,7 +232,7 @@ static void test_damaged(void **state)
 	go(c, CONTAINER_CREATED);
 	snprintf(path, sizeof(path), "%s/bad/state.json", root);
 	assert_int_equal(read_file(AT_FDCWD, path, 1 << 20, &text, &len), 0);
-	for (size_t n = 0; n + 2 < len; n++) {
+	for (size_t n = 1; n + 2 < len; n++) {
 		__cleanup_error struct error *err = NULL;
 		struct container *d = NULL;
 		int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
