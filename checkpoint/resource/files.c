@@ -318,6 +318,7 @@ static const char *const not_captured[] = {
 	"signals for descriptors (F_SETOWN)",
 	"credentials of the peers of unix sockets (SO_PEERCRED)",
 	"the access times of deleted files",
+	"multicast memberships of UDP sockets",
 	NULL,
 };
 

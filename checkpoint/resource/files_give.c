@@ -137,8 +137,8 @@ static int place(struct restore_task *t, const struct target *targets, const int
 	return ret;
 }
 
-static int give_fds(const struct restore *moved, struct restore_task *t, const target_vec *targets,
-		    struct error **err)
+static int give_fds(const struct restore *r, struct restore_task *t, int sock,
+		    const target_vec *targets, struct error **err)
 {
 	int fds[FDPASS_MAX], numbers[FDPASS_MAX], ret = 0;
 
@@ -150,15 +150,14 @@ static int give_fds(const struct restore *moved, struct restore_task *t, const t
 			n = FDPASS_MAX;
 		for (unsigned i = 0; i < n; i++)
 			fds[i] = part[i].ours;
-		ret = fdpass_send(moved, t, fds, n, numbers, err);
+		ret = fdpass_send_to(r, t, sock, fds, n, numbers, err);
 		if (!ret)
 			ret = place(t, part, numbers, n, err);
 	}
 	return ret;
 }
 
-static int give_fs(struct restore *r, const struct restore *moved, struct restore_task *t,
-		   struct error **err)
+static int give_fs(struct restore *r, struct restore_task *t, int sock, struct error **err)
 {
 	struct remote_call *call = remote_calls(&t->remote);
 	int fds[2] = {-1, -1}, numbers[2], ret;
@@ -173,7 +172,7 @@ static int give_fs(struct restore *r, const struct restore *moved, struct restor
 		count = 2;
 	}
 	if (!ret)
-		ret = fdpass_send(moved, t, fds, count, numbers, err);
+		ret = fdpass_send_to(r, t, sock, fds, count, numbers, err);
 	for (unsigned i = 0; i < count; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -207,8 +206,6 @@ static int open_late(struct restore *r, struct error **err)
 
 int files_give(struct restore *r, struct restore_task *t, struct error **err)
 {
-	struct restore_request request = *r->request;
-	struct restore moved = {.request = &request};
 	target_vec targets = {0};
 	struct rlimit limit;
 	int spare, ret;
@@ -219,15 +216,14 @@ int files_give(struct restore *r, struct restore_task *t, struct error **err)
 	if (!ret)
 		ret = find_targets(r, t, &targets, err);
 	spare = spare_number(&targets);
-	request.stub_fd = spare;
 	if (!ret)
 		ret = raise_limit(t, &limit, err);
 	if (!ret)
 		ret = make_room(r, t, spare, err);
 	if (!ret)
-		ret = give_fs(r, &moved, t, err);
+		ret = give_fs(r, t, spare, err);
 	if (!ret)
-		ret = give_fds(&moved, t, &targets, err);
+		ret = give_fds(r, t, spare, &targets, err);
 	vec_free(&targets);
 	if (!ret) {
 		remote_set(remote_calls(&t->remote), SYS_close, spare);

@@ -53,8 +53,16 @@ static int get_int(int fd, int name)
 	return value;
 }
 
+static int by_ino(const void *pa, const void *pb)
+{
+	const struct unix_socket *a = pa, *b = pb;
+
+	return a->ino < b->ino ? -1 : a->ino > b->ino;
+}
+
 static const struct unix_socket *find_socket(struct checkpoint *c, uint64_t ino, struct error **err)
 {
+	struct unix_socket key = {.ino = ino}, *found;
 	unix_socket_vec *all = c->files->unix_sockets;
 
 	if (!all) {
@@ -67,12 +75,11 @@ static const struct unix_socket *find_socket(struct checkpoint *c, uint64_t ino,
 		if (unix_diag(c->request->init, all, err))
 			return NULL;
 	}
-	vec_for_each (s, all)
-		if (s->ino == ino)
-			return s;
-	error_set(err, ENOENT, "the kernel does not list unix socket %llu",
-		  (unsigned long long)ino);
-	return NULL;
+	found = all->count ? bsearch(&key, all->items, all->count, sizeof(key), by_ino) : NULL;
+	if (!found)
+		error_set(err, ENOENT, "the kernel does not list unix socket %llu",
+			  (unsigned long long)ino);
+	return found;
 }
 
 static struct description *find_by_ino(struct checkpoint *c, uint64_t ino)
