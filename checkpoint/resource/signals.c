@@ -24,7 +24,10 @@ static bool is_fixed(int signo)
 	return signo == SIGKILL || signo == SIGSTOP;
 }
 
-/* What is neither handled nor ignored has the default action and no flags that matter. */
+/*
+ * What is neither handled nor ignored has the default action and no flags that
+ * matter, but for SIGCHLD's SA_NOCLDWAIT and SA_NOCLDSTOP.
+ */
 static int dump_actions(struct dump_task *t, struct error **err)
 {
 	struct ckpt_sigaction *actions;
@@ -39,7 +42,8 @@ static int dump_actions(struct dump_task *t, struct error **err)
 		return r;
 	for (int signo = 1; signo <= SIGNALS; signo++) {
 		if (is_fixed(signo) ||
-		    !((status.sig_caught | status.sig_ignored) & (1ull << (signo - 1))))
+		    !((status.sig_caught | status.sig_ignored | 1ull << (SIGCHLD - 1)) &
+		      (1ull << (signo - 1))))
 			continue;
 		remote_set(&call[n], SYS_rt_sigaction, signo, 0,
 			   remote_data_address(&t->remote) + n * sizeof(*got), 8);

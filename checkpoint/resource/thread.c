@@ -299,6 +299,7 @@ static int settle_thread(struct restore_task *t, struct restore_thread *th, stru
 	struct settle_data *data = remote_data(&t->remote);
 	const struct ckpt_thread *rec = th->rec;
 	uint64_t at = remote_data_address(&t->remote);
+	uint64_t slack = 0;
 	unsigned n = 0;
 	int r;
 
@@ -311,6 +312,11 @@ static int settle_thread(struct restore_task *t, struct restore_thread *th, stru
 		remote_set(&call[n++], SYS_set_robust_list, rec->robust_list, rec->robust_list_len);
 	remote_set(&call[n++], SYS_sigaltstack, at, 0);
 	remote_set(&call[n++], SYS_prctl, PR_SET_NAME, at + offsetof(struct settle_data, comm));
+	vec_for_each (more, &th->more)
+		if (more->type == CKPT_SCHED)
+			slack = ((const struct ckpt_sched *)more->data)->timer_slack;
+	if (slack) /* 0 is that of real-time policies, and would ask for the default */
+		remote_set(&call[n++], SYS_prctl, PR_SET_TIMERSLACK, slack, 0, 0, 0);
 	if (rec->rseq)
 		remote_set(&call[n++], SYS_rseq, rec->rseq, rec->rseq_len, 0, rec->rseq_sig);
 	r = remote_run(&t->remote, th->tid, n, err);
