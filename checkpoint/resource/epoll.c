@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,29 +206,178 @@ static int add_under(int set, int fd, const struct ckpt_epoll_target *target, st
 	return ret;
 }
 
-static int epoll_cross(struct restore *r, struct file_object *o, struct error **err)
+/* Additions by a task that has both the set and the member, as many as go in one run. */
+struct batch {
+	struct restore_task *task;
+	const struct file_object *object;
+	unsigned set; /* its number in the task */
+	unsigned count;
+};
+
+static int batch_run(struct batch *b, struct error **err)
+{
+	unsigned count = b->count;
+	const struct remote_call *call;
+	int ret;
+
+	b->count = 0;
+	if (!count)
+		return 0;
+	call = remote_calls(&b->task->remote);
+	ret = remote_run(&b->task->remote, 0, count, err);
+	for (unsigned i = 0; !ret && i < count; i++)
+		if (call[i].ret)
+			ret = error_errno(err, -call[i].ret,
+					  "process %u: adding descriptor %lu to an epoll set",
+					  b->task->rec->pid, call[i].args[2]);
+	return ret;
+}
+
+static int compare_fds(const void *pa, const void *pb)
+{
+	const struct ckpt_fd *a = pa, *b = pb;
+
+	return a->fd < b->fd ? -1 : a->fd > b->fd;
+}
+
+static bool has_member(const struct restore_task *t, const struct ckpt_epoll_target *target)
+{
+	struct ckpt_fd key = {.fd = target->fd};
+	const struct ckpt_fd *found =
+		t->fd_count ? bsearch(&key, t->fds, t->fd_count, sizeof(key), compare_fds) : NULL;
+
+	return found && found->description == target->description;
+}
+
+/* The number under which a task has an object, or -1. */
+static int number_in(const struct restore_task *t, uint32_t id)
+{
+	for (size_t i = 0; i < t->fd_count; i++)
+		if (t->fds[i].description == id)
+			return t->fds[i].fd;
+	return -1;
+}
+
+/* 1: the batch is that of the target's task now; 0: that task cannot add it. */
+static int batch_select(struct restore *r, struct batch *b, const struct ckpt_epoll_target *target,
+			struct error **err)
+{
+	struct restore_task *t = restore_find(r, target->task);
+	int set, ret;
+
+	if (!t || !t->remote.address || !has_member(t, target))
+		return 0;
+	set = b->task == t ? (int)b->set : number_in(t, b->object->id);
+	if (set < 0)
+		return 0;
+	if (b->task != t || b->count == REMOTE_CALLS_MAX) {
+		ret = batch_run(b, err);
+		if (ret)
+			return ret;
+	}
+	b->task = t;
+	b->set = set;
+	return 1;
+}
+
+/*
+ * The task itself adds what it has under the right number, because a signalfd
+ * wakes only sets that it was added to by the task whose signals it reads. What
+ * is left to us is what has another number by now; there, a signalfd does not wake.
+ */
+static int add_target(struct restore *r, struct batch *b, const struct ckpt_epoll_target *target,
+		      uint32_t events, struct error **err)
+{
+	const struct file_object *member = files_object(r, target->description);
+	struct ckpt_epoll_target changed = *target;
+	struct epoll_event *event;
+	int ret;
+
+	changed.events = events;
+	/* a standard stream that is closed or a file now cannot be waited for */
+	if (member->lent) {
+		ret = member->fd < 0 ? 0 : add_under(b->object->fd, member->fd, &changed, err);
+		if (ret == -EPERM) {
+			error_free(*err);
+			*err = NULL;
+			ret = 0;
+		}
+		return ret;
+	}
+	ret = batch_select(r, b, target, err);
+	if (ret < 0)
+		return ret;
+	if (!ret)
+		return add_under(b->object->fd, member->fd, &changed, err);
+	event = (struct epoll_event *)remote_data(&b->task->remote) + b->count;
+	*event = (struct epoll_event){.events = events, .data.u64 = target->data};
+	remote_set(&remote_calls(&b->task->remote)[b->count], SYS_epoll_ctl, b->set, EPOLL_CTL_ADD,
+		   target->fd, remote_data_address(&b->task->remote) + b->count * sizeof(*event));
+	b->count++;
+	return 0;
+}
+
+#define HOW_BITS (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)
+#define ANY_BITS (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP)
+
+/* A one-shot member that has had its shot is left with no event to wait for. */
+static bool is_spent(const struct ckpt_epoll_target *target)
+{
+	return target->events & EPOLLONESHOT && !(target->events & ~HOW_BITS);
+}
+
+/*
+ * Adding waits for errors and hang-ups whatever is asked for. So a spent member
+ * is added for anything that it is ready for, and that is fetched. One that is
+ * ready for nothing stays armed for those two: the kernel offers no other way.
+ */
+static int add_spent(struct restore *r, struct batch *b, const struct ckpt_epoll *rec,
+		     const struct ckpt_epoll_target *targets, struct error **err)
+{
+	struct epoll_event ready[64];
+	int n, ret = 0;
+
+	for (uint32_t i = 0; !ret && i < rec->targets; i++) {
+		struct pollfd p = {.fd = files_object(r, targets[i].description)->fd,
+				   .events = ANY_BITS};
+
+		if (!is_spent(&targets[i]))
+			continue;
+		ret = add_target(r, b, &targets[i],
+				 targets[i].events | (poll(&p, 1, 0) > 0 ? ANY_BITS : 0), err);
+	}
+	if (!ret)
+		ret = batch_run(b, err);
+	if (ret)
+		return ret;
+	/* each comes once */
+	do
+		n = epoll_wait(b->object->fd, ready, 64, 0);
+	while (n > 0);
+	return n ? error_errno(err, errno, "emptying an epoll set") : 0;
+}
+
+/* Last, when pipes and sockets have their contents: spent members are told from others by it. */
+static int epoll_arm(struct restore *r, struct file_object *o, struct error **err)
 {
 	const struct ckpt_epoll *rec = o->rec;
 	const struct ckpt_epoll_target *targets = (const void *)o->tail;
-	int ret = 0;
+	struct batch b = {.object = o};
+	int ret;
 
-	for (uint32_t i = 0; !ret && i < rec->targets; i++) {
+	for (uint32_t i = 0; i < rec->targets; i++) {
 		const struct file_object *member = files_object(r, targets[i].description);
 
 		if (!member || (member->fd < 0 && !member->lent))
 			return error_set(err, EBADMSG, "epoll set %u has a member %u that is not",
 					 o->id, targets[i].description);
-		/* a standard stream that is closed or a file now cannot be waited for */
-		if (member->lent && member->fd < 0)
-			continue;
-		ret = add_under(o->fd, member->fd, &targets[i], err);
-		if (ret == -EPERM && member->lent) {
-			error_free(*err);
-			*err = NULL;
-			ret = 0;
-		}
 	}
-	return ret;
+	/* while there are no others whose events would be fetched */
+	ret = add_spent(r, &b, rec, targets, err);
+	for (uint32_t i = 0; !ret && i < rec->targets; i++)
+		if (!is_spent(&targets[i]))
+			ret = add_target(r, &b, &targets[i], targets[i].events, err);
+	return ret ? ret : batch_run(&b, err);
 }
 
 const struct file_kind file_kind_epoll = {
@@ -238,5 +388,5 @@ const struct file_kind file_kind_epoll = {
 	.dump = epoll_dump,
 	.load = epoll_load,
 	.open = epoll_open,
-	.cross = epoll_cross,
+	.arm = epoll_arm,
 };
