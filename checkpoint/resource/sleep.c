@@ -171,6 +171,12 @@ static bool is_sleep(long nr)
 	       nr == SYS_futex;
 }
 
+/* Its timeout is absolute, that of FUTEX_WAIT is relative. */
+static bool is_bitset_wait(long op)
+{
+	return (op & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+}
+
 /*
  * After an earlier stop the call's number has become restart_syscall; its
  * arguments are still there. The instruction that loaded the number usually is
@@ -193,13 +199,35 @@ static long original_call(const struct dump_thread *th)
 			if (code[i] == 0xb8 && is_sleep(nr)) /* mov $nr, %eax */
 				return nr;
 		}
-	if ((regs->rsi & FUTEX_CMD_MASK) == FUTEX_WAIT && regs->rdi > 4096 && regs->r10 > 4096)
+	if (((regs->rsi & FUTEX_CMD_MASK) == FUTEX_WAIT || is_bitset_wait(regs->rsi)) &&
+	    regs->rdi > 4096 && regs->r10 > 4096)
 		return SYS_futex;
 	if (regs->rdi < 16 && regs->rdx > 4096)
 		return SYS_clock_nanosleep;
 	if (regs->rdi > 4096 && (regs->rsi == 0 || regs->rsi > 4096))
 		return SYS_nanosleep;
 	return SYS_poll;
+}
+
+/* Back to the system-call instruction. */
+static void reissue(struct dump_thread *th, long nr)
+{
+	th->regs.rip -= 2;
+	th->regs.rax = nr;
+	th->regs.orig_rax = -1;
+}
+
+/* timer_list has each timer on its own clock's base. */
+static int64_t ahead_of_monotonic(clockid_t clock)
+{
+	struct timespec theirs, monotonic;
+
+	if (clock != CLOCK_BOOTTIME && clock != CLOCK_TAI)
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &monotonic);
+	clock_gettime(clock, &theirs);
+	return (theirs.tv_sec - monotonic.tv_sec) * NSEC_PER_SEC + theirs.tv_nsec -
+	       monotonic.tv_nsec;
 }
 
 static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, struct error **err)
@@ -212,6 +240,10 @@ static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, stru
 		return error_set(err, EOPNOTSUPP,
 				 "task %d sleeps in system call %ld, which is not known",
 				 th->rec.tid, nr);
+	if (nr == SYS_futex && is_bitset_wait(th->stopped.rsi)) {
+		reissue(th, nr);
+		return 0;
+	}
 	/* a poll or futex wait without timeout has no timer, and no restart block either */
 	r = trace_set_sigmask(th->tid, ~0ull, err);
 	if (!r)
@@ -223,6 +255,7 @@ static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, stru
 	th->rec.sleep = CKPT_SLEEP_RESTART;
 	th->rec.sleep_nr = nr;
 	th->rec.sleep_clock = nr == SYS_clock_nanosleep ? th->stopped.rdi : CLOCK_MONOTONIC;
+	expiry -= ahead_of_monotonic(th->rec.sleep_clock);
 	th->rec.sleep_left =
 		expiry > (int64_t)c->begin_host_monotonic ? expiry - c->begin_host_monotonic : 0;
 	th->regs.orig_rax = nr;
@@ -255,9 +288,7 @@ int sleep_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th
 		return r;
 	if ((status.sig_pending | status.shared_pending) & ~th->stopped_mask)
 		return 0;
-	th->regs.rip -= 2; /* back to the syscall instruction */
-	th->regs.rax = nr;
-	th->regs.orig_rax = -1;
+	reissue(th, nr);
 	return 0;
 }
 
