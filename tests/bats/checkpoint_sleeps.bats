@@ -1,0 +1,60 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# System calls that sleep go on after a checkpoint, with the time they had left.
+
+load helpers
+load payloads
+load ck
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	teardown_firn
+}
+
+# took NAME LEAST MOST: what the payload measured on its own clock.
+took() {
+	local line ms
+	line=$(grep "^$1 " <<<"$output")
+	[[ $line != *EINTR* ]] || fail "$1: EINTR"
+	ms=${line##* }
+	[ "$ms" -ge "$2" ] && [ "$ms" -le "$3" ] || fail "$line: not between $2 and $3 ms"
+}
+
+# slept: EXTRA ms more than 3000 at most; those that start over twice that and the first second.
+slept() {
+	local name extra=$1 again=$2
+	for name in nanosleep clock_relative clock_absolute poll ppoll select futex futex_bitset cond; do
+		took "$name" 2995 $((3000 + extra))
+	done
+	for name in epoll_wait sigtimedwait semtimedop recv; do
+		took "$name" 2995 $((3000 + extra + again))
+	done
+	for name in read sigwaitinfo; do
+		took "$name" 0 100000
+	done
+	grep -q '^ppoll_forever -1 EINTR' <<<"$output" || fail "a signal did not end ppoll"
+}
+
+@test "checkpoint: sleeps go on with the time they had left" {
+	ck_start ck_sleeps 3000
+	sleep 1 # of the three
+	ck_checkpoint
+	sleep 2 # does not count
+	ck_restore
+	ck_result
+	slept $((1500 * FIRN_SLOW)) 1500
+}
+
+@test "checkpoint: sleeps after two live checkpoints, and one for good" {
+	ck_start ck_sleeps 3000
+	ck_checkpoint --leave-running
+	ck_checkpoint --leave-running
+	ck_checkpoint
+	ck_restore
+	ck_result
+	slept $((2000 * FIRN_SLOW)) 3000
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# What a container's processes are made of survives a checkpoint: each payload verifies its own.
+
+load helpers
+load payloads
+load ck
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	teardown_firn
+}
+
+@test "checkpoint: memory of a static program" {
+	ck_once ck_memory
+}
+
+@test "checkpoint: memory of a dynamic program" {
+	make_rootfs "$T/root"
+	cc -O2 -std=gnu17 -D_GNU_SOURCE -o "$T/ck_dynamic" "$REPO/tests/payload/ck_memory.c"
+	B=$T/b
+	make_bundle "$B" ck_dynamic
+	add_program "$B/rootfs" "$T/ck_dynamic"
+	cp "$T/ck_dynamic" "$B/rootfs/bin/"
+	new_id
+	run_detached "$ID" "$B"
+	wait_for 20 exists "$B/rootfs/tmp/ready"
+	ck_checkpoint
+	ck_restore
+	ck_passes
+}
+
+@test "checkpoint: threads in the middle of a computation" {
+	for ((i = 0; i < FIRN_ROUNDS; i++)); do
+		ck_once ck_threads
+	done
+}
+
+@test "checkpoint: a tree with sessions, groups, zombies, a daemon and a stopped process" {
+	ck_once ck_tree
+}
+
+@test "checkpoint: pending signals, actions and alternate stacks" {
+	ck_once ck_signals
+}
+
+@test "checkpoint: a program that handles every signal that calls could be stopped by" {
+	ck_once ck_signals all
+}
+
+USER_CAPS='.process.capabilities |= with_entries(.value = ["CAP_KILL","CAP_SETPCAP","CAP_SETUID","CAP_SETGID","CAP_NET_BIND_SERVICE"])'
+
+@test "checkpoint: credentials of a user, and a filter of the program's own" {
+	CK_EDIT=$USER_CAPS
+	ck_once ck_creds user
+}
+
+@test "checkpoint: credentials of a lesser root" {
+	CK_EDIT='.process.capabilities |= with_entries(.value = ["CAP_KILL","CAP_SETPCAP","CAP_SETUID","CAP_MKNOD","CAP_SYS_NICE","CAP_FOWNER"])'
+	ck_once ck_creds root
+}
+
+@test "checkpoint: a filter in config.json" {
+	CK_EDIT=$USER_CAPS' | .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", architectures: ["SCMP_ARCH_X86_64"],
+		syscalls: [{names: ["clone3", "mmap", "userfaultfd"], action: "SCMP_ACT_ALLOW"},
+			{names: ["mknod", "memfd_create"], action: "SCMP_ACT_KILL_PROCESS"}]}'
+	ck_once ck_creds user
+}
+
+@test "checkpoint: twice in a row" {
+	ck_start ck_threads
+	for i in 1 2; do
+		ck_checkpoint
+		ck_restore
+	done
+	ck_passes
+}
+
+@test "checkpoint: live, twice, and then for good" {
+	ck_start ck_signals
+	ck_checkpoint --leave-running
+	ck_checkpoint --leave-running
+	ck_checkpoint
+	ck_restore
+	ck_passes
+}

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154 # variables of helpers.bash
+# Containers that are checkpointed and restored around the payloads ck_* of tests/payload.
+
+# ck_start NAME [ARG...]: a container B with the payload as its init, ready for a checkpoint.
+# CK_EDIT is a jq filter for its config.json.
+ck_start() {
+	local name=$1
+	shift
+	B=$T/b$RANDOM
+	make_bundle "$B" "$name" "$@"
+	add_payload "$B" "$name"
+	[ -z "${CK_EDIT:-}" ] || edit_config "$B" "$CK_EDIT"
+	new_id
+	run_detached "$ID" "$B"
+	wait_for 20 exists "$B/rootfs/tmp/ready"
+}
+
+# ck_checkpoint [OPTION...]: into a fresh $IMAGE; the container is gone afterwards.
+ck_checkpoint() {
+	IMAGE=$T/image-$RANDOM$RANDOM
+	ok timeout -k 1 60 "$FIRN" --root "$FIRN_ROOT" checkpoint --image-path "$IMAGE" "$@" "$ID"
+	[ -e "$IMAGE/manifest.json" ] || fail "no manifest"
+	case " $* " in
+	*" --leave-running "*) equal "$(container_status "$ID")" running ;;
+	*) is_gone "$ID" || fail "still there after the checkpoint" ;;
+	esac
+}
+
+ck_restore() {
+	restore_detached "$ID" "$B" "$IMAGE" "$@" || fail "restore failed: $(cat "$T/$ID.log")"
+	equal "$(container_status "$ID")" running
+}
+
+# ck_result: lets the payload go on and waits for what it says.
+ck_result() {
+	touch "$B/rootfs/tmp/go"
+	wait_for 20 exists "$B/rootfs/tmp/result" || fail "log: $(cat "$T/$ID.log")"
+	output=$(cat "$B/rootfs/tmp/result")
+}
+
+# ck_passes: the payload finds everything as it was.
+ck_passes() {
+	ck_result
+	[ "$output" = ok ] || fail "the payload found differences"
+}
+
+# ck_once NAME [ARG...]: start, checkpoint, restore, verify.
+ck_once() {
+	ck_start "$@"
+	ck_checkpoint
+	ck_restore
+	ck_passes
+}

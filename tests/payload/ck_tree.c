@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ck_tree: init with children in sessions and groups of their own, a daemon whose
+ * session's leader is gone, zombies by exit and by signal, a stopped child. Each
+ * process checks its own ids at the end; init those of the dead.
+ */
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "ck.h"
+
+#define MEMBERS 9
+
+struct member {
+	pid_t pid, ppid, sid, pgid;
+	volatile int ready, bad, done;
+	char comm[16];
+};
+static struct member *members;
+static int errors_seen;
+
+static void note(struct member *m)
+{
+	m->pid = getpid();
+	m->ppid = getppid();
+	m->sid = getsid(0);
+	m->pgid = getpgid(0);
+	prctl(PR_GET_NAME, m->comm);
+	m->ready = 1;
+}
+
+static void compare(struct member *m)
+{
+	char comm[16];
+
+	prctl(PR_GET_NAME, comm);
+	if (m->pid != getpid())
+		m->bad |= 1;
+	if (m->ppid != getppid())
+		m->bad |= 2;
+	if (m->sid != getsid(0))
+		m->bad |= 4;
+	if (m->pgid != getpgid(0))
+		m->bad |= 8;
+	if (strcmp(comm, m->comm))
+		m->bad |= 16;
+	m->done = 1;
+}
+
+static void live(int i, const char *name)
+{
+	prctl(PR_SET_NAME, name);
+	note(&members[i]);
+	ck_wait_go();
+	compare(&members[i]);
+	while (getppid()) /* until the end of init */
+		pause();
+	_exit(0);
+}
+
+static void wait_member(int i)
+{
+	while (!members[i].ready)
+		usleep(1000);
+}
+
+/* 1 is init's child in a group of its own, with 2, a grandchild in another group. */
+static void family(void)
+{
+	if (fork())
+		return;
+	setpgid(0, 0);
+	if (!fork()) {
+		setpgid(0, 0);
+		live(2, "grandchild");
+	}
+	wait_member(2);
+	live(1, "child");
+}
+
+/* 3 leads a session; 4 is in it, in a group of its own; 5 was forked before the setsid. */
+static void session(void)
+{
+	if (fork())
+		return;
+	if (!fork())
+		live(5, "old session");
+	wait_member(5);
+	setsid();
+	if (!fork()) {
+		setpgid(0, 0);
+		live(4, "job");
+	}
+	live(3, "leader");
+}
+
+/* 6: its leader and its parent are gone; init has adopted it. 7 is its child in the group. */
+static void daemonize(void)
+{
+	pid_t leader = fork();
+
+	if (leader) {
+		waitpid(leader, NULL, 0);
+		return;
+	}
+	setsid();
+	if (fork())
+		_exit(0);
+	while (getppid() != 1)
+		usleep(1000);
+	if (!fork())
+		live(7, "worker");
+	live(6, "daemon");
+}
+
+static pid_t zombie(int code, int signo)
+{
+	pid_t pid = fork();
+	siginfo_t info;
+
+	if (!pid) {
+		signal(signo ? signo : SIGUSR1, SIG_DFL);
+		if (signo)
+			raise(signo);
+		_exit(code);
+	}
+	waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
+	return pid;
+}
+
+static pid_t stopped(void)
+{
+	pid_t pid = fork();
+	siginfo_t info;
+
+	if (!pid) {
+		prctl(PR_SET_NAME, "stopped");
+		note(&members[8]);
+		raise(SIGSTOP);
+		compare(&members[8]);
+		_exit(9);
+	}
+	/* the stop itself is reported before the checkpoint */
+	waitid(P_PID, pid, &info, WSTOPPED);
+	return pid;
+}
+
+static void on_child(int signo)
+{
+	(void)signo;
+	errors_seen++;
+}
+
+static void reap(pid_t pid, int wanted)
+{
+	int status = -1;
+
+	if (waitpid(pid, &status, 0) != pid || status != wanted)
+		ck_bad("zombie %d: status %#x, wanted %#x", pid, status, wanted);
+}
+
+int main(void)
+{
+	pid_t by_exit, by_255, by_kill, by_term, halted;
+	int status = -1, chld;
+
+	members = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	signal(SIGCHLD, on_child);
+	family();
+	session();
+	daemonize();
+	by_exit = zombie(7, 0);
+	by_255 = zombie(255, 0);
+	by_kill = zombie(0, SIGKILL);
+	by_term = zombie(0, SIGTERM);
+	halted = stopped();
+	note(&members[0]);
+	for (int i = 1; i < MEMBERS; i++)
+		wait_member(i);
+	chld = errors_seen;
+	ck_ready();
+	ck_wait_go();
+	/* what is restored does not hear of deaths again */
+	if (errors_seen != chld)
+		ck_bad("%d signals of children that had died before", errors_seen - chld);
+	compare(&members[0]);
+	reap(by_255, 0xff00);
+	reap(by_exit, 0x700);
+	reap(by_kill, SIGKILL);
+	reap(by_term, SIGTERM);
+	usleep(50000);
+	if (members[8].done)
+		ck_bad("the stopped child has run");
+	ck_check(waitpid(halted, &status, WNOHANG) == 0);
+	kill(halted, SIGCONT);
+	reap(halted, 0x900);
+	for (int i = 0; i < MEMBERS; i++) {
+		struct member *m = &members[i];
+
+		for (int tries = 0; !m->done && tries < 1000; tries++)
+			usleep(5000);
+		if (!m->done || m->bad)
+			ck_bad("process %d (%s): done %d, differences %#x", m->pid, m->comm,
+			       m->done, m->bad);
+	}
+	ck_check(waitpid(-1, &status, WNOHANG) == 0);
+	return ck_end();
+}
