@@ -1,0 +1,134 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# Files, pipes and sockets come back with a restore; each program checks its own.
+
+load helpers
+load payloads
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	teardown_firn
+}
+
+says() {
+	grep -qx "$1" "$T/$ID.log"
+}
+
+ended() {
+	says PASS || grep -q ^FAIL "$T/$ID.log" || [ "$(container_status "$ID")" = stopped ]
+}
+
+# start_payload NAME [ARG...]: runs it until it says that it is ready.
+start_payload() {
+	local name=$1
+	shift
+	make_bundle "$T/b" "$name" /tmp/go "$@"
+	edit_config "$T/b" '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 1024, hard: 4000}]'
+	add_payload "$T/b" "$name"
+	new_id
+	run_detached "$ID" "$T/b"
+	wait_for 10 says ready
+}
+
+# passes: lets it go on, and it finds everything in order.
+passes() {
+	touch "$T/b/rootfs/tmp/go"
+	wait_for 20 ended
+	says PASS || {
+		cat "$T/$ID.log"
+		fail "the program found something amiss"
+	}
+}
+
+save() {
+	ok firn checkpoint --image-path "$T/image" "$@" "$ID"
+}
+
+@test "without a checkpoint all programs pass" {
+	for name in res_files res_shared res_sockets; do
+		start_payload $name
+		passes
+		rm -rf "$T/b"
+	done
+}
+
+@test "files, deleted files, directories, devices, pipes, FIFOs" {
+	start_payload res_files
+	save
+	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
+@test "processes that share pipes and offsets, and 1500 descriptors" {
+	start_payload res_shared
+	save
+	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
+@test "unix sockets with messages in them, listeners, TCP, UDP" {
+	start_payload res_sockets
+	save
+	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
+@test "they survive two checkpoints in a row" {
+	for name in res_files res_shared res_sockets; do
+		start_payload $name
+		save
+		restore_detached "$ID" "$T/b" "$T/image"
+		save
+		restore_detached "$ID" "$T/b" "$T/image"
+		passes
+		rm -rf "$T/b" "$T/image"
+	done
+}
+
+@test "a checkpoint leaves them as they were in a program that goes on" {
+	for name in res_files res_shared res_sockets; do
+		start_payload $name
+		save --leave-running
+		passes
+		rm -rf "$T/b" "$T/image"
+	done
+}
+
+@test "an established TCP connection is refused, or comes back reset if allowed" {
+	start_payload res_sockets tcp
+	fails firn checkpoint --image-path "$T/image" "$ID"
+	has "established TCP connection 127.0.0.1:7777"
+	has "--allow tcp"
+	save --allow tcp
+	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
+@test "a deleted file's contents leave no name behind" {
+	start_payload res_files
+	save
+	restore_detached "$ID" "$T/b" "$T/image"
+	run find "$T/b/rootfs/tmp" -name '.firn*' -o -name '#*'
+	equal "$output" ""
+	passes
+}
+
+@test "what cannot be saved is listed by process and descriptor, and goes on" {
+	start_payload res_refused
+	fails firn checkpoint --check "$ID"
+	has "fd 20: anon_inode:inotify"
+	has "fd 21: memory file /memfd:x"
+	has "fd 22: "
+	has "fd 23: file lock"
+	has 'fd 24: "/tmp/renamed'
+	has 'fd 25: "/tmp/removed'
+	has "fd 26: socket"
+	has "fd 27: unix socket with queued descriptors"
+	fails firn checkpoint --image-path "$T/image" "$ID"
+	[ ! -e "$T/image/manifest.json" ] || fail "there is an image"
+	passes
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* res_refused GO: what a checkpoint cannot save, under descriptors 20 and up in this order. */
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "res.h"
+
+static int next = 20;
+
+static int keep(int fd)
+{
+	CHECK(fd >= 0 && dup2(fd, next) == next && !close(fd));
+	return next++;
+}
+
+static void send_descriptor(int to, int fd)
+{
+	char control[CMSG_SPACE(sizeof(fd))] __attribute__((aligned(8))) = {0};
+	struct iovec iov = {control, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	CHECK(sendmsg(to, &msg, 0) == 1);
+}
+
+int main(int argc, char **argv)
+{
+	int pair[2];
+
+	CHECK(argc == 2);
+	keep(inotify_init());
+	keep(memfd_create("x", 0));
+	keep(syscall(SYS_pidfd_open, getpid(), 0));
+	CHECK(!flock(keep(open("/tmp/locked", O_RDWR | O_CREAT, 0600)), LOCK_EX));
+	keep(open("/tmp/renamed", O_RDWR | O_CREAT, 0600));
+	CHECK(!link("/tmp/renamed", "/tmp/other") && !unlink("/tmp/renamed"));
+	CHECK(!mkdir("/tmp/removed", 0755));
+	keep(open("/tmp/removed", O_RDONLY | O_DIRECTORY));
+	CHECK(!rmdir("/tmp/removed"));
+	keep(socket(AF_NETLINK, SOCK_RAW, 0));
+	CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	send_descriptor(pair[0], 1);
+	keep(pair[1]);
+	ready_and_wait(argv[1]);
+	return passed();
+}
