@@ -66,6 +66,21 @@ static int parse(struct ckpt_timerfd *rec, const char *fdinfo)
 	return 0;
 }
 
+/* To what it was at begin: expirations counted since then are still to come. */
+static void go_back(struct ckpt_timerfd *rec, uint64_t elapsed)
+{
+	uint64_t since = 0;
+
+	rec->value += elapsed;
+	if (rec->interval && rec->ticks)
+		since = (rec->value - 1) / rec->interval;
+	/* some may have been read before the freeze */
+	if (since > rec->ticks)
+		since = rec->ticks;
+	rec->ticks -= since;
+	rec->value -= since * rec->interval;
+}
+
 static int timerfd_dump(struct checkpoint *c, struct description *d, struct error **err)
 {
 	struct ckpt_timerfd rec = {.id = d->id, .open_flags = d->open_flags};
@@ -86,8 +101,8 @@ static int timerfd_dump(struct checkpoint *c, struct description *d, struct erro
 	rec.value = to_ns(left.it_value);
 	if (rec.value && is_wall_clock(rec.clockid) && rec.settime_flags & TFD_TIMER_ABSTIME)
 		rec.value += now(CLOCK_REALTIME);
-	else if (rec.value && !rec.ticks)
-		rec.value += now(CLOCK_MONOTONIC) - c->begin_host_monotonic;
+	else if (rec.value)
+		go_back(&rec, now(CLOCK_MONOTONIC) - c->begin_host_monotonic);
 	if (!record_add(&c->records, CKPT_TIMERFD, &rec, sizeof(rec)))
 		return error_errno(err, ENOMEM, "recording a timerfd");
 	return 0;
