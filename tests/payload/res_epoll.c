@@ -42,11 +42,14 @@ enum {
 	CHILDS,
 	INNER
 };
+/* more than go into one batch of remote calls */
+#define CROWD	     800
+#define CROWD_NUMBER 100
 #define MOVED_NUMBER 40
 #define MOVED_NOW    41
 
 static struct {
-	int set, inner, pipe[2], hangup, edge, spent, reused, exclusive, signals, inside;
+	int set, inner, crowd, pipe[2], hangup, edge, spent, reused, exclusive, signals, inside;
 } m;
 
 static void add(int set, int fd, uint32_t events, int n)
@@ -132,6 +135,33 @@ static void child(void)
 	exit(0);
 }
 
+/* One file under many numbers: each is a member of its own. */
+static void make_crowd(void)
+{
+	int fd = event_at(CROWD_NUMBER);
+
+	m.crowd = epoll_create1(0);
+	for (int i = 0; i < CROWD; i++) {
+		CHECK(dup2(fd, CROWD_NUMBER + i) == CROWD_NUMBER + i);
+		add(m.crowd, CROWD_NUMBER + i, EPOLLIN, i);
+	}
+}
+
+static void check_crowd(void)
+{
+	static struct epoll_event events[CROWD + 1];
+	static char seen[CROWD];
+
+	put(CROWD_NUMBER);
+	CHECK(epoll_wait(m.crowd, events, CROWD + 1, 0) == CROWD);
+	for (int i = 0; i < CROWD; i++) {
+		uint64_t n = events[i].data.u64 - DATA(0);
+
+		CHECK(n < CROWD && !seen[n]++);
+		CHECK(!epoll_ctl(m.crowd, EPOLL_CTL_DEL, CROWD_NUMBER + i, NULL));
+	}
+}
+
 static void set_up(void)
 {
 	int closed[2];
@@ -163,6 +193,7 @@ static void set_up(void)
 	add(m.set, m.exclusive = event_at(33), EPOLLIN | EPOLLEXCLUSIVE, EXCLUSIVE);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGALRM);
+	make_crowd();
 	m.signals = signalfd(-1, &signals, SFD_NONBLOCK);
 	add(m.set, m.signals, EPOLLIN, SIGNALS);
 }
@@ -238,6 +269,7 @@ int main(int argc, char **argv)
 	drain(m.inside);
 	check_level(m.exclusive, m.exclusive, EXCLUSIVE);
 	check_signals();
+	check_crowd();
 	kill(pid, SIGUSR1);
 	CHECK(next(m.set, 5000) == CHILDS);
 	CHECK(!epoll_ctl(m.set, EPOLL_CTL_DEL, m.pipe[0], NULL));
