@@ -313,26 +313,6 @@ static int gather_fs(struct checkpoint *c, struct dump_task *t, struct error **e
 	return r;
 }
 
-/* A thread may have left its process's table, by unshare(2). */
-static int admit_threads(struct checkpoint *c, struct error **err)
-{
-	int r = 0;
-
-	vec_for_each (t, &c->tasks) {
-		if (t->rec.state == CKPT_TASK_ZOMBIE)
-			continue;
-		vec_for_each (th, &t->threads)
-			if (!r && th->tid != t->pid &&
-			    (syscall(SYS_kcmp, t->pid, th->tid, KCMP_FILES, 0, 0) > 0 ||
-			     syscall(SYS_kcmp, t->pid, th->tid, KCMP_FS, 0, 0) > 0))
-				r = checkpoint_block(
-					c, t->rec.pid, -1, 0, "run the program without unshare(2)",
-					"thread with descriptors or a working directory of its "
-					"own");
-	}
-	return r;
-}
-
 static void raise_limit(void)
 {
 	struct rlimit limit;
