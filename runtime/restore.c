@@ -180,6 +180,16 @@ static int go_on(struct runtime *rt, struct restoring *r, struct error **err)
 	return ret;
 }
 
+/*
+ * Stubs are still traced: each is a zombie until its tracer has looked, and the
+ * init does not die before all others of its pid namespace are gone.
+ */
+static void reap_stubs(void)
+{
+	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+		;
+}
+
 /* A failed restore leaves nothing behind. */
 static void abort_restore(struct restoring *r)
 {
@@ -195,12 +205,12 @@ static void abort_restore(struct restoring *r)
 		container_set_state(r->c, CONTAINER_ABORTING, &err);
 	error_free(err);
 	err = NULL;
-	if (r->cg && cgroup_kill_all(r->cg, SIGKILL, &err) == 0)
+	if (r->cg && cgroup_kill_all(r->cg, SIGKILL, &err) == 0) {
+		reap_stubs();
 		cgroup_destroy(r->cg, &err);
+	}
 	error_free(err);
 	err = NULL;
-	if (r->init.pid > 0)
-		waitpid(r->init.pid, NULL, 0);
 	container_remove(r->c, &err);
 	error_free(err);
 }
