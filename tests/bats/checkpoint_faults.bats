@@ -1,0 +1,228 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# Whatever ends a checkpoint or a restore in the middle: afterwards there is a container that
+# works or a complete image, and nothing else is left behind.
+
+load helpers
+load payloads
+load ck
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	teardown_firn
+}
+
+CHECKPOINT_PHASES="begin freeze survey admit image seize capture pages release commit finish"
+RESTORE_PHASES="load stub contents objects tree layout pages tasks cross arm release"
+
+# works: all six workers get on, and none has seen anything.
+works() {
+	local i before=()
+	equal "$(container_status "$ID")" running
+	for i in 0 1 2 3 4 5; do
+		before[i]=$(number_at "$B/rootfs/tmp/counts" "$i")
+	done
+	gets_on() {
+		[ "$(number_at "$B/rootfs/tmp/counts" "$1")" -gt "$2" ]
+	}
+	for i in 0 1 2 3 4 5; do
+		wait_for 20 gets_on "$i" "${before[i]}"
+	done
+	equal "$(number_at "$B/rootfs/tmp/counts" 6)" 0 "number of wrong results"
+}
+
+# with_fault FAULT ARG...: status and output as with run
+with_fault() {
+	local fault=$1
+	shift
+	# not by run: a restored container would hold its pipe
+	status=0
+	timeout -k 5 60 env FIRN_FAULT="$fault" "$FIRN" --root "$FIRN_ROOT" "$@" \
+		</dev/null >"$T/out" 2>&1 3>&- || status=$?
+	output=$(cat "$T/out")
+	mapfile -t lines <"$T/out"
+}
+
+has_image() {
+	firn image show "$IMAGE" >/dev/null 2>&1
+}
+
+# nothing_left: of a container that is gone. A cgroup with a process cannot go.
+nothing_left() {
+	[ ! -e "$FIRN_ROOT/$ID" ] || fail "a state directory is left: $(ls -A "$FIRN_ROOT/$ID")"
+	[ -z "$(cgroups_of "$ID")" ] || fail "cgroups are left: $(cgroups_of "$ID")"
+	! grep -q "$B" /proc/self/mountinfo || fail "mounts are left"
+}
+
+# container_or_image: after the next verb, with the restore that the image then needs.
+container_or_image() {
+	firn state "$ID" >/dev/null 2>&1 || :
+	if [ "$(container_status "$ID" 2>/dev/null)" = running ]; then
+		works
+	elif has_image; then
+		firn delete --force "$ID" >/dev/null 2>&1 || :
+		ck_restore
+		works
+	else
+		fail "$1: neither container ($(firn state "$ID" 2>&1)) nor image"
+	fi
+}
+
+@test "checkpoint: killed at the start and the end of every phase" {
+	ck_start ck_worker
+	for phase in $CHECKPOINT_PHASES; do
+		for end in "" -end; do
+			echo "# $phase$end"
+			IMAGE=$T/image-$phase$end
+			with_fault "checkpoint-$phase$end:kill" checkpoint --image-path "$IMAGE" "$ID"
+			equal "$status" 137 "status of $phase$end"
+			container_or_image "$phase$end"
+		done
+	done
+}
+
+@test "checkpoint: failing at the start and the end of every phase" {
+	ck_start ck_worker
+	for phase in ${CHECKPOINT_PHASES% finish}; do
+		for end in "" -end; do
+			[ "$phase$end" != commit-end ] || continue # the image is there
+			echo "# $phase$end"
+			IMAGE=$T/image-$phase$end
+			with_fault "checkpoint-$phase$end:EIO" checkpoint --image-path "$IMAGE" "$ID"
+			equal "$status" 1 "status of $phase$end"
+			one_line
+			has "fault injected"
+			[ ! -e "$IMAGE" ] || fail "$phase$end: an image is left: $(ls -A "$IMAGE")"
+			works
+		done
+	done
+}
+
+@test "restore: killed at the start and the end of every phase" {
+	ck_start ck_worker
+	ck_checkpoint
+	for phase in $RESTORE_PHASES; do
+		for end in "" -end; do
+			echo "# $phase$end"
+			with_fault "restore-$phase$end:kill" restore --detach --image-path "$IMAGE" \
+				--bundle "$B" "$ID"
+			equal "$status" 137 "status of $phase$end"
+			has_image || fail "the image is damaged"
+			firn delete --force "$ID" >/dev/null 2>&1 || :
+			nothing_left
+		done
+	done
+	ck_restore
+	works
+}
+
+@test "restore: failing at the start and the end of every phase" {
+	ck_start ck_worker
+	ck_checkpoint
+	for phase in $RESTORE_PHASES; do
+		for end in "" -end; do
+			echo "# $phase$end"
+			with_fault "restore-$phase$end:EIO" restore --detach --image-path "$IMAGE" \
+				--bundle "$B" "$ID"
+			equal "$status" 1 "status of $phase$end"
+			one_line
+			has "fault injected"
+			nothing_left
+		done
+	done
+	ck_restore
+	works
+}
+
+# stopped PID, for wait_for
+stopped() {
+	grep -q '^State:.T' "/proc/$1/status"
+}
+
+# interrupted POINT SIGNAL ARG...: firn stops at POINT, gets SIGNAL, and goes on.
+interrupted() {
+	local point=$1 signal=$2 pid
+	shift 2
+	env FIRN_FAULT="$point:stop" "$FIRN" --root "$FIRN_ROOT" "$@" </dev/null >"$T/out" 2>&1 3>&- &
+	pid=$!
+	wait_for 10 stopped "$pid"
+	kill "-$signal" "$pid"
+	kill -CONT "$pid"
+	status=0
+	wait "$pid" || status=$?
+	output=$(cat "$T/out")
+	mapfile -t lines <"$T/out"
+}
+
+@test "checkpoint: SIGTERM and SIGINT in the middle" {
+	ck_start ck_worker
+	for point in begin seize capture pages release; do
+		for signal in TERM INT; do
+			echo "# $point"
+			IMAGE=$T/image-$point
+			interrupted "checkpoint-$point" "$signal" checkpoint --image-path "$IMAGE" "$ID"
+			equal "$status" 1
+			one_line
+			has cancelled
+			[ ! -e "$IMAGE" ] || fail "an image is left"
+			works
+		done
+	done
+}
+
+@test "restore: SIGTERM and SIGINT in the middle" {
+	ck_start ck_worker
+	ck_checkpoint
+	for point in stub tree pages arm; do
+		for signal in TERM INT; do
+			echo "# $point"
+			interrupted "restore-$point" "$signal" restore --detach --image-path "$IMAGE" \
+				--bundle "$B" "$ID"
+			equal "$status" 1
+			one_line
+			has cancelled
+			nothing_left
+		done
+	done
+	ck_restore
+	works
+}
+
+@test "checkpoint: a second one at the same time" {
+	ck_start ck_worker
+	IMAGE=$T/image
+	env FIRN_FAULT=checkpoint-capture:stop "$FIRN" --root "$FIRN_ROOT" checkpoint \
+		--leave-running --image-path "$IMAGE" "$ID" </dev/null >"$T/out" 2>&1 3>&- &
+	first=$!
+	wait_for 10 stopped "$first"
+	fails firn checkpoint --image-path "$T/second" "$ID"
+	one_line
+	[ ! -e "$T/second" ] || fail "an image of the second"
+	kill -CONT "$first"
+	wait "$first" || fail "the first: $(cat "$T/out")"
+	has_image || fail "no image of the first"
+	works
+}
+
+# Of the runtime's own system calls a random one is its last.
+@test "checkpoint and restore: killed at random system calls" {
+	need_command strace
+	ck_start ck_worker
+	rounds=$([ -n "$FIRN_FULL" ] && echo 200 || echo 6)
+	IMAGE=$T/probe
+	strace -f -o "$T/trace" "$FIRN" --root "$FIRN_ROOT" checkpoint --leave-running \
+		--image-path "$IMAGE" "$ID" 3>&-
+	calls=$(grep -c '(' "$T/trace")
+	for ((i = 0; i < rounds; i++)); do
+		n=$((RANDOM % calls + 1))
+		echo "# call $n of $calls"
+		IMAGE=$T/random-$i
+		run strace -f -o /dev/null -e inject=all:signal=SIGKILL:when=$n "$FIRN" \
+			--root "$FIRN_ROOT" checkpoint --image-path "$IMAGE" "$ID" </dev/null 3>&-
+		container_or_image "call $n"
+	done
+}
