@@ -48,6 +48,9 @@ static int op_freeze(void *data, struct error **err)
 	if (ctx->c->state == CONTAINER_CKPTING || ctx->c->state == CONTAINER_RSTRTING)
 		return freezer_freeze(ctx->f, FREEZE_DEADLINE_MS, err);
 	r = container_freeze(ctx->c, ctx->c->user_paused, FREEZE_DEADLINE_MS, err);
+	/* the state says so; that nobody has thawed the cgroup by hand, the cgroup says */
+	if (r == 0)
+		r = freezer_freeze(ctx->f, FREEZE_DEADLINE_MS, err);
 	if (r == 0)
 		r = container_set_state(ctx->c, CONTAINER_CKPTING, err);
 	if (r == 0)

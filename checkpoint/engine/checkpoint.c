@@ -222,6 +222,9 @@ static int phase_release(void *ctx, struct error **err)
 
 	undo_run_until(&c->undo, "freeze");
 	c->result->frozen_ns = clock_ns(CLOCK_MONOTONIC) - c->begin_host_monotonic;
+	/* killed now, they would lose what they have done since */
+	if (c->refreeze_failed && (!q->leave_running || q->was_frozen))
+		return error_set(err, ETIMEDOUT, "the container did not freeze again");
 	if (q->leave_running && !q->was_frozen)
 		undo_run(&c->undo);
 	return 0;

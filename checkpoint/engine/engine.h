@@ -76,6 +76,7 @@ struct checkpoint {
 	struct ipc_state *ipc;	  /* resource/sysvipc.c's */
 	VEC(struct memory_object *) objects;
 	uint64_t page_bytes, page_total;
+	bool refreeze_failed;	       /* the tasks ran after they were let go */
 	uint64_t begin_host_monotonic; /* CLOCK_MONOTONIC at begin as we see it */
 	uint64_t xstate_features;
 	uint32_t xstate_size;

@@ -49,7 +49,7 @@ static void release_tasks(void *ctx)
 	const struct checkpoint_request *q = c->request;
 	struct error *err = NULL;
 
-	q->ops->freeze(q->ctx, &err);
+	c->refreeze_failed = q->ops->freeze(q->ctx, &err) < 0;
 	ignore_error(err);
 	vec_for_each (t, &c->tasks)
 		vec_for_each (th, &t->threads)
@@ -63,7 +63,7 @@ static void unmap_windows(void *ctx)
 	vec_for_each (t, &c->tasks) {
 		struct error *err = NULL;
 
-		if (t->remote.window)
+		if (t->remote.address)
 			remote_detach(&t->remote, &err);
 		ignore_error(err);
 	}

@@ -159,6 +159,17 @@ static int walk_tree(struct survey *s, struct error **err)
 	return r;
 }
 
+/* What is not in it is not frozen. Zombies have left it. */
+static bool in_cgroup(const pid_vec *pids, const struct dump_task *t)
+{
+	if (t->rec.state == CKPT_TASK_ZOMBIE)
+		return true;
+	for (size_t i = 0; i < pids->count; i++)
+		if (pids->items[i] == t->pid)
+			return true;
+	return false;
+}
+
 /* Whoever is in the cgroup but not below the init came in by exec. */
 static int find_outsiders(struct survey *s, struct error **err)
 {
@@ -180,6 +191,11 @@ static int find_outsiders(struct survey *s, struct error **err)
 				 "end it, or leave it behind with --allow exec",
 				 "a process that entered by exec (pid %d outside)", pids.items[i]);
 	}
+	for (size_t i = 0; !r && i < c->tasks.count; i++)
+		if (!in_cgroup(&pids, &c->tasks.items[i]))
+			checkpoint_block(c, c->tasks.items[i].rec.pid, -1, 0,
+					 "move it back into the container's cgroup",
+					 "a process that has left the container's cgroup");
 	vec_free(&pids);
 	return r;
 }

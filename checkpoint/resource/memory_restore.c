@@ -44,7 +44,9 @@ static bool vma_is_sane(const struct ckpt_vma *v, uint64_t floor)
 static int load_vmas(struct restore_task *t, const struct record *rec, struct error **err)
 {
 	const struct ckpt_vma *v = rec->data;
-	uint64_t floor = 0;
+	/* no mapping lower than the stub itself could make: vm.mmap_min_addr is not the image's to
+	 * pass */
+	uint64_t floor = LOWEST;
 
 	if (rec->len % sizeof(*v) || rec->len / sizeof(*v) > VMAS_MAX)
 		return error_set(err, EBADMSG, "mappings: %zu bytes", rec->len);
@@ -89,15 +91,24 @@ int memory_load(struct restore *r, struct restore_task *t, const struct record *
 
 /* --- window --- */
 
+static bool touches(uint64_t start, uint64_t end, uint64_t other, uint64_t len)
+{
+	return start < other + len && end > other;
+}
+
 static bool is_free(const struct restore *r, const vma_vec *stub, uint64_t start, uint64_t end)
 {
 	vec_for_each (v, stub)
 		if (start < v->rec.end && end > v->rec.start)
 			return false;
-	vec_for_each (t, &r->tasks)
+	vec_for_each (t, &r->tasks) {
 		for (size_t i = 0; i < t->vma_count; i++)
 			if (start < t->vmas[i].end && end > t->vmas[i].start)
 				return false;
+		if (t->mm && (touches(start, end, t->mm->vdso, t->mm->vdso_len) ||
+			      touches(start, end, t->mm->vvar, t->mm->vvar_len)))
+			return false;
+	}
 	return true;
 }
 
@@ -169,6 +180,11 @@ static int move_vdso(struct restore *r, struct restore_task *t, struct error **e
 
 	if (!t->mm->vdso)
 		return error_set(err, EOPNOTSUPP, "process %u has no vdso", t->rec->pid);
+	/* the syscall instruction used from here on is looked for where the vdso is said to be */
+	if (to + r->vdso - first != t->mm->vdso)
+		return error_set(err, EBADMSG,
+				 "process %u: vdso and its data do not fit this kernel's",
+				 t->rec->pid);
 	for (unsigned i = 0; i < r->part_count; i++)
 		add_mremap(&call[n++], r->parts[i].start, r->parts[i].len,
 			   park + r->parts[i].start - first);
@@ -256,15 +272,33 @@ static int give_sources(struct restore *r, struct restore_task *t, mapped_vec *m
 	return ret;
 }
 
-/* Contents are loaded with the mapping writable; those that have none get their protection now. */
-static int first_prot(const struct ckpt_vma *v)
+static bool has_contents(const struct restore_task *t, const struct ckpt_vma *v)
 {
-	bool loaded = v->kind == CKPT_VMA_ANON || (v->kind == CKPT_VMA_FILE && !v->shared);
+	const struct page_area *pages = &t->core.pages;
+	size_t low = 0, high = pages->run_count;
 
-	return loaded ? (int)v->prot | PROT_READ | PROT_WRITE : (int)v->prot;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (pages->runs[mid].address + pages->runs[mid].len <= v->start)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < pages->run_count && pages->runs[low].address < v->end;
 }
 
-static void add_mmap(struct remote_call *call, const struct ckpt_vma *v, int number)
+/*
+ * Contents are loaded with the mapping writable; what has none gets its protection
+ * at once: a reservation that nobody may write to is not charged for.
+ */
+static int first_prot(const struct restore_task *t, const struct ckpt_vma *v)
+{
+	return has_contents(t, v) ? (int)v->prot | PROT_READ | PROT_WRITE : (int)v->prot;
+}
+
+static void add_mmap(const struct restore_task *t, struct remote_call *call,
+		     const struct ckpt_vma *v, int number)
 {
 	unsigned long flags = MAP_FIXED_NOREPLACE | (v->shared ? MAP_SHARED : MAP_PRIVATE);
 
@@ -274,7 +308,7 @@ static void add_mmap(struct remote_call *call, const struct ckpt_vma *v, int num
 		flags |= MAP_GROWSDOWN;
 	if (v->flags & CKPT_VMA_NORESERVE)
 		flags |= MAP_NORESERVE;
-	remote_set(call, SYS_mmap, v->start, v->end - v->start, first_prot(v), flags, number,
+	remote_set(call, SYS_mmap, v->start, v->end - v->start, first_prot(t, v), flags, number,
 		   v->kind == CKPT_VMA_ANON ? 0 : v->offset);
 }
 
@@ -300,7 +334,7 @@ static int make_mappings(struct restore_task *t, mapped_vec *mapped, struct erro
 			if (v->kind == CKPT_VMA_SHM)
 				add_shmat(&call[n++], v);
 			else
-				add_mmap(&call[n++], v, m ? m->number : -1);
+				add_mmap(t, &call[n++], v, m ? m->number : -1);
 		}
 		if (n < REMOTE_CALLS_MAX && i < t->vma_count)
 			continue;
@@ -422,7 +456,7 @@ static int set_protections(struct restore_task *t, struct error **err)
 		const struct ckpt_vma *v = &t->vmas[i];
 
 		if (i < t->vma_count && v->kind != CKPT_VMA_SPECIAL &&
-		    first_prot(v) != (int)v->prot)
+		    first_prot(t, v) != (int)v->prot)
 			remote_set(&call[n++], SYS_mprotect, v->start, v->end - v->start, v->prot);
 		if (i < t->vma_count && v->kind != CKPT_VMA_SPECIAL && (v->flags & CKPT_VMA_LOCKED))
 			remote_set(&call[n++], SYS_mlock, v->start, v->end - v->start);

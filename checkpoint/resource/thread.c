@@ -83,6 +83,9 @@ int thread_read_stopped(struct dump_thread *th, struct error **err)
 	th->rec.sigmask = th->stopped_mask;
 	th->regs = th->stopped;
 	th->stopped_once = true;
+	/* __USER32_CS: the numbers of remote calls would be other calls there */
+	if (th->stopped.cs == 0x23)
+		return error_set(err, EOPNOTSUPP, "task %d runs a 32-bit program", th->tid);
 	return read_rseq(th, err);
 }
 
