@@ -115,7 +115,7 @@ int restore_clocks(struct image_reader *image, uint64_t *monotonic, uint64_t *bo
 /*
  * Turns the stub into the container. On success every task is frozen (the
  * cgroup's freezer), released from ptrace, and goes on when thawed. On
- * failure the stubs are still there for the caller to kill with the container.
+ * failure all of its tasks, the init too, are dead and reaped.
  */
 int restore_load(const struct restore_request *request, struct restore_result *result,
 		 struct error **err);

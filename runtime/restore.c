@@ -180,23 +180,15 @@ static int go_on(struct runtime *rt, struct restoring *r, struct error **err)
 	return ret;
 }
 
-/*
- * Stubs are still traced: each is a zombie until its tracer has looked, and the
- * init does not die before all others of its pid namespace are gone.
- */
-static void reap_stubs(void)
-{
-	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
-		;
-}
-
 /* A failed restore leaves nothing behind. */
 static void abort_restore(struct restoring *r)
 {
 	struct error *err = NULL;
 
-	if (r->init.pid > 0)
-		kill(r->init.pid, SIGKILL);
+	/* not loaded yet: it is our child */
+	if (r->init.pid > 0 && kill(r->init.pid, SIGKILL) == 0)
+		while (waitpid(r->init.pid, NULL, 0) < 0 && errno == EINTR)
+			;
 	if (r->c->lock_fd < 0)
 		container_lock(r->c, &err);
 	error_free(err);
@@ -205,10 +197,8 @@ static void abort_restore(struct restoring *r)
 		container_set_state(r->c, CONTAINER_ABORTING, &err);
 	error_free(err);
 	err = NULL;
-	if (r->cg && cgroup_kill_all(r->cg, SIGKILL, &err) == 0) {
-		reap_stubs();
+	if (r->cg && cgroup_kill_all(r->cg, SIGKILL, &err) == 0)
 		cgroup_destroy(r->cg, &err);
-	}
 	error_free(err);
 	err = NULL;
 	container_remove(r->c, &err);

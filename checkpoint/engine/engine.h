@@ -120,6 +120,8 @@ struct restore_thread {
 	const void *sigpending;
 	size_t sigpending_len;
 	VEC(struct record) more; /* the thread's other records */
+	bool sleep_over;	 /* the call it slept in has ended, with sleep_result */
+	long sleep_result;
 };
 
 struct restore_task {

@@ -313,6 +313,10 @@ static int settle_registers(struct restore_task *t, struct error **err)
 		struct user_regs_struct regs;
 
 		memcpy(&regs, th->rec->regs, sizeof(regs));
+		if (th->sleep_over) {
+			regs.rax = th->sleep_result;
+			regs.orig_rax = -1;
+		}
 		if (!ret)
 			ret = trace_set_xstate(th->tid, th->xstate, th->xstate_len, err);
 		if (!ret)
@@ -386,6 +390,29 @@ static void abandon(struct restore *r)
 		;
 }
 
+/*
+ * Traced stubs are zombies until their tracer has looked, and the init of a pid
+ * namespace does not die before the others have: nobody but us can end this.
+ */
+static void kill_stubs(struct restore *r)
+{
+	const struct restore_request *q = r->request;
+	struct error *err = NULL;
+	pid_vec pids = {0};
+
+	kill(q->init, SIGKILL);
+	if (!q->ops->tasks(q->ctx, &pids, &err))
+		for (size_t i = 0; i < pids.count; i++)
+			kill(pids.items[i], SIGKILL);
+	error_free(err);
+	err = NULL;
+	q->ops->thaw(q->ctx, &err);
+	error_free(err);
+	vec_free(&pids);
+	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+		;
+}
+
 int restore_load(const struct restore_request *request, struct restore_result *result,
 		 struct error **err)
 {
@@ -397,6 +424,8 @@ int restore_load(const struct restore_request *request, struct restore_result *r
 	ret = phases_run("restore", restore_phases,
 			 sizeof(restore_phases) / sizeof(*restore_phases), &r, request->cancel,
 			 err);
+	if (ret)
+		kill_stubs(&r);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	result->total_ns =
 		(end.tv_sec - start.tv_sec) * 1000000000ull + end.tv_nsec - start.tv_nsec;

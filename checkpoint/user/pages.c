@@ -310,7 +310,7 @@ static bool pool_take(struct page_pool *pool, struct chunk *c)
 	if (cancelled(pool->options)) {
 		struct error *error = NULL;
 
-		error_set(&error, ECANCELED, "cancelled");
+		error_set(&error, ECANCELED, "cancelled by a signal");
 		pool_fail(pool, -ECANCELED, error);
 		return false;
 	}
