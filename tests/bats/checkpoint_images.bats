@@ -1,0 +1,133 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# Images that are not right, and places where none can go: one clear line, and nothing changes.
+
+load helpers
+load payloads
+load ck
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	[ ! -d "$T/small" ] || umount -l "$T/small" 2>/dev/null || :
+	teardown_firn
+}
+
+# refused TEXT: restoring $BAD fails with one line that has TEXT, and leaves nothing.
+refused() {
+	status=0
+	"$FIRN" --root "$FIRN_ROOT" restore --detach --image-path "$BAD" --bundle "$B" "$ID" \
+		</dev/null >"$T/out" 2>&1 3>&- || status=$?
+	output=$(cat "$T/out")
+	mapfile -t lines <"$T/out"
+	[ "$status" -ne 0 ] || fail "restored"
+	one_line
+	has "$1"
+	is_gone "$ID" || fail "a container is left"
+	[ -z "$(cgroups_of "$ID")" ] || fail "cgroups are left: $(cgroups_of "$ID")"
+}
+
+# goes_on: the container that was to be checkpointed works.
+goes_on() {
+	equal "$(container_status "$ID")" running
+	ck_passes
+}
+
+a_copy() {
+	rm -rf "$T/bad"
+	BAD=$T/bad
+	cp -a "$IMAGE" "$BAD"
+}
+
+@test "restore: a byte flipped in each file, at its start, middle and end" {
+	ck_start ck_tree
+	ck_checkpoint
+	for file in "$IMAGE"/*; do
+		file=${file##*/}
+		size=$(stat -c %s "$IMAGE/$file")
+		for offset in 0 $((size / 3)) $((size / 2)) $((size - 1)); do
+			echo "# $file $offset"
+			a_copy
+			flip_byte "$BAD/$file" "$offset"
+			refused "$file"
+		done
+	done
+	ck_restore
+	ck_passes
+}
+
+@test "restore: each file truncated, empty, and missing" {
+	ck_start ck_signals
+	ck_checkpoint
+	for file in "$IMAGE"/*; do
+		file=${file##*/}
+		for size in 0 1 $(($(stat -c %s "$IMAGE/$file") - 1)); do
+			echo "# $file $size"
+			a_copy
+			truncate -s "$size" "$BAD/$file"
+			refused "$file"
+		done
+		a_copy
+		rm "$BAD/$file"
+		refused "$file"
+	done
+	ck_restore
+	ck_passes
+}
+
+@test "restore: an image of another format version, and a directory that is none" {
+	ck_start ck_signals
+	ck_checkpoint
+	a_copy
+	jq '.version = 99' "$IMAGE/manifest.json" >"$BAD/manifest.json"
+	refused "version 99"
+	a_copy
+	jq '.needs.architecture = "s390x"' "$IMAGE/manifest.json" >"$BAD/manifest.json"
+	refused "s390x"
+	BAD=$T/nothing
+	refused nothing
+}
+
+@test "restore: of a container that is still there" {
+	ck_start ck_signals
+	ck_checkpoint --leave-running
+	status=0
+	"$FIRN" --root "$FIRN_ROOT" restore --detach --image-path "$IMAGE" --bundle "$B" "$ID" \
+		</dev/null >"$T/out" 2>&1 3>&- || status=$?
+	[ "$status" -ne 0 ] || fail "restored"
+	goes_on
+}
+
+@test "checkpoint: into a directory with foreign files" {
+	ck_start ck_signals
+	mkdir "$T/image"
+	echo mine >"$T/image/mine"
+	fails firn checkpoint --image-path "$T/image" "$ID"
+	one_line
+	equal "$(ls -A "$T/image")" mine
+	goes_on
+}
+
+@test "checkpoint: into a place that is read-only" {
+	ck_start ck_signals
+	mkdir "$T/small"
+	mount -t tmpfs -o ro,size=1M none "$T/small"
+	fails firn checkpoint --image-path "$T/small/image" "$ID"
+	one_line
+	has "Read-only file system"
+	goes_on
+}
+
+@test "checkpoint: into a place that becomes full halfway" {
+	ck_start ck_memory
+	mkdir "$T/small"
+	mount -t tmpfs -o size=2M none "$T/small"
+	fails firn checkpoint --image-path "$T/small/image" "$ID"
+	one_line
+	has "No space left on device"
+	[ -z "$(ls -A "$T/small")" ] || fail "left: $(ls -AR "$T/small")"
+	goes_on
+}
