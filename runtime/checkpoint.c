@@ -97,7 +97,10 @@ static int check_refused(struct runtime *rt, struct error **err)
 static void print_blockers(const blocker_vec *blockers)
 {
 	vec_for_each (b, blockers) {
-		printf("process %d", b->pid);
+		if (b->pid)
+			printf("process %d", b->pid);
+		else
+			printf("container");
 		if (b->fd >= 0)
 			printf(", fd %d", b->fd);
 		else if (b->address)

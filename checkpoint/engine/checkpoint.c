@@ -159,14 +159,16 @@ static int blocked(const struct checkpoint *c, struct error **err)
 {
 	const struct checkpoint_blocker *b = c->result->blockers.items;
 	size_t more = c->result->blockers.count - 1;
-	char where[64] = "";
+	char where[96] = "";
 
-	if (b->fd >= 0)
-		snprintf(where, sizeof(where), ", fd %d", b->fd);
-	else if (b->address)
-		snprintf(where, sizeof(where), ", address %#llx", (unsigned long long)b->address);
-	error_set(err, EBUSY, "process %d%s: %s cannot be saved%s", b->pid, where, b->object,
-		  more ? ", and more" : "");
+	if (b->pid && b->fd >= 0)
+		snprintf(where, sizeof(where), "process %d, fd %d: ", b->pid, b->fd);
+	else if (b->pid && b->address)
+		snprintf(where, sizeof(where), "process %d, address %#llx: ", b->pid,
+			 (unsigned long long)b->address);
+	else if (b->pid)
+		snprintf(where, sizeof(where), "process %d: ", b->pid);
+	error_set(err, EBUSY, "%s%s cannot be saved%s", where, b->object, more ? ", and more" : "");
 	return error_hint(err, "%s; --check lists everything", b->remedy);
 }
 

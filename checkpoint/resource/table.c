@@ -10,6 +10,7 @@
 const struct resource_class *const resource_classes[] = {
 	&resource_tree,
 	&resource_memory,
+	&resource_tmpfs,
 	&resource_uts,
 	&resource_sysvipc,
 	&resource_files,
