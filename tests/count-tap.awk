@@ -15,14 +15,20 @@ function note(kind, what) {
 	plans++
 }
 
+# Why a unit test is skipped: cmocka's skip() takes no reason, so tests print one before it.
+/^(skipped: )?wants / {
+	reason = $0
+	sub(/^skipped: /, "", reason)
+}
+
 # cmocka calls a skipped test "not ok N # SKIP name", bats "ok N name # skip reason"
 /^(not )?ok [0-9]+/ {
 	ran++
 	if (tolower($0) ~ /# skip/) {
 		skipped++
 		what = $0
-		sub(/^(not )?ok [0-9]+ (- )?/, "", what)
-		note("skipped", what)
+		sub(/^(not )?ok [0-9]+ (- )?(# SKIP )?/, "", what)
+		note("skipped", what (reason == "" ? "" : " # " reason))
 	} else if ($1 == "ok") {
 		passed++
 	} else {
@@ -31,6 +37,7 @@ function note(kind, what) {
 		sub(/^not ok [0-9]+ (- )?/, "", what)
 		note("failed", what)
 	}
+	reason = ""
 }
 
 /^# exit [0-9]+$/ {
