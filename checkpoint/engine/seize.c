@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/tasks.h"
@@ -69,10 +70,44 @@ static void unmap_windows(void *ctx)
 	}
 }
 
-static int stop_thread(struct dump_task *t, struct dump_thread *th, struct error **err)
+#define STOP_SECONDS 10
+
+/*
+ * What sleeps in the kernel until its filesystem answers or a vforked child
+ * executes does not stop; what can stop does within microseconds.
+ */
+static int wait_stop(struct checkpoint *c, struct dump_thread *th, int *group_stop,
+		     struct error **err)
+{
+	struct timespec now, end, pause = {.tv_nsec = 10000};
+	int r = trace_try_stop(th->tid, group_stop, err);
+
+	if (r)
+		return r < 0 ? r : 0;
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += STOP_SECONDS;
+	do {
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < 10000000)
+			pause.tv_nsec += pause.tv_nsec / 2;
+		r = trace_try_stop(th->tid, group_stop, err);
+		if (!r)
+			r = checkpoint_cancelled(c->request->cancel, err);
+		if (r)
+			return r < 0 ? r : 0;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec < end.tv_sec ||
+		 (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
+	error_set(err, ETIMEDOUT, "task %d has not stopped within %d seconds", th->rec.tid,
+		  STOP_SECONDS);
+	return error_hint(err, "it waits in the kernel for something; try again when that is over");
+}
+
+static int stop_thread(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
+		       struct error **err)
 {
 	int group_stop;
-	int r = trace_wait_stop(th->tid, &group_stop, err);
+	int r = wait_stop(c, th, &group_stop, err);
 
 	if (r)
 		return r;
@@ -84,21 +119,34 @@ static int stop_thread(struct dump_task *t, struct dump_thread *th, struct error
 static int attach_window(struct dump_task *t, struct error **err)
 {
 	struct proc_status status;
-	uint64_t vdso = 0, len = 0;
+	uint64_t vdso = 0, len = 0, stack = 0;
+	uint64_t sp = t->threads.items[0].regs.rsp;
+	uint64_t taken;
 	int r = proc_status(t->pid, 0, &status, err);
 
 	if (r)
 		return r;
+	/* the stop signal must be neither handled nor pending in any thread */
+	taken = status.sig_caught | status.shared_pending;
+	vec_for_each (th, &t->threads) {
+		r = proc_status(t->pid, th->tid, &status, err);
+		if (r)
+			return r;
+		taken |= status.sig_pending;
+	}
 	vec_for_each (v, &t->vmas) {
-		if (!v->path || strcmp(v->path, "[vdso]"))
+		if (!v->path)
+			continue;
+		/* the far end of the stack, a good way off from what the program has there */
+		if (!strcmp(v->path, "[stack]") && sp < v->rec.end &&
+		    sp > v->rec.start + 2 * REMOTE_SPARE_STACK)
+			stack = v->rec.start + REMOTE_SPARE_STACK / 2;
+		if (strcmp(v->path, "[vdso]"))
 			continue;
 		vdso = v->rec.start;
 		len = v->rec.end - v->rec.start;
 	}
-	r = remote_attach(&t->remote, t->pid, 0, vdso, len,
-			  status.sig_caught | status.sig_pending | status.shared_pending, err);
-	t->remote.protect = true;
-	return r;
+	return remote_attach_protected(&t->remote, t->pid, vdso, len, taken, stack, err);
 }
 
 /*
@@ -155,7 +203,7 @@ int tasks_seize(struct checkpoint *c, struct error **err)
 		r = seize_threads(c, true, err);
 	vec_for_each (t, &c->tasks)
 		for (size_t i = 0; !r && i < t->threads.count; i++)
-			r = stop_thread(t, &t->threads.items[i], err);
+			r = stop_thread(c, t, &t->threads.items[i], err);
 	if (r)
 		return r;
 	if (undo_push(&c->undo, "windows", unmap_windows, c))

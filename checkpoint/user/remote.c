@@ -74,60 +74,6 @@ int remote_choose_stop_signal(uint64_t caught)
 	return 0;
 }
 
-int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, uint64_t vdso_len,
-		  uint64_t caught, struct error **err)
-{
-	__cleanup_fd int fd = -1;
-	long where;
-	int ret;
-
-	*r = (struct remote){.tid = tid, .stop_signal = remote_choose_stop_signal(caught)};
-	ret = find_syscall_insn(tid, vdso, vdso_len, &r->syscall_insn, err);
-	if (ret)
-		return ret;
-	ret = trace_syscall(tid, r->syscall_insn, &where, err, SYS_mmap, address, REMOTE_WINDOW,
-			    PROT_READ | PROT_WRITE | PROT_EXEC,
-			    MAP_SHARED | MAP_ANONYMOUS | (address ? MAP_FIXED : 0), -1, 0);
-	if (ret)
-		return ret;
-	if (where < 0 && where > -4096)
-		return error_errno(err, -where, "mapping scratch memory in task %d", tid);
-	r->address = where;
-	/* shared memory without a descriptor in the task, whose table may be full */
-	fd = open_fmt(O_RDWR, "/proc/%d/map_files/%lx-%lx", tid, (unsigned long)where,
-		      (unsigned long)where + REMOTE_WINDOW);
-	if (fd < 0)
-		return error_errno(err, -fd, "opening the scratch memory of task %d", tid);
-	r->window = mmap(NULL, REMOTE_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (r->window == MAP_FAILED) {
-		r->window = NULL;
-		return error_errno(err, errno, "mapping the scratch memory of task %d", tid);
-	}
-	memcpy(r->window, remote_blob, remote_blob_end - remote_blob);
-	return 0;
-}
-
-void remote_forget(struct remote *r)
-{
-	if (r->window)
-		munmap(r->window, REMOTE_WINDOW);
-	*r = (struct remote){0};
-}
-
-int remote_detach(struct remote *r, struct error **err)
-{
-	long ret = 0;
-	int e = 0;
-
-	if (r->address)
-		e = trace_syscall(r->tid, r->syscall_insn, &ret, err, SYS_munmap, r->address,
-				  REMOTE_WINDOW, 0, 0, 0, 0);
-	if (!e && ret < 0)
-		e = error_errno(err, -ret, "unmapping the scratch memory of task %d", r->tid);
-	remote_forget(r);
-	return e;
-}
-
 /*
  * What rt_sigreturn reads: struct rt_sigframe, sigcontext_64 and _fpx_sw_bytes of
  * arch/x86/include/uapi/asm/sigcontext.h, which libc's headers do not agree with.
@@ -179,13 +125,17 @@ static void rewind_call(struct user_regs_struct *regs)
 	regs->rax = regs->orig_rax;
 }
 
-static int prepare_frame(const struct remote *r, pid_t tid, const struct user_regs_struct *stopped,
-			 uint64_t mask, struct error **err)
+/* FPSTATE bytes behind the frame, and aligned as XRSTOR wants it */
+#define FPSTATE 1024
+
+/* Writes to at, size bytes, what rt_sigreturn reads at address. *used gets their number. */
+static int make_frame(pid_t tid, const struct user_regs_struct *stopped, uint64_t mask, char *at,
+		      size_t size, uint64_t address, size_t *used, struct error **err)
 {
 	struct user_regs_struct regs = *stopped;
-	struct return_frame *f = (void *)(r->window + RETURN_OFFSET);
-	char *fp = r->window + RETURN_OFFSET + 1024;
-	struct iovec iov = {fp, RETURN_SIZE - 1024 - 8};
+	struct return_frame *f = (void *)at;
+	char *fp = at + FPSTATE;
+	struct iovec iov = {fp, size - FPSTATE - 8};
 	struct xstate_trailer trailer = {.magic1 = XSTATE_MAGIC1};
 	uint32_t magic2 = XSTATE_MAGIC2;
 
@@ -197,6 +147,7 @@ static int prepare_frame(const struct remote *r, pid_t tid, const struct user_re
 	memcpy(&trailer.xfeatures, fp + XSTATE_TRAILER_OFFSET, sizeof(trailer.xfeatures));
 	memcpy(fp + XSTATE_TRAILER_OFFSET, &trailer, sizeof(trailer));
 	memcpy(fp + iov.iov_len, &magic2, sizeof(magic2));
+	*used = FPSTATE + iov.iov_len + sizeof(magic2);
 	rewind_call(&regs);
 	*f = (struct return_frame){
 		.flags = UC_FLAGS,
@@ -221,13 +172,167 @@ static int prepare_frame(const struct remote *r, pid_t tid, const struct user_re
 		.eflags = regs.eflags,
 		.cs = regs.cs,
 		.ss = regs.ss,
-		.fpstate = r->address + RETURN_OFFSET + 1024,
+		.fpstate = address + FPSTATE,
 		.mask = mask,
 	};
 	return 0;
 }
 
-int remote_start(const struct remote *r, pid_t tid, unsigned count, struct error **err)
+/* syscall; mov $15, %eax; syscall (rt_sigreturn) */
+static const uint8_t spare_code[16] = {0x0f, 0x05, 0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
+
+static int poke_code(pid_t tid, uint64_t address, const uint8_t code[16], struct error **err)
+{
+	for (int i = 0; i < 16; i += 8) {
+		uint64_t word;
+
+		memcpy(&word, code + i, sizeof(word));
+		if (ptrace(PTRACE_POKETEXT, tid, address + i, word))
+			return error_errno(err, errno, "writing to the vdso of task %d", tid);
+	}
+	return 0;
+}
+
+static int write_spare_frame(const struct remote *r, struct error **err)
+{
+	__cleanup_free char *frame = calloc(1, REMOTE_SPARE_STACK);
+	struct iovec ours, theirs = {(void *)r->spare_stack, 0};
+	struct user_regs_struct regs;
+	uint64_t mask;
+	int ret;
+
+	if (!frame)
+		return error_errno(err, ENOMEM, "protecting task %d", r->tid);
+	ret = trace_get_regs(r->tid, &regs, err);
+	if (!ret)
+		ret = trace_get_sigmask(r->tid, &mask, err);
+	if (!ret)
+		ret = make_frame(r->tid, &regs, mask, frame, REMOTE_SPARE_STACK, r->spare_stack,
+				 &theirs.iov_len, err);
+	if (ret)
+		return ret;
+	ours = (struct iovec){frame, theirs.iov_len};
+	if (process_vm_writev(r->tid, &ours, 1, &theirs, 1, 0) != (ssize_t)theirs.iov_len)
+		return error_errno(err, errno, "writing to the stack of task %d", r->tid);
+	return 0;
+}
+
+/*
+ * Maps or unmaps the window. The task would go on with the registers of this call
+ * if we died in it: so the call is made where rt_sigreturn comes next, in the unused end
+ * of the vdso, with its own registers on a part of its stack that it does not use.
+ */
+static int window_call(const struct remote *r, long *ret, struct error **err, long nr,
+		       unsigned long address, unsigned long prot, unsigned long flags)
+{
+	static const uint8_t none[16];
+	struct trace_spot spot = {.insn = r->syscall_insn};
+	int e = 0;
+
+	if (r->spare_stack) {
+		spot = (struct trace_spot){.insn = r->spare_code, .stack = r->spare_stack};
+		e = write_spare_frame(r, err);
+		if (!e)
+			e = poke_code(r->tid, r->spare_code, spare_code, err);
+	}
+	if (!e)
+		e = trace_syscall(r->tid, &spot, ret, err, nr, address, REMOTE_WINDOW, prot, flags,
+				  -1, 0);
+	if (!e && r->spare_stack)
+		e = poke_code(r->tid, r->spare_code, none, err);
+	return e;
+}
+
+static int attach_window(struct remote *r, uint64_t address, struct error **err)
+{
+	__cleanup_fd int fd = -1;
+	pid_t tid = r->tid;
+	long where;
+	int ret = window_call(r, &where, err, SYS_mmap, address, PROT_READ | PROT_WRITE | PROT_EXEC,
+			      MAP_SHARED | MAP_ANONYMOUS | (address ? MAP_FIXED : 0));
+
+	if (ret)
+		return ret;
+	if (where < 0 && where > -4096)
+		return error_errno(err, -where, "mapping scratch memory in task %d", tid);
+	r->address = where;
+	/* shared memory without a descriptor in the task, whose table may be full */
+	fd = open_fmt(O_RDWR, "/proc/%d/map_files/%lx-%lx", tid, (unsigned long)where,
+		      (unsigned long)where + REMOTE_WINDOW);
+	if (fd < 0)
+		return error_errno(err, -fd, "opening the scratch memory of task %d", tid);
+	r->window = mmap(NULL, REMOTE_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (r->window == MAP_FAILED) {
+		r->window = NULL;
+		return error_errno(err, errno, "mapping the scratch memory of task %d", tid);
+	}
+	memcpy(r->window, remote_blob, remote_blob_end - remote_blob);
+	return 0;
+}
+
+int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, uint64_t vdso_len,
+		  uint64_t caught, struct error **err)
+{
+	int ret;
+
+	*r = (struct remote){.tid = tid, .stop_signal = remote_choose_stop_signal(caught)};
+	ret = find_syscall_insn(tid, vdso, vdso_len, &r->syscall_insn, err);
+	return ret ? ret : attach_window(r, address, err);
+}
+
+/*
+ * The file of the vdso does not fill its last page: what is behind it is zero, or
+ * ours from a call that was cut short.
+ */
+static bool is_unused(pid_t tid, uint64_t address)
+{
+	uint8_t code[sizeof(spare_code)], none[sizeof(spare_code)] = {0};
+	struct iovec ours = {code, sizeof(code)}, theirs = {(void *)address, sizeof(code)};
+
+	return process_vm_readv(tid, &ours, 1, &theirs, 1, 0) == sizeof(code) &&
+	       (!memcmp(code, none, sizeof(none)) || !memcmp(code, spare_code, sizeof(code)));
+}
+
+int remote_attach_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t vdso_len,
+			    uint64_t caught, uint64_t stack, struct error **err)
+{
+	int ret;
+
+	*r = (struct remote){.tid = tid,
+			     .stop_signal = remote_choose_stop_signal(caught),
+			     .protect = true,
+			     .spare_code = vdso + vdso_len - sizeof(spare_code),
+			     .spare_stack = stack};
+	ret = find_syscall_insn(tid, vdso, vdso_len, &r->syscall_insn, err);
+	if (ret)
+		return ret;
+	if (!is_unused(tid, r->spare_code))
+		r->spare_stack = 0;
+	return attach_window(r, 0, err);
+}
+
+void remote_forget(struct remote *r)
+{
+	if (r->window)
+		munmap(r->window, REMOTE_WINDOW);
+	*r = (struct remote){0};
+}
+
+int remote_detach(struct remote *r, struct error **err)
+{
+	long ret = 0;
+	int e = 0;
+
+	if (r->address)
+		e = window_call(r, &ret, err, SYS_munmap, r->address, 0, 0);
+	if (!e && ret < 0)
+		e = error_errno(err, -ret, "unmapping the scratch memory of task %d", r->tid);
+	remote_forget(r);
+	return e;
+}
+
+/* Points the task at the calls; it does not run yet. */
+static int aim(const struct remote *r, pid_t tid, unsigned count, struct error **err)
 {
 	struct user_regs_struct regs;
 	int ret = trace_get_regs(tid ? tid : r->tid, &regs, err);
@@ -242,12 +347,21 @@ int remote_start(const struct remote *r, pid_t tid, unsigned count, struct error
 	regs.rax = 0;
 	regs.orig_rax = -1;
 	regs.eflags &= ~0x500ul;
-	ret = trace_set_regs(tid ? tid : r->tid, &regs, err);
-	if (ret)
-		return ret;
-	if (ptrace(PTRACE_CONT, tid ? tid : r->tid, NULL, NULL))
-		return error_errno(err, errno, "running calls in task %d", tid ? tid : r->tid);
+	return trace_set_regs(tid ? tid : r->tid, &regs, err);
+}
+
+static int go(pid_t tid, struct error **err)
+{
+	if (ptrace(PTRACE_CONT, tid, NULL, NULL))
+		return error_errno(err, errno, "running calls in task %d", tid);
 	return 0;
+}
+
+int remote_start(const struct remote *r, pid_t tid, unsigned count, struct error **err)
+{
+	int ret = aim(r, tid, count, err);
+
+	return ret ? ret : go(tid ? tid : r->tid, err);
 }
 
 /* Another signal of the same number, from outside, is one that the task ignores: it is dropped. */
@@ -280,15 +394,22 @@ static int remote_finish(const struct remote *r, pid_t tid, struct error **err)
 	}
 }
 
+#define BLOB_TAIL 11 /* syscall; mov $15, %eax; syscall; ud2 */
+
 /* For a process that handles every signal that could stop it unseen. */
 static int run_one_by_one(const struct remote *r, pid_t tid, unsigned count, struct error **err)
 {
 	struct remote_call *call = remote_calls(r);
+	/* the blob ends with a call, and rt_sigreturn behind it */
+	const struct trace_spot protect = {.insn = r->address + (remote_blob_end - remote_blob) -
+						   BLOB_TAIL,
+					   .stack = r->address + RETURN_OFFSET};
+	const struct trace_spot plain = {.insn = r->syscall_insn};
 
 	for (unsigned i = 0; i < count; i++, call++) {
-		int ret = trace_syscall(tid, r->syscall_insn, &call->ret, err, call->nr,
-					call->args[0], call->args[1], call->args[2], call->args[3],
-					call->args[4], call->args[5]);
+		int ret = trace_syscall(tid, r->protect ? &protect : &plain, &call->ret, err,
+					call->nr, call->args[0], call->args[1], call->args[2],
+					call->args[3], call->args[4], call->args[5]);
 		if (ret)
 			return ret;
 	}
@@ -299,6 +420,7 @@ int remote_run(const struct remote *r, pid_t tid, unsigned count, struct error *
 {
 	struct user_regs_struct saved;
 	uint64_t mask;
+	size_t used;
 	int ret;
 
 	if (!tid)
@@ -311,24 +433,23 @@ int remote_run(const struct remote *r, pid_t tid, unsigned count, struct error *
 	if (!ret)
 		ret = trace_get_sigmask(tid, &mask, err);
 	if (!ret && r->protect)
-		ret = prepare_frame(r, tid, &saved, mask, err);
-	if (!ret)
-		ret = trace_set_sigmask(
-			tid, r->stop_signal ? ~(1ull << (r->stop_signal - 1)) : ~0ull, err);
+		ret = make_frame(tid, &saved, mask, r->window + RETURN_OFFSET, RETURN_SIZE,
+				 r->address + RETURN_OFFSET, &used, err);
 	if (ret)
 		return ret;
-	if (r->stop_signal) {
-		ret = remote_start(r, tid, count, err);
-		if (!ret)
-			ret = remote_finish(r, tid, err);
-		if (!ret)
-			ret = trace_set_regs(tid, &saved, err);
-	} else {
-		ret = run_one_by_one(r, tid, count, err);
-	}
+	if (!r->stop_signal)
+		return run_one_by_one(r, tid, count, err);
+	/* the mask is another one only while the registers are, see trace_syscall() */
+	ret = aim(r, tid, count, err);
+	if (!ret)
+		ret = trace_set_sigmask(tid, ~(1ull << (r->stop_signal - 1)), err);
+	if (!ret)
+		ret = go(tid, err);
+	if (!ret)
+		ret = remote_finish(r, tid, err);
 	if (!ret)
 		ret = trace_set_sigmask(tid, mask, err);
-	return ret;
+	return ret ? ret : trace_set_regs(tid, &saved, err);
 }
 
 int remote_syscall(const struct remote *r, struct error **err, const char *what, long *ret, long nr,

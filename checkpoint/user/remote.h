@@ -33,6 +33,8 @@ struct remote {
 	uint64_t syscall_insn; /* a syscall instruction in the process, outside the window */
 	int stop_signal;       /* that the process ignores; 0: none, calls are made one by one */
 	bool protect;	       /* the task survives our death: its state is in the window */
+	/* the same while there is no window: 16 unused bytes of code, unused stack; 0: none */
+	uint64_t spare_code, spare_stack;
 };
 
 /*
@@ -42,6 +44,15 @@ struct remote {
  */
 int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, uint64_t vdso_len,
 		  uint64_t caught, struct error **err);
+
+/*
+ * The same for a task that must survive our death. stack is the address of
+ * REMOTE_SPARE_STACK bytes that it does not use, page aligned, or 0: then it is
+ * in danger while the window is mapped and unmapped.
+ */
+#define REMOTE_SPARE_STACK (32 * 1024)
+int remote_attach_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t vdso_len,
+			    uint64_t caught, uint64_t stack, struct error **err);
 
 /* The signal for stop_signal: one that is ignored by default and not in caught; 0 if there is none.
  */

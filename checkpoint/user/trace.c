@@ -77,24 +77,45 @@ static int requeue_signal(pid_t tid, int signo, struct error **err)
 	return r ? r : trace_set_sigmask(tid, mask, err);
 }
 
-int trace_wait_stop(pid_t tid, int *group_stop, struct error **err)
+/* From the stop that status tells of to the one asked for. */
+static int reach_stop(pid_t tid, int status, int *group_stop, struct error **err)
 {
-	int status;
-	int r = trace_wait(tid, &status, err);
-
-	if (r)
-		return r;
 	if (is_event_stop(status)) {
 		if (group_stop)
 			*group_stop = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
 		return 0;
 	}
+	/* any other stop takes back the request for this one (ptrace_stop() in kernel/signal.c) */
 	if (WSTOPSIG(status) == SYSCALL_STOP || status >> 16) {
-		if (ptrace(PTRACE_CONT, tid, NULL, NULL))
+		if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) ||
+		    ptrace(PTRACE_CONT, tid, NULL, NULL))
 			return error_errno(err, errno, "continuing task %d", tid);
 		return trace_wait_stop(tid, group_stop, err);
 	}
 	return requeue_signal(tid, WSTOPSIG(status), err);
+}
+
+int trace_wait_stop(pid_t tid, int *group_stop, struct error **err)
+{
+	int status;
+	int r = trace_wait(tid, &status, err);
+
+	return r ? r : reach_stop(tid, status, group_stop, err);
+}
+
+int trace_try_stop(pid_t tid, int *group_stop, struct error **err)
+{
+	int status, r;
+	pid_t changed = waitpid(tid, &status, __WALL | WNOHANG);
+
+	if (changed < 0)
+		return error_errno(err, errno, "waiting for task %d", tid);
+	if (!changed)
+		return 0;
+	if (!WIFSTOPPED(status))
+		return error_set(err, ESRCH, "task %d died", tid);
+	r = reach_stop(tid, status, group_stop, err);
+	return r ? r : 1;
 }
 
 int trace_detach(pid_t tid, struct error **err)
@@ -190,6 +211,9 @@ static int run_syscall(pid_t tid, const struct user_regs_struct *regs, long *ret
 	struct user_regs_struct after;
 	int r = trace_set_regs(tid, regs, err);
 
+	/* a signal must not come before the call */
+	if (!r)
+		r = trace_set_sigmask(tid, ~0ull, err);
 	if (!r)
 		r = syscall_stop(tid, err);
 	if (!r)
@@ -209,7 +233,11 @@ static int leave_syscall_stop(pid_t tid, struct error **err)
 	return trace_wait_stop(tid, NULL, err);
 }
 
-int trace_syscall(pid_t tid, uint64_t insn, long *ret, struct error **err, long nr,
+/*
+ * The signal mask is another one only while the registers are: should we die
+ * then, the code behind the instruction can put both back, from the stack.
+ */
+int trace_syscall(pid_t tid, const struct trace_spot *spot, long *ret, struct error **err, long nr,
 		  unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
 		  unsigned long a4, unsigned long a5)
 {
@@ -219,13 +247,12 @@ int trace_syscall(pid_t tid, uint64_t insn, long *ret, struct error **err, long 
 
 	if (!r)
 		r = trace_get_sigmask(tid, &mask, err);
-	/* a signal must not come before the call */
-	if (!r)
-		r = trace_set_sigmask(tid, ~0ull, err);
 	if (r)
 		return r;
 	regs = saved;
-	regs.rip = insn;
+	regs.rip = spot->insn;
+	if (spot->stack)
+		regs.rsp = spot->stack;
 	regs.rax = nr;
 	regs.orig_rax = -1;
 	regs.rdi = a0;
@@ -239,7 +266,7 @@ int trace_syscall(pid_t tid, uint64_t insn, long *ret, struct error **err, long 
 	if (!r)
 		r = leave_syscall_stop(tid, err);
 	/* put back even after a failure: err then keeps the first reason */
-	if (trace_set_regs(tid, &saved, err) || trace_set_sigmask(tid, mask, err))
+	if (trace_set_sigmask(tid, mask, err) || trace_set_regs(tid, &saved, err))
 		r = r ? r : -ESRCH;
 	return r;
 }

@@ -29,6 +29,9 @@ int trace_seize(pid_t tid, unsigned flags, struct error **err);
  */
 int trace_wait_stop(pid_t tid, int *group_stop, struct error **err);
 
+/* As trace_wait_stop() for a task that may never stop: 0 if it has not yet, 1 if it has. */
+int trace_try_stop(pid_t tid, int *group_stop, struct error **err);
+
 /* waitpid for one change of the thread's state; *status as wait(2). -ESRCH: it died. */
 int trace_wait(pid_t tid, int *status, struct error **err);
 
@@ -44,12 +47,17 @@ int trace_set_xstate(pid_t tid, const void *xstate, size_t len, struct error **e
 int trace_get_sigmask(pid_t tid, uint64_t *mask, struct error **err);
 int trace_set_sigmask(pid_t tid, uint64_t mask, struct error **err);
 
+/* Where a call is made that the task must survive if we die in the middle of it. */
+struct trace_spot {
+	uint64_t insn;	/* a syscall instruction */
+	uint64_t stack; /* what rsp is meanwhile; 0: it stays */
+};
+
 /*
- * One system call by two system-call stops at insn, the address of a syscall
- * instruction in the task. Leaves the task in an event stop, with the registers
- * of before put back. Signals must be blocked. *ret is the kernel's result.
+ * One system call by two system-call stops. Leaves the task in an event stop, with
+ * the registers of before put back. *ret is the kernel's result.
  */
-int trace_syscall(pid_t tid, uint64_t insn, long *ret, struct error **err, long nr,
+int trace_syscall(pid_t tid, const struct trace_spot *spot, long *ret, struct error **err, long nr,
 		  unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
 		  unsigned long a4, unsigned long a5);
 
