@@ -144,10 +144,26 @@ static int signals_load(struct restore *r, struct restore_task *t, const struct 
 	return 0;
 }
 
-/* The stop signal must stay one that nobody handles. */
+static uint64_t pending_mask(const void *infos, size_t len)
+{
+	uint64_t mask = 0;
+
+	for (size_t i = 0; i < len; i += SIGINFO_SIZE) {
+		siginfo_t info;
+
+		memcpy(&info, (const char *)infos + i, sizeof(info));
+		mask |= 1ull << (info.si_signo - 1);
+	}
+	return mask;
+}
+
+/* The stop signal must stay one that nobody handles, and that nobody is waiting to get. */
 static void choose_stop_signal(struct restore_task *t)
 {
-	uint64_t caught = 0;
+	uint64_t caught = pending_mask(t->sigpending, t->sigpending_len);
+
+	vec_for_each (th, &t->threads)
+		caught |= pending_mask(th->sigpending, th->sigpending_len);
 
 	for (int signo = 1; signo <= SIGNALS; signo++)
 		if (t->sigactions[signo - 1].handler > 1) /* neither SIG_DFL nor SIG_IGN */

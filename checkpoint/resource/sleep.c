@@ -5,7 +5,8 @@
  *
  *   -512 -513 -514  it is issued again when the task goes on; nothing to do
  *   -516            restart_syscall() goes on with a restart block that holds the
- *                   time; of nanosleep, clock_nanosleep, poll and futex
+ *                   time; of nanosleep, clock_nanosleep, poll and futex. What has
+ *                   an absolute time or none is issued again instead
  *   -EINTR          the program would see it: for no signal's sake if none is
  *                   deliverable, and then the call is issued again
  *
@@ -33,6 +34,7 @@
 #include "util/error.h"
 #include "util/io.h"
 
+#define ERESTARTNOHAND	      514
 #define ERESTART_RESTARTBLOCK 516
 #define SYSCALL_STOP	      (SIGTRAP | 0x80)
 #define NSEC_PER_SEC	      1000000000ll
@@ -105,8 +107,7 @@ static int wait_asleep(pid_t tid, struct error **err)
 /* One run into the sleep and out of it. *asleep: what timer_list said in the middle. */
 static int toggle(struct dump_thread *th, expiry_vec *asleep, struct error **err)
 {
-	int status;
-	int r;
+	int status, r, e;
 
 	if (ptrace(PTRACE_SYSCALL, th->tid, NULL, NULL))
 		return error_errno(err, errno, "running task %d", th->tid);
@@ -116,17 +117,18 @@ static int toggle(struct dump_thread *th, expiry_vec *asleep, struct error **err
 	if (WSTOPSIG(status) != SYSCALL_STOP)
 		return error_set(err, EPROTO, "task %d did not go on sleeping (status %#x)",
 				 th->tid, status);
-	if (ptrace(PTRACE_CONT, th->tid, NULL, NULL))
+	/* a sleep that ends by itself stops at its end, not in the program */
+	if (ptrace(PTRACE_SYSCALL, th->tid, NULL, NULL))
 		return error_errno(err, errno, "running task %d", th->tid);
 	r = wait_asleep(th->tid, err);
 	if (!r)
 		r = read_expiries(asleep, err);
 	if (ptrace(PTRACE_INTERRUPT, th->tid, NULL, NULL))
 		return error_errno(err, errno, "stopping task %d", th->tid);
-	if (r)
-		return r;
-	r = trace_wait_stop(th->tid, NULL, err);
-	return r ? r : trace_get_regs(th->tid, &th->regs, err);
+	e = trace_wait_stop(th->tid, NULL, err);
+	if (!e)
+		e = trace_get_regs(th->tid, &th->regs, err);
+	return r ? r : e;
 }
 
 #define TOGGLE_TRIES 20
@@ -171,7 +173,7 @@ static bool is_sleep(long nr)
 	       nr == SYS_futex;
 }
 
-/* Its timeout is absolute, that of FUTEX_WAIT is relative. */
+/* Its timeout is absolute and stays true; that of FUTEX_WAIT is relative. */
 static bool is_bitset_wait(long op)
 {
 	return (op & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
@@ -234,22 +236,27 @@ static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, stru
 {
 	long nr = original_call(th);
 	int64_t expiry;
-	int r;
+	int r, e;
 
 	if (!is_sleep(nr))
 		return error_set(err, EOPNOTSUPP,
 				 "task %d sleeps in system call %ld, which is not known",
 				 th->rec.tid, nr);
-	if (nr == SYS_futex && is_bitset_wait(th->stopped.rsi)) {
-		reissue(th, nr);
+	if ((nr == SYS_futex && is_bitset_wait(th->stopped.rsi)) ||
+	    (nr == SYS_poll && (int)th->stopped.rdx < 0)) {
+		/* a handler's signal ends both with EINTR, as it would have */
+		th->regs.rax = -ERESTARTNOHAND;
+		th->regs.orig_rax = nr;
 		return 0;
 	}
-	/* a poll or futex wait without timeout has no timer, and no restart block either */
 	r = trace_set_sigmask(th->tid, ~0ull, err);
-	if (!r)
-		r = find_expiry(th, &expiry, err);
 	if (r)
 		return r;
+	r = find_expiry(th, &expiry, err);
+	/* at once: should we be killed later, nobody else does it */
+	e = trace_set_sigmask(th->tid, th->stopped_mask, err);
+	if (r || e)
+		return r ? r : e;
 	if ((long)th->regs.rax != -ERESTART_RESTARTBLOCK)
 		return 0; /* over: its result is in the registers */
 	th->rec.sleep = CKPT_SLEEP_RESTART;
@@ -304,7 +311,8 @@ int sleep_validate(const struct ckpt_thread *rec, struct error **err)
 
 /*
  * Issues the call with the time that was left and interrupts it at its entry:
- * it returns -516 at once, and the kernel holds a true restart block.
+ * it returns -516 at once, and the kernel holds a true restart block. It may
+ * also end before: nothing was left, or what it waits for is there.
  */
 int sleep_restore(struct restore_task *t, struct restore_thread *th, struct error **err)
 {
@@ -350,5 +358,10 @@ int sleep_restore(struct restore_task *t, struct restore_thread *th, struct erro
 	if (ptrace(PTRACE_INTERRUPT, th->tid, NULL, NULL) ||
 	    ptrace(PTRACE_CONT, th->tid, NULL, NULL))
 		return error_errno(err, errno, "putting thread %u to sleep", th->rec->tid);
-	return trace_wait_stop(th->tid, NULL, err);
+	r = trace_wait_stop(th->tid, NULL, err);
+	if (!r)
+		r = trace_get_regs(th->tid, &regs, err);
+	th->sleep_result = regs.rax;
+	th->sleep_over = th->sleep_result != -ERESTART_RESTARTBLOCK;
+	return r;
 }

@@ -33,8 +33,9 @@ slept() {
 	for name in epoll_wait sigtimedwait semtimedop recv; do
 		took "$name" 2995 $((3000 + extra + again))
 	done
-	for name in read sigwaitinfo; do
+	for name in read poll_forever sigwaitinfo; do
 		took "$name" 0 100000
+		grep -q "^$name 0 " <<<"$output" || fail "$name: not what it waited for"
 	done
 	grep -q '^ppoll_forever -1 EINTR' <<<"$output" || fail "a signal did not end ppoll"
 }

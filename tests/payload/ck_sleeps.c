@@ -153,6 +153,13 @@ static int do_read(void)
 	return read(pipe_fds[0], &c, 1) == 1 && c == 'x' ? 0 : -1;
 }
 
+static int do_poll_forever(void)
+{
+	struct pollfd p = {.fd = sockets[1], .events = POLLIN};
+
+	return poll(&p, 1, -1) == 1 && p.revents == POLLIN ? 0 : -1;
+}
+
 static int do_sigwait(void)
 {
 	sigset_t set;
@@ -197,6 +204,7 @@ static struct sleeper {
 	{.name = "recv", .fn = do_recv},
 	/* without a timeout: until they are told */
 	{.name = "read", .fn = do_read},
+	{.name = "poll_forever", .fn = do_poll_forever},
 	{.name = "sigwaitinfo", .fn = do_sigwait},
 	{.name = "ppoll_forever", .fn = do_pause},
 };
@@ -260,7 +268,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < TIMED; i++)
 		pthread_join(sleepers[i].thread, NULL);
 	ck_wait_go();
-	if (write(pipe_fds[1], "x", 1) != 1)
+	if (write(pipe_fds[1], "x", 1) != 1 || write(sockets[0], "x", 1) != 1)
 		return 1;
 	kill(getpid(), SIGUSR2);
 	pthread_kill(sleepers[SLEEPERS - 1].thread, SIGALRM);
