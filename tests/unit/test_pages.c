@@ -220,8 +220,10 @@ static void test_guard(void **state)
 	pid_t pid;
 	int fd;
 
-	if (madvise(memory, PAGE, MADV_GUARD_INSTALL))
-		skip(); /* no MADV_GUARD_INSTALL before Linux 6.13 */
+	if (madvise(memory, PAGE, MADV_GUARD_INSTALL)) {
+		print_message("wants MADV_GUARD_INSTALL (Linux 6.13)\n");
+		skip();
+	}
 	munmap(memory, 4 * PAGE);
 	memory = reserve(4 * PAGE);
 	pid = child_with(install_guard, memory);
