@@ -282,15 +282,19 @@ int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, 
 
 /*
  * The file of the vdso does not fill its last page: what is behind it is zero, or
- * ours from a call that was cut short.
+ * in part ours, from a call that was cut short.
  */
 static bool is_unused(pid_t tid, uint64_t address)
 {
-	uint8_t code[sizeof(spare_code)], none[sizeof(spare_code)] = {0};
+	uint8_t code[sizeof(spare_code)];
 	struct iovec ours = {code, sizeof(code)}, theirs = {(void *)address, sizeof(code)};
 
-	return process_vm_readv(tid, &ours, 1, &theirs, 1, 0) == sizeof(code) &&
-	       (!memcmp(code, none, sizeof(none)) || !memcmp(code, spare_code, sizeof(code)));
+	if (process_vm_readv(tid, &ours, 1, &theirs, 1, 0) != sizeof(code))
+		return false;
+	for (size_t i = 0; i < sizeof(code); i++)
+		if (code[i] && code[i] != spare_code[i])
+			return false;
+	return true;
 }
 
 int remote_attach_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t vdso_len,
