@@ -226,3 +226,26 @@ interrupted() {
 		container_or_image "call $n"
 	done
 }
+
+# A task that we were running a call in goes on with its own registers, FPU and signal mask.
+@test "checkpoint: killed while it traces" {
+	need_command strace
+	ck_start ck_worker
+	IMAGE=$T/probe
+	strace -f -e trace=ptrace -o "$T/trace" "$FIRN" --root "$FIRN_ROOT" checkpoint \
+		--leave-running --image-path "$IMAGE" "$ID" 3>&-
+	calls=$(grep -c 'ptrace(' "$T/trace")
+	step=$([ -n "$FIRN_FULL" ] && echo 1 || echo $((calls / 8)))
+	for ((n = RANDOM % step + 1; n <= calls; n += step)); do
+		echo "# ptrace call $n of $calls"
+		run strace -f -o /dev/null -e inject=ptrace:signal=SIGKILL:when=$n "$FIRN" \
+			--root "$FIRN_ROOT" checkpoint --leave-running --image-path "$T/image-$n" \
+			"$ID" </dev/null 3>&-
+		firn state "$ID" >/dev/null || :
+		works
+		for task in $(pids_in "$ID"); do
+			equal "$(grep -h SigBlk /proc/"$task"/task/*/status | sort -u)" \
+				$'SigBlk:\t0000000000000000'
+		done
+	done
+}

@@ -16,6 +16,7 @@ ck_start() {
 	wait_for 20 exists "$B/rootfs/tmp/ready"
 }
 
+# shellcheck disable=SC2119,SC2120 # the arguments are optional
 # ck_checkpoint [OPTION...]: into a fresh $IMAGE; the container is gone afterwards.
 ck_checkpoint() {
 	IMAGE=$T/image-$RANDOM$RANDOM
@@ -27,6 +28,7 @@ ck_checkpoint() {
 	esac
 }
 
+# shellcheck disable=SC2120
 ck_restore() {
 	restore_detached "$ID" "$B" "$IMAGE" "$@" || fail "restore failed: $(cat "$T/$ID.log")"
 	equal "$(container_status "$ID")" running
@@ -46,6 +48,7 @@ ck_passes() {
 }
 
 # ck_once NAME [ARG...]: start, checkpoint, restore, verify.
+# shellcheck disable=SC2119
 ck_once() {
 	ck_start "$@"
 	ck_checkpoint
