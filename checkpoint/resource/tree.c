@@ -2,6 +2,7 @@
 /* The tree of processes. Its restore is engine/stubs.c: everything else needs tasks. */
 #include <errno.h>
 #include <linux/prctl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -29,18 +30,34 @@ static int tree_dump(struct checkpoint *c, struct dump_task *unused, struct erro
 	return 0;
 }
 
+/* A stub ends as its zombie did, or is waited for in vain. */
+static bool can_end_with(uint32_t status)
+{
+	static const uint64_t never_fatal =
+		1ull << SIGCHLD | 1ull << SIGCONT | 1ull << SIGSTOP | 1ull << SIGTSTP |
+		1ull << SIGTTIN | 1ull << SIGTTOU | 1ull << SIGURG | 1ull << SIGWINCH;
+	unsigned signo = status & 0x7f;
+
+	return signo < 64 ? !(never_fatal >> signo & 1) : signo == 64;
+}
+
 static int tree_load(struct restore *r, struct restore_task *unused, const struct record *rec,
 		     struct error **err)
 {
 	const struct ckpt_task *task = record_head(rec, sizeof(*task), err);
 	struct restore_task *t;
 
-	if (!task || unused)
+	if (!task)
 		return -EBADMSG;
+	if (unused)
+		return error_set(err, EBADMSG, "a task inside of a process");
 	if (r->tasks.count >= r->begin->tasks || !task->pid || task->pid > 0x400000 ||
 	    task->state > CKPT_TASK_ZOMBIE || task->exit_signal > 64 ||
 	    !memchr(task->comm, 0, sizeof(task->comm)))
 		return error_set(err, EBADMSG, "a task %u that cannot be", task->pid);
+	if (task->state == CKPT_TASK_ZOMBIE && !can_end_with(task->exit_code))
+		return error_set(err, EBADMSG, "a zombie %u with wait status %#x", task->pid,
+				 task->exit_code);
 	if (restore_find(r, task->pid))
 		return error_set(err, EBADMSG, "task %u twice", task->pid);
 	if (r->tasks.count ? !restore_find(r, task->ppid) : task->ppid || task->state)
