@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "checkpoint/resource/files.h"
+#include "checkpoint/user/ns.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
@@ -316,7 +317,8 @@ static int make_nameless(struct restore *r, const struct file_object *o, int *fd
 	dirfd = open_in_root(r->rootfd, dir, O_RDONLY | O_DIRECTORY, 0);
 	if (dirfd < 0)
 		return error_errno(err, -dirfd, "opening \"%s\" for a deleted file", dir);
-	*fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	/* O_EXCL: nobody can link it to a name, whatever its mode and owner become */
+	*fd = openat(dirfd, ".", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 	if (*fd >= 0)
 		return 0;
 	if (errno != EOPNOTSUPP && errno != EISDIR)
@@ -359,8 +361,10 @@ static int make_ghost(struct restore *r, const struct file_object *o, struct fil
 	const struct ckpt_file *rec = o->rec;
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
 				    {rec->mtime / 1000000000, rec->mtime % 1000000000}};
-	int ret = make_nameless(r, o, &g->fd, err);
+	int ret = ids_mapped(r->request->init, rec->uid, rec->gid, err);
 
+	if (!ret)
+		ret = make_nameless(r, o, &g->fd, err);
 	if (!ret)
 		ret = copy_ghost(r, rec->ghost, g->fd, err);
 	if (!ret && (fchown(g->fd, rec->uid, rec->gid) || fchmod(g->fd, rec->mode & 07777) ||

@@ -16,6 +16,7 @@
 
 #include "checkpoint/resource/unix.h"
 #include "checkpoint/user/fdpass.h"
+#include "checkpoint/user/ns.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
@@ -124,6 +125,8 @@ static int bind_path(struct restore *r, const struct file_object *o, struct erro
 	struct stat st;
 	int ret = open_parent(r, o, name, &dirfd, err);
 
+	if (!ret && rec->flags & CKPT_SOCKET_FILE)
+		ret = ids_mapped(r->request->init, rec->uid, rec->gid, err);
 	if (ret)
 		return ret;
 	if (!fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISSOCK(st.st_mode))

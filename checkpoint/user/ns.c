@@ -6,12 +6,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/io.h"
 
 struct visit {
 	int pidfd;
@@ -66,4 +68,32 @@ int same_namespace(pid_t pid, const char *name, struct error **err)
 	if (stat(path, &theirs))
 		return error_errno(err, errno, "looking at %s", path);
 	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+/* Lines of user_namespaces(7): first id inside, first id outside as the reader sees it, count. */
+static int id_mapped(pid_t pid, const char *map, uint32_t id, struct error **err)
+{
+	__cleanup_free char *text = NULL;
+	unsigned long inside, outside, count;
+	int r = proc_read(&text, NULL, "%d/%s", pid, map);
+
+	if (r)
+		return error_errno(err, -r, "reading /proc/%d/%s", pid, map);
+	for (char *line = text; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (sscanf(line, "%lu %lu %lu", &inside, &outside, &count) == 3 && id >= outside &&
+		    id - outside < count)
+			return 0;
+	}
+	return error_set(err, EBADMSG, "id %u is not in the container's %s", id, map);
+}
+
+int ids_mapped(pid_t pid, uid_t uid, gid_t gid, struct error **err)
+{
+	int r = same_namespace(pid, "user", err);
+
+	if (r)
+		return r < 0 ? r : 0;
+	r = id_mapped(pid, "uid_map", uid, err);
+	return r ? r : id_mapped(pid, "gid_map", gid, err);
 }

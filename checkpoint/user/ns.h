@@ -19,4 +19,11 @@ int in_namespaces(pid_t pid, int nsflags, int (*fn)(void *ctx, struct error **er
 /* 1: the process has the same namespace ("ipc", "uts") as we; 0: another one. */
 int same_namespace(pid_t pid, const char *name, struct error **err);
 
+/*
+ * 0 if a process in the process's user namespace can have these ids (ours, as
+ * chown(2) takes them); -EBADMSG if its uid_map or gid_map lacks them. All are
+ * there if the user namespace is our own.
+ */
+int ids_mapped(pid_t pid, uid_t uid, gid_t gid, struct error **err);
+
 #endif
