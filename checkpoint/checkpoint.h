@@ -93,6 +93,11 @@ struct restore_request {
 	int stub_sync;	/* our end of the stub's socket */
 	int stub_fd;	/* the stub's number of its end */
 	int stdio[3];	/* descriptors that replace what came from outside; -1: closed */
+	/* What config.json grants; an image that wants more is refused (-EPERM). */
+	uint64_t caps_allowed; /* bit n: capability n of linux/capability.h */
+	bool caps_bounded;     /* false: caps_allowed is not looked at */
+	bool want_seccomp;     /* every thread must have a filter */
+	bool want_nnp;	       /* every thread must have no_new_privs */
 	const volatile int *cancel;
 	const struct checkpoint_ops *ops;
 	void *ctx;

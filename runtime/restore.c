@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "libcontainer/lifecycle.h"
 #include "libcontainer/state.h"
 #include "oci/config.h"
+#include "runtime/build.h"
 #include "runtime/checkpoint_ops.h"
 #include "runtime/verb.h"
 #include "util/cleanup.h"
@@ -123,6 +125,22 @@ static int make_empty(struct runtime *rt, struct restoring *r, struct error **er
 	return ret ? ret : container_set_state(r->c, CONTAINER_RSTRTING, err);
 }
 
+/* As create gives the first process: without capabilities in config.json none is taken away. */
+static void fill_privileges(const struct oci_config *config, struct restore_request *request)
+{
+	const struct oci_namespace *user = oci_config_namespace(config, CLONE_NEWUSER);
+	const struct oci_process *process = config->process;
+	const struct oci_capabilities *caps = process ? &process->capabilities : NULL;
+
+	request->want_seccomp = config->lx.seccomp;
+	request->want_nnp = process && process->no_new_privileges;
+	/* those of a user namespace of its own are worth nothing outside of it */
+	request->caps_bounded = process && process->has_capabilities && !(user && !user->path);
+	if (request->caps_bounded)
+		request->caps_allowed = caps->bounding | caps->permitted | caps->inheritable |
+					caps->effective | caps->ambient;
+}
+
 static int load(struct restoring *r, struct error **err)
 {
 	struct restore_result result = {0};
@@ -141,6 +159,7 @@ static int load(struct restoring *r, struct error **err)
 
 	for (int i = 0; i < 3; i++)
 		request.stdio[i] = fcntl(i, F_GETFD) < 0 ? -1 : i;
+	fill_privileges(r->config, &request);
 	if (ret == 0) {
 		container_unlock(r->c);
 		ret = restore_load(&request, &result, err);
@@ -149,31 +168,20 @@ static int load(struct restoring *r, struct error **err)
 	return ret;
 }
 
-static int write_pid(const char *path, pid_t pid, struct error **err)
-{
-	__cleanup_free char *temp = NULL;
-	__cleanup_file FILE *f = NULL;
-
-	if (!path)
-		return 0;
-	if (asprintf(&temp, "%s.tmp", path) < 0)
-		return error_errno(err, ENOMEM, "writing the pid file");
-	f = fopen(temp, "we");
-	if (!f || fprintf(f, "%d", pid) < 0 || fflush(f) || rename(temp, path))
-		return error_errno(err, errno, "writing the pid file \"%s\"", path);
-	return 0;
-}
-
 static int go_on(struct runtime *rt, struct restoring *r, struct error **err)
 {
+	const char *pid_file = option_string(rt, "pid-file");
 	int ret = container_lock(r->c, err);
 
 	if (ret == 0)
 		ret = container_set_state(r->c, CONTAINER_FROZEN, err);
 	if (ret == 0)
-		ret = write_pid(option_string(rt, "pid-file"), r->init.pid, err);
-	if (ret == 0)
+		ret = write_pid_file(pid_file, r->init.pid, err);
+	if (ret == 0) {
 		ret = container_thaw(r->c, err);
+		if (ret < 0 && pid_file && *pid_file)
+			unlink(pid_file);
+	}
 	if (ret == 0)
 		hooks_run_all(&r->config->hooks.poststart, "poststart", r->c, r->config, "running",
 			      r->init.pid);

@@ -17,6 +17,7 @@
 #include "checkpoint/engine/phases.h"
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/resource/memory.h"
+#include "checkpoint/resource/thread.h"
 #include "checkpoint/user/trace.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -157,16 +158,21 @@ static int load_container(struct restore *r, struct error **err)
 	return 0;
 }
 
-static int check_complete(const struct restore_task *t, struct error **err)
+static int check_complete(const struct restore *r, const struct restore_task *t, struct error **err)
 {
+	int ret = 0;
+
 	if (!t->mm || !t->vmas || !t->auxv || !t->sigactions || !t->threads.count ||
 	    t->threads.count != t->rec->threads)
 		return error_set(err, EBADMSG, "records are missing");
-	vec_for_each (th, &t->threads)
+	vec_for_each (th, &t->threads) {
 		if (!th->creds || !th->xstate)
 			return error_set(err, EBADMSG, "records of thread %u are missing",
 					 th->rec->tid);
-	return 0;
+		if (!ret)
+			ret = creds_check_allowed(r->request, th, err);
+	}
+	return ret;
 }
 
 static int load_core(struct restore *r, struct restore_task *t, struct error **err)
@@ -185,7 +191,7 @@ static int load_core(struct restore *r, struct restore_task *t, struct error **e
 	if (ret < 0)
 		return error_set(err, EBADMSG, "malformed records");
 	r->page_total += t->core.pages.data_len;
-	return check_complete(t, err);
+	return check_complete(r, t, err);
 }
 
 static int phase_load(void *ctx, struct error **err)

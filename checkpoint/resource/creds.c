@@ -85,6 +85,38 @@ int creds_validate(const struct record *rec, struct error **err)
 	return 0;
 }
 
+static bool has_filter(const struct restore_thread *th)
+{
+	vec_for_each (rec, &th->more)
+		if (rec->type == CKPT_SECCOMP)
+			return true;
+	return false;
+}
+
+/*
+ * The stub has all that the runtime may do, and whoever wrote the image need not be
+ * who wrote config.json. No exec gives more than the bounding set, which never grows:
+ * whoever descends from an init made by this config.json has no more than it says.
+ */
+int creds_check_allowed(const struct restore_request *request, const struct restore_thread *th,
+			struct error **err)
+{
+	uint64_t excess = 0;
+
+	for (unsigned set = 0; request->caps_bounded && set < CKPT_CAP_SETS; set++)
+		excess |= th->creds->caps[set] & ~request->caps_allowed;
+	if (excess)
+		error_set(err, EPERM, "thread %u has capability %d", th->rec->tid,
+			  __builtin_ctzll(excess));
+	else if (request->want_seccomp && !has_filter(th))
+		error_set(err, EPERM, "thread %u has no seccomp filter", th->rec->tid);
+	else if (request->want_nnp && !th->creds->no_new_privs)
+		error_set(err, EPERM, "thread %u does not have no_new_privs", th->rec->tid);
+	else
+		return 0;
+	return error_hint(err, "config.json does not allow it");
+}
+
 /* Data of the restore: a capset header, two sets of capabilities, then groups. */
 struct creds_data {
 	struct __user_cap_header_struct header;

@@ -41,6 +41,9 @@ unsigned creds_ask(const struct remote *r, struct remote_call *calls, unsigned d
 int creds_dump(struct dump_task *t, struct dump_thread *th, const struct remote_call *calls,
 	       unsigned data_offset, struct error **err);
 int creds_validate(const struct record *rec, struct error **err);
+/* -EPERM if the image gives a thread what the request, that is config.json, does not. */
+int creds_check_allowed(const struct restore_request *request, const struct restore_thread *th,
+			struct error **err);
 int creds_restore(struct restore_task *t, struct restore_thread *th, struct error **err);
 
 /* --- process.c --- */
