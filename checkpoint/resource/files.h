@@ -141,6 +141,9 @@ bool description_is_pipe(const struct description *d);
 /* "socket:[...]" of this family */
 bool description_is_socket(const struct description *d, int domain);
 
+/* 1: a socket of the container's network namespace; 0: of another one. */
+int socket_is_inside(struct checkpoint *c, const struct description *d, struct error **err);
+
 /* Blocks a socket of another network namespace, and options that are not captured. 1: blocked. */
 int socket_admit(struct checkpoint *c, const struct description *d, struct error **err);
 int socket_save_options(int fd, struct ckpt_socket_options *options, struct error **err);
@@ -154,7 +157,7 @@ int socket_make_pair(pid_t init, int type, int pair[2], struct error **err);
 struct unix_socket {
 	uint32_t ino, peer;
 	uint8_t state;
-	uint8_t shutdown;	  /* 1 read, 2 write */
+	uint8_t shutdown;	   /* 1 read, 2 write */
 	uint32_t waiting, backlog; /* of a listener */
 };
 typedef VEC(struct unix_socket) unix_socket_vec; /* by ino */

@@ -123,7 +123,7 @@ static int admit_options(struct checkpoint *c, const struct description *d)
 		       : 1;
 }
 
-int socket_admit(struct checkpoint *c, const struct description *d, struct error **err)
+int socket_is_inside(struct checkpoint *c, const struct description *d, struct error **err)
 {
 	__cleanup_fd int ns = ioctl(d->fd, SIOCGSKNS);
 	struct stat ours, inits;
@@ -134,7 +134,16 @@ int socket_admit(struct checkpoint *c, const struct description *d, struct error
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", c->request->init);
 	if (fstat(ns, &ours) || stat(path, &inits))
 		return error_errno(err, errno, "comparing network namespaces");
-	if (ours.st_ino != inits.st_ino || ours.st_dev != inits.st_dev)
+	return ours.st_ino == inits.st_ino && ours.st_dev == inits.st_dev;
+}
+
+int socket_admit(struct checkpoint *c, const struct description *d, struct error **err)
+{
+	int inside = socket_is_inside(c, d, err);
+
+	if (inside < 0)
+		return inside;
+	if (!inside)
 		return description_block(c, d, "close it for the checkpoint",
 					 "socket of another network namespace")
 			       ? -ENOMEM

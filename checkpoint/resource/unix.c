@@ -258,6 +258,17 @@ static int admit_name(struct checkpoint *c, struct description *d, struct unix_s
 				 "connected unix socket whose listener is gone");
 }
 
+static int admit_outside_peer(struct checkpoint *c, const struct description *d,
+			      struct unix_state *s)
+{
+	if (c->request->allow & ALLOW_EXT_UNIX) {
+		s->rec.address_len = 0;
+		return 0;
+	}
+	return description_block(c, d, "checkpoint with --allow ext-unix to have it closed",
+				 "unix socket connected to a process outside of the container");
+}
+
 static int admit_peer(struct checkpoint *c, struct description *d, struct unix_state *s,
 		      const struct unix_socket *known, struct error **err)
 {
@@ -280,12 +291,7 @@ static int admit_peer(struct checkpoint *c, struct description *d, struct unix_s
 	/* no peer inode: the other end is closed */
 	if (!known->peer && s->rec.type != SOCK_DGRAM)
 		return admit_name(c, d, s);
-	if (c->request->allow & ALLOW_EXT_UNIX) {
-		s->rec.address_len = 0;
-		return 0;
-	}
-	return description_block(c, d, "checkpoint with --allow ext-unix to have it closed",
-				 "unix socket connected to a process outside of the container");
+	return admit_outside_peer(c, d, s);
 }
 
 static bool is_connected(const struct description *d)
@@ -311,8 +317,12 @@ static int admit_state(struct checkpoint *c, struct description *d, struct unix_
 	if (get_int(d->fd, SO_ACCEPTCONN)) {
 		s->rec.state = CKPT_SOCKET_LISTEN;
 		s->rec.backlog = known->backlog;
-		if (known->waiting)
-			return description_block(c, d, "let the program accept them first",
+		/* nobody has heard of them: to their clients they end like those that were accepted
+		 */
+		if (known->waiting && !(c->request->allow & ALLOW_EXT_UNIX))
+			return description_block(c, d,
+						 "let the program accept them first, or close them "
+						 "by --allow ext-unix",
 						 "%u connections waiting to be accepted at a unix "
 						 "socket",
 						 known->waiting);
@@ -330,6 +340,21 @@ static int admit_state(struct checkpoint *c, struct description *d, struct unix_
 	return r;
 }
 
+/*
+ * The accepted end of a connection is made by its client, in the client's network
+ * namespace (unix_stream_connect() in net/unix/af_unix.c): one from another comes from outside.
+ */
+static int admit_accepted(struct checkpoint *c, struct description *d, struct unix_state *s,
+			  struct error **err)
+{
+	int r;
+
+	s->rec.state = CKPT_SOCKET_CONNECTED;
+	s->rec.type = get_int(d->fd, SO_TYPE);
+	r = admit_outside_peer(c, d, s);
+	return r ? r : read_queue(c, d, s, err);
+}
+
 static int unix_admit(struct checkpoint *c, struct description *d, struct error **err)
 {
 	struct unix_state *s = calloc(1, sizeof(*s));
@@ -339,6 +364,11 @@ static int unix_admit(struct checkpoint *c, struct description *d, struct error 
 		return error_errno(err, ENOMEM, "looking at a socket");
 	d->state = s;
 	d->state_free = state_free;
+	if (is_connected(d) && get_int(d->fd, SO_TYPE) != SOCK_DGRAM) {
+		r = socket_is_inside(c, d, err);
+		if (r <= 0)
+			return r < 0 ? r : admit_accepted(c, d, s, err);
+	}
 	r = socket_admit(c, d, err);
 	if (r)
 		return r < 0 ? r : 0;
