@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -193,8 +194,8 @@ static void abort_restore(struct restoring *r)
 {
 	struct error *err = NULL;
 
-	/* not loaded yet: it is our child */
-	if (r->init.pid > 0 && kill(r->init.pid, SIGKILL) == 0)
+	/* by pidfd: a failed load has reaped it, and its pid may be another's by now */
+	if (r->init.pidfd >= 0 && pidfd_send_signal(r->init.pidfd, SIGKILL, NULL, 0) == 0)
 		while (waitpid(r->init.pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	if (r->c->lock_fd < 0)

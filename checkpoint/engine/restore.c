@@ -378,25 +378,6 @@ static void free_tasks(struct restore *r)
 }
 
 /*
- * What was made dies here: whom we trace only we can reap, and before that
- * neither its process nor the init of its pid namespace is seen to end.
- */
-static void abandon(struct restore *r)
-{
-	struct error *err = NULL;
-
-	vec_for_each (t, &r->tasks)
-		if (t->pid > 0 && t->rec->state != CKPT_TASK_ZOMBIE)
-			kill(t->pid, SIGKILL);
-	kill(r->request->init, SIGKILL);
-	/* frozen ones die when they are thawed, and run no more */
-	r->request->ops->thaw(r->request->ctx, &err);
-	error_free(err);
-	while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
-		;
-}
-
-/*
  * Traced stubs are zombies until their tracer has looked, and the init of a pid
  * namespace does not die before the others have: nobody but us can end this.
  */
@@ -437,8 +418,6 @@ int restore_load(const struct restore_request *request, struct restore_result *r
 		(end.tv_sec - start.tv_sec) * 1000000000ull + end.tv_nsec - start.tv_nsec;
 	result->page_bytes = r.page_bytes;
 	undo_run(&r.undo);
-	if (ret)
-		abandon(&r);
 	for (unsigned i = 0; resource_classes[i]; i++)
 		if (resource_classes[i]->release)
 			resource_classes[i]->release(NULL, &r);
