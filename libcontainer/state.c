@@ -714,6 +714,7 @@ int container_ids(const char *root, struct container_ids *ids, struct error **er
 			return error_errno(err, ENOMEM, "reading \"%s\"", root);
 		}
 	}
-	qsort(ids->items, ids->count, sizeof(*ids->items), compare_ids);
+	if (ids->count)
+		qsort(ids->items, ids->count, sizeof(*ids->items), compare_ids);
 	return 0;
 }
