@@ -29,7 +29,7 @@ void *record_add2(struct buf *stream, enum ckpt_type type, const void *head, siz
 		  const void *tail, size_t tail_len);
 
 struct record {
-	enum ckpt_type type;
+	uint32_t type; /* enum ckpt_type, or one of linux_checkpoint.h */
 	uint16_t version;
 	const void *data; /* 8-byte aligned */
 	size_t len;

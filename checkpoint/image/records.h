@@ -13,22 +13,21 @@
  *
  * Times are nanoseconds. Relative ones are relative to the clock readings of
  * CKPT_BEGIN.
+ *
+ * The frame of records, and those that the kernel writes too, are in the header
+ * that Firn has in common with it.
  */
 #ifndef FIRN_CHECKPOINT_RECORDS_H
 #define FIRN_CHECKPOINT_RECORDS_H
 
 #include <linux/types.h>
 
+#include "checkpoint/image/linux_checkpoint.h"
+
 #define CKPT_MAGIC	    0x4e524946 /* "FIRN" */
 #define CKPT_FORMAT_VERSION 1
 
-struct ckpt_header {
-	__u32 type; /* enum ckpt_type */
-	__u16 version;
-	__u16 reserved;
-	__u64 len; /* of what follows, without padding to 8 bytes */
-};
-
+/* Of record types, those that the kernel knows too are in linux_checkpoint.h. */
 enum ckpt_type {
 	/* container.rec */
 	CKPT_BEGIN = 1,
@@ -48,30 +47,13 @@ enum ckpt_type {
 	CKPT_DESCRIPTION = 25,
 
 	CKPT_MEMORY_OBJECT = 40,
-	CKPT_IPC_LIMITS = 41,
-	CKPT_IPC_SHM = 42,
-	CKPT_IPC_SEM = 43,
-	CKPT_IPC_MSG = 44,
 
 	/* task-N.core: of the process */
-	CKPT_MM = 64,
-	CKPT_VMAS = 65,
-	CKPT_AUXV = 66,
 	CKPT_FDS = 67,
 	CKPT_FS = 68,
-	CKPT_SIGACTIONS = 69,
-	CKPT_SIGPENDING =
-		70, /* before the first CKPT_THREAD: the shared queue; after: that thread's */
 	CKPT_RLIMITS = 71,
-	CKPT_ITIMERS = 72,
-	CKPT_POSIX_TIMERS = 73,
-	CKPT_PROCESS = 74,
-	CKPT_PAGES = 75, /* the page index: last of the notes, made and taken off by image/ */
 
 	/* task-N.core: of a thread */
-	CKPT_THREAD = 96,
-	CKPT_XSTATE = 97,
-	CKPT_CREDS = 98,
 	CKPT_SECCOMP = 99,
 	CKPT_SCHED = 100,
 };
@@ -275,130 +257,8 @@ struct ckpt_memory_object {
 	__u64 checksums;
 };
 
-/* A run of pages in a core's page index or a memory object. */
-enum ckpt_page_kind { CKPT_PAGES_DATA = 1, CKPT_PAGES_ZERO = 2, CKPT_PAGES_PARENT = 3 };
-#define CKPT_PAGES_HUGE 1 /* backed by huge pages when saved */
-
-struct ckpt_page_run {
-	__u64 address; /* virtual; in an object: offset in it */
-	__u64 len;
-	__u64 offset; /* in the file, page aligned; data only */
-	__u16 kind;
-	__u16 flags;
-	__u32 source; /* 0: this file; reserved for increments */
-};
-
-/* The page index of a core: runs rows of ckpt_page_run follow, then checksums __u64. */
-struct ckpt_pages {
-	__u64 data_offset, data_len;
-	__u64 runs;
-	__u64 checksums;
-};
-
 /* Of one checksum: XXH3_64bits over this many bytes of the data area, the last one shorter. */
 #define CKPT_CHUNK (1024 * 1024)
-
-enum ckpt_ipc_flags { CKPT_IPC_DEST = 1, CKPT_IPC_LOCKED = 2 };
-
-struct ckpt_ipc_perm {
-	__u32 id;
-	__u32 key;
-	__u32 uid, gid, cuid, cgid;
-	__u32 mode;
-	__u32 seq;
-};
-
-struct ckpt_ipc_limits {
-	__u64 shmmax, shmall, shmmni, shm_rmid_forced;
-	__u64 sem[4]; /* kernel.sem */
-	__u64 msgmax, msgmnb, msgmni;
-};
-
-struct ckpt_ipc_shm {
-	struct ckpt_ipc_perm perm;
-	__u64 size;
-	__u64 atime, dtime, ctime; /* seconds */
-	__u32 cpid, lpid;
-	__u32 flags;
-	__u32 object; /* CKPT_MEMORY_OBJECT with the contents */
-};
-
-/* nsems rows of struct ckpt_ipc_sem_value follow */
-struct ckpt_ipc_sem {
-	struct ckpt_ipc_perm perm;
-	__u64 otime, ctime;
-	__u32 nsems;
-	__u32 reserved;
-};
-
-struct ckpt_ipc_sem_value {
-	__u32 value;
-	__u32 pid;
-};
-
-/* messages follow: struct ckpt_ipc_message, text padded to 8 */
-struct ckpt_ipc_msg {
-	struct ckpt_ipc_perm perm;
-	__u64 stime, rtime, ctime;
-	__u64 qbytes;
-	__u32 lspid, lrpid;
-	__u32 messages;
-	__u32 reserved;
-};
-
-struct ckpt_ipc_message {
-	__u64 type;
-	__u64 len;
-};
-
-/* --- a process --- */
-
-struct ckpt_mm {
-	__u64 start_code, end_code, start_data, end_data;
-	__u64 start_brk, brk, start_stack;
-	__u64 arg_start, arg_end, env_start, env_end;
-	__u32 exe; /* CKPT_FILE id */
-	__u32 thp_disable;
-	__u64 vdso, vdso_len; /* 0: none mapped */
-	__u64 vvar, vvar_len; /* everything of the kernel's before the vdso */
-	__u64 vdso_hash;      /* XXH3 of the vdso's bytes: another one is another program */
-};
-
-enum ckpt_vma_kind {
-	CKPT_VMA_ANON,	  /* private anonymous */
-	CKPT_VMA_FILE,	  /* file, private or shared */
-	CKPT_VMA_OBJECT,  /* shared anonymous memory: source is an object */
-	CKPT_VMA_SHM,	  /* SysV: source is a shm id */
-	CKPT_VMA_SPECIAL, /* vvar, vdso, vsyscall: comes with the stub */
-};
-
-#define CKPT_VMA_SHARED	      1 /* MAP_SHARED */
-#define CKPT_VMA_SHARED_WRITE 2 /* is or may become writable: the file was open for writing */
-
-#define CKPT_VMA_GROWSDOWN  1
-#define CKPT_VMA_LOCKED	    2
-#define CKPT_VMA_NORESERVE  4
-#define CKPT_VMA_HUGEPAGE   8
-#define CKPT_VMA_NOHUGE	    16
-#define CKPT_VMA_DONTFORK   32
-#define CKPT_VMA_DONTDUMP   64
-#define CKPT_VMA_WIPEONFORK 128
-#define CKPT_VMA_MERGEABLE  256
-#define CKPT_VMA_SEQ	    512
-#define CKPT_VMA_RAND	    1024
-
-/* CKPT_VMAS is an array of these, by address */
-struct ckpt_vma {
-	__u64 start, end;
-	__u64 offset; /* bytes */
-	__u32 prot;   /* PROT_* */
-	__u32 shared; /* 0 private, else CKPT_VMA_SHARED | perhaps CKPT_VMA_SHARED_WRITE */
-	__u32 kind;   /* enum ckpt_vma_kind */
-	__u32 source; /* CKPT_FILE id, object number or shm id */
-	__u32 flags;  /* CKPT_VMA_* */
-	__u32 reserved;
-	char name[16]; /* of a special mapping, as in /proc/PID/maps */
-};
 
 #define CKPT_FD_CLOEXEC 1
 
@@ -418,84 +278,9 @@ struct ckpt_fs {
 	__u32 reserved;
 };
 
-/* CKPT_SIGACTIONS: 64 of these, as the kernel's struct sigaction */
-struct ckpt_sigaction {
-	__u64 handler, flags, restorer, mask;
-};
-
-/* CKPT_SIGPENDING: an array of siginfo_t, 128 bytes each, in queue order */
-
 /* CKPT_RLIMITS: RLIM_NLIMITS of these */
 struct ckpt_rlimit {
 	__u64 cur, max;
-};
-
-/* CKPT_ITIMERS: real, virtual, prof */
-struct ckpt_itimer {
-	__u64 interval, value;
-};
-
-/* CKPT_POSIX_TIMERS: an array */
-struct ckpt_posix_timer {
-	__u32 id;
-	__u32 clockid;
-	__u32 signo;
-	__u32 notify;
-	__u32 notify_tid; /* SIGEV_THREAD_ID */
-	__u32 overrun;
-	__u64 sigev_value;
-	__u64 interval;
-	__u64 value; /* time left, 0 disarmed */
-};
-
-struct ckpt_process {
-	__u32 dumpable;
-	__u32 pdeathsig_reserved;
-	__u32 personality;
-	__s32 oom_score_adj;
-	__u32 no_new_privs;
-	__u32 reserved;
-};
-
-/* --- a thread --- */
-
-enum ckpt_sleep {
-	CKPT_SLEEP_NONE,
-	CKPT_SLEEP_RESTART, /* in restart_syscall's hands: nr and left say what to build again */
-	CKPT_SLEEP_REWIND,  /* returned EINTR for no signal's sake: issue again */
-};
-
-struct ckpt_thread {
-	__u32 tid;
-	__u32 sleep;	/* enum ckpt_sleep */
-	__u64 regs[27]; /* struct user_regs_struct of x86-64 */
-	__u64 sigmask;
-	__u64 clear_child_tid;
-	__u64 robust_list, robust_list_len;
-	__u64 rseq, rseq_abort_ip; /* abort_ip: reserved, 0 */
-	__u32 rseq_len, rseq_sig;
-	__u64 altstack, altstack_size;
-	__u32 altstack_flags;
-	__u32 pdeathsig;
-	__u32 sleep_nr; /* the system call */
-	__u32 sleep_clock;
-	__u64 sleep_left; /* relative to begin */
-	char comm[16];
-};
-
-/* CKPT_XSTATE: the bytes of NT_X86_XSTATE */
-
-#define CKPT_CAP_SETS 5 /* inheritable, permitted, effective, bounding, ambient */
-
-/* group ids follow, __u32 each */
-struct ckpt_creds {
-	__u32 uid[4]; /* real, effective, saved, fs; as the container sees them */
-	__u32 gid[4];
-	__u64 caps[CKPT_CAP_SETS];
-	__u32 securebits;
-	__u32 no_new_privs;
-	__u32 groups;
-	__u32 reserved;
 };
 
 /* One filter of a thread, oldest first: struct sock_filter rows follow. */
