@@ -103,6 +103,9 @@ struct restore_request {
 	void *ctx;
 };
 
+/* The init's pid in the container's pid namespace: 1, unless that was shared. */
+int restore_init_pid(struct image_reader *image, pid_t *pid, struct error **err);
+
 struct restore_result {
 	uint64_t total_ns, page_bytes;
 };

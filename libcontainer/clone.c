@@ -25,6 +25,10 @@ static pid_t clone_now(const struct clone_request *request, uint64_t flags, int 
 		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
 	};
 
+	if (request->pid) {
+		args.set_tid = (uintptr_t)&request->pid;
+		args.set_tid_size = 1;
+	}
 	if (request->cgroup_fd >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = request->cgroup_fd;
@@ -32,8 +36,13 @@ static pid_t clone_now(const struct clone_request *request, uint64_t flags, int 
 	return syscall(SYS_clone3, &args, sizeof(args));
 }
 
-static int explain_clone(int code, struct error **err)
+static int explain_clone(const struct clone_request *request, int code, struct error **err)
 {
+	if (code == EEXIST) {
+		error_set(err, code, "pid %d is taken in the pid namespace that it shares",
+			  request->pid);
+		return error_hint(err, "end the process that has it, or wait until it has ended");
+	}
 	error_errno(err, code, "cloning the container's process");
 	if (code == ENOSPC || code == EUSERS)
 		return error_hint(err, "a limit in /proc/sys/user may be reached");
@@ -55,7 +64,7 @@ static _Noreturn void run_helper(const struct clone_request *request)
 		pid = clone_now(request, CLONE_PARENT, NULL);
 		if (pid == 0)
 			request->main(request->context);
-		ret = pid < 0 ? explain_clone(errno, &err)
+		ret = pid < 0 ? explain_clone(request, errno, &err)
 			      : sync_send(request->child_fd, SYNC_PID, pid, &err);
 	}
 	if (ret < 0)
@@ -94,7 +103,7 @@ int clone_process(const struct clone_request *request, pid_t *pid, int *pidfd, s
 		request->main(request->context);
 	if (*pid < 0) {
 		*pid = 0;
-		return explain_clone(errno, err);
+		return explain_clone(request, errno, err);
 	}
 	return 0;
 }

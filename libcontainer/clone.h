@@ -19,6 +19,7 @@ struct namespace_fds;
 struct clone_request {
 	const struct namespace_fds *joined;
 	uint64_t new_types;	     /* those that clone3 is not to make are ignored */
+	pid_t pid;		     /* that it must get in its pid namespace; 0: any */
 	int cgroup_fd;		     /* of a v2 cgroup, or -1 */
 	int parent_fd, child_fd;     /* the sync socket's ends */
 	void (*main)(void *context); /* runs in the new process, never returns */
@@ -27,7 +28,8 @@ struct clone_request {
 
 /*
  * With a helper, the new process must wait for SYNC_GO before it sends
- * anything. On failure *pid is 0, or that of a process to be killed.
+ * anything. On failure *pid is 0, or that of a process to be killed; -EEXIST if the
+ * pid that was asked for is taken.
  */
 int clone_process(const struct clone_request *request, pid_t *pid, int *pidfd, struct error **err);
 

@@ -153,6 +153,7 @@ static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init
 	const struct clone_request request = {
 		.joined = &init->joined,
 		.new_types = init->new_types,
+		.pid = init->options->pid,
 		.cgroup_fd = cgroup_fd,
 		.parent_fd = sync_fd,
 		.child_fd = init->sync_fd,

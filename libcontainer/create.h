@@ -29,9 +29,11 @@ struct create_options {
 	 * It holds no descriptors but 0 to 2 and the sync socket, whose number
 	 * is in stub_fd, and sleeps in read(2) on that for ever (end of file:
 	 * it exits). A time namespace is made with these offsets in
-	 * nanoseconds added to the host's clocks.
+	 * nanoseconds added to the host's clocks. In a pid namespace that it shares
+	 * the init gets this pid, or there is -EEXIST; 0: any.
 	 */
 	bool restore;
+	pid_t pid;
 	int64_t monotonic_offset, boottime_offset;
 };
 

@@ -56,6 +56,7 @@ struct restoring {
 	struct container *c;
 	struct cgroup *cg;
 	struct init_process init;
+	pid_t pid; /* that its init must get in a shared pid namespace; 0: it has its own */
 };
 
 static int64_t offset_to(uint64_t wanted, clockid_t clock)
@@ -64,6 +65,27 @@ static int64_t offset_to(uint64_t wanted, clockid_t clock)
 
 	clock_gettime(clock, &now);
 	return (int64_t)(wanted - (now.tv_sec * 1000000000ull + now.tv_nsec));
+}
+
+/* In a pid namespace of its own the init is 1, and every pid is free. */
+static int check_pid(struct restoring *r, struct error **err)
+{
+	const struct oci_namespace *ns = oci_config_namespace(r->config, CLONE_NEWPID);
+	bool own = ns && !ns->path;
+	pid_t pid;
+	int ret = restore_init_pid(r->image, &pid, err);
+
+	if (ret < 0 || own == (pid == 1)) {
+		r->pid = own ? 0 : pid;
+		return ret;
+	}
+	if (own) {
+		error_set(err, EXDEV, "the container shared a pid namespace, where its init was %d",
+			  pid);
+		return error_hint(err, "config.json must not make a new one");
+	}
+	error_set(err, EXDEV, "the container had a pid namespace of its own");
+	return error_hint(err, "config.json must make a new one");
 }
 
 /* Everything that can be refused is refused here: nothing has been made yet. */
@@ -80,7 +102,9 @@ static int admit(struct runtime *rt, struct restoring *r, const char *bundle, st
 	if (dir < 0)
 		return error_errno(err, errno, "opening the bundle \"%s\"", bundle);
 	ret = oci_config_load(dir, "config.json", &r->config, err);
-	return ret ? ret : oci_config_validate(r->config, err);
+	if (ret == 0)
+		ret = oci_config_validate(r->config, err);
+	return ret ? ret : check_pid(r, err);
 }
 
 static int fill_container(struct restoring *r, char *bundle, struct error **err)
@@ -113,6 +137,7 @@ static int make_empty(struct runtime *rt, struct restoring *r, struct error **er
 		.no_pivot = option_flag(rt, "no-pivot"),
 		.no_new_keyring = option_flag(rt, "no-new-keyring"),
 		.restore = true,
+		.pid = r->pid,
 	};
 	struct create_options with_clocks = create;
 	uint64_t monotonic, boottime;

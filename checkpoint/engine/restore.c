@@ -91,6 +91,25 @@ int restore_clocks(struct image_reader *image, uint64_t *monotonic, uint64_t *bo
 	return 0;
 }
 
+int restore_init_pid(struct image_reader *image, pid_t *pid, struct error **err)
+{
+	const struct ckpt_task *init = NULL;
+	const void *records;
+	struct record rec;
+	size_t len, pos = 0;
+	int ret = image_reader_records(image, &records, &len, err);
+
+	if (ret)
+		return ret;
+	while (!init && record_next(records, len, &pos, &rec) == 1)
+		if (rec.type == CKPT_TASK)
+			init = record_head(&rec, sizeof(*init), err);
+	if (!init)
+		return *err ? -EBADMSG : error_set(err, EBADMSG, "container.rec: no task");
+	*pid = init->pid;
+	return 0;
+}
+
 /* --- load --- */
 
 static const struct resource_class *class_of(enum ckpt_type type)

@@ -344,11 +344,9 @@ int stubs_make(struct restore *r, struct error **err)
 				     0);
 	if (ret)
 		return ret;
-	if (pid != init->rec->pid) {
-		error_set(err, EEXIST, "the init had pid %u and would now have %ld", init->rec->pid,
-			  pid);
-		return error_hint(err, "restore with a pid namespace of its own");
-	}
+	if (pid != init->rec->pid)
+		return error_set(err, EEXIST, "the init had pid %u and would now have %ld",
+				 init->rec->pid, pid);
 	ret = make_tree(r, &helpers, sid, err);
 	if (!ret)
 		ret = join_groups(r, &helpers, err);

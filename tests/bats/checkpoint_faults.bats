@@ -19,22 +19,6 @@ teardown() {
 CHECKPOINT_PHASES="begin freeze survey admit image seize capture pages release commit finish"
 RESTORE_PHASES="load stub contents objects tree layout pages tasks cross arm release"
 
-# works: all six workers get on, and none has seen anything.
-works() {
-	local i before=()
-	equal "$(container_status "$ID")" running
-	for i in 0 1 2 3 4 5; do
-		before[i]=$(number_at "$B/rootfs/tmp/counts" "$i")
-	done
-	gets_on() {
-		[ "$(number_at "$B/rootfs/tmp/counts" "$1")" -gt "$2" ]
-	}
-	for i in 0 1 2 3 4 5; do
-		wait_for 20 gets_on "$i" "${before[i]}"
-	done
-	equal "$(number_at "$B/rootfs/tmp/counts" 6)" 0 "number of wrong results"
-}
-
 # with_fault FAULT ARG...: status and output as with run
 with_fault() {
 	local fault=$1
@@ -45,17 +29,6 @@ with_fault() {
 		</dev/null >"$T/out" 2>&1 3>&- || status=$?
 	output=$(cat "$T/out")
 	mapfile -t lines <"$T/out"
-}
-
-has_image() {
-	firn image show "$IMAGE" >/dev/null 2>&1
-}
-
-# nothing_left: of a container that is gone. A cgroup with a process cannot go.
-nothing_left() {
-	[ ! -e "$FIRN_ROOT/$ID" ] || fail "a state directory is left: $(ls -A "$FIRN_ROOT/$ID")"
-	[ -z "$(cgroups_of "$ID")" ] || fail "cgroups are left: $(cgroups_of "$ID")"
-	! grep -q "$B" /proc/self/mountinfo || fail "mounts are left"
 }
 
 # container_or_image: after the next verb, with the restore that the image then needs.
