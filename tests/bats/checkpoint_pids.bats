@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2034 # CK_EDIT is for ck_start
 # Containers without a pid namespace of their own: their pids may be taken at a restore.
 
 load helpers

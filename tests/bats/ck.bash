@@ -63,6 +63,7 @@ works() {
 	for i in 0 1 2 3 4 5; do
 		before[i]=$(number_at "$B/rootfs/tmp/counts" "$i")
 	done
+	# shellcheck disable=SC2317 # by wait_for
 	gets_on() {
 		[ "$(number_at "$B/rootfs/tmp/counts" "$1")" -gt "$2" ]
 	}
