@@ -251,16 +251,17 @@ static int join_groups(struct restore *r, helper_vec *helpers, struct error **er
 static int end_stub(struct restore_task *t, uint32_t status, struct error **err)
 {
 	int signo = status & 0x7f;
-	int got, ret;
+	int got;
+	int ret = remote_settle(&t->remote, err);
 
-	if (signo) {
+	if (!ret && signo) {
 		/* SIGKILL ends it at once, whatever it is stopped in */
 		ret = trace_set_sigmask(t->pid, 0, err);
 		if (!ret && kill(t->pid, signo))
 			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
 		if (!ret && ptrace(PTRACE_CONT, t->pid, NULL, NULL) && errno != ESRCH)
 			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
-	} else {
+	} else if (!ret) {
 		remote_set(remote_calls(&t->remote), SYS_exit_group, status >> 8);
 		ret = remote_start(&t->remote, 0, 1, err);
 	}
@@ -361,7 +362,7 @@ int stubs_make(struct restore *r, struct error **err)
 /* rseq and the robust list are inherited from the runtime at clone, and point into its memory. */
 int stub_forget_runtime(struct restore *r, struct error **err)
 {
-	const struct remote *stub = &r->tasks.items[0].remote;
+	struct remote *stub = &r->tasks.items[0].remote;
 	struct remote_call *call = remote_calls(stub);
 	struct {
 		uint64_t pointer;

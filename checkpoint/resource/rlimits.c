@@ -18,7 +18,7 @@ static const char *const limit_names[LIMITS] = {
 	"memlock", "as",    "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime",
 };
 
-static int read_limits(const struct remote *remote, struct ckpt_rlimit *limits, struct error **err)
+static int read_limits(struct remote *remote, struct ckpt_rlimit *limits, struct error **err)
 {
 	struct remote_call *calls = remote_calls(remote);
 	uint64_t address = remote_data_address(remote);

@@ -208,10 +208,12 @@ static int stop_thread(pid_t tid, int *status, unsigned long signo, struct error
  */
 static int stop_process(struct restore *r, struct restore_task *t, struct error **err)
 {
-	const struct restore_task *parent = restore_find(r, t->rec->ppid);
+	struct restore_task *parent = restore_find(r, t->rec->ppid);
 	int status = 0;
-	int ret = 0;
+	int ret = remote_settle(&t->remote, err);
 
+	if (ret)
+		return ret;
 	if (kill(t->pid, SIGSTOP))
 		return error_errno(err, errno, "stopping process %u", t->rec->pid);
 	/* the leader has a signal to deliver, and the others follow */

@@ -286,8 +286,10 @@ int sleep_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th
 
 	if (nr < 0)
 		return 0;
-	if (ret == -ERESTART_RESTARTBLOCK)
-		return dump_restart_block(c, th, err);
+	if (ret == -ERESTART_RESTARTBLOCK) {
+		r = remote_settle(&t->remote, err);
+		return r ? r : dump_restart_block(c, th, err);
+	}
 	if (ret != -EINTR || !may_reissue(nr))
 		return 0;
 	r = proc_status(t->pid, th->tid, &status, err);
@@ -323,6 +325,9 @@ int sleep_restore(struct restore_task *t, struct restore_thread *th, struct erro
 
 	if (th->rec->sleep != CKPT_SLEEP_RESTART)
 		return 0;
+	r = remote_settle(&t->remote, err);
+	if (r)
+		return r;
 	memcpy(&regs, th->rec->regs, sizeof(regs));
 	left->tv_sec = th->rec->sleep_left / NSEC_PER_SEC;
 	left->tv_nsec = th->rec->sleep_left % NSEC_PER_SEC;

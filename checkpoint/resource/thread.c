@@ -335,7 +335,7 @@ static int settle_thread(struct restore_task *t, struct restore_thread *th, stru
 
 static int threads_restore(struct restore *r, struct restore_task *t, struct error **err)
 {
-	int ret = 0;
+	int ret = remote_settle(&t->remote, err);
 
 	t->threads.items[0].tid = t->pid;
 	vec_for_each (th, &t->threads) {

@@ -43,13 +43,13 @@ static int send_fds(int sock, const int *fds, unsigned n, struct error **err)
 	return 0;
 }
 
-int fdpass_send(const struct restore *r, const struct restore_task *t, const int *fds, unsigned n,
+int fdpass_send(const struct restore *r, struct restore_task *t, const int *fds, unsigned n,
 		int *numbers, struct error **err)
 {
 	return fdpass_send_to(r, t, r->request->stub_fd, fds, n, numbers, err);
 }
 
-int fdpass_send_to(const struct restore *r, const struct restore_task *t, int sock, const int *fds,
+int fdpass_send_to(const struct restore *r, struct restore_task *t, int sock, const int *fds,
 		   unsigned n, int *numbers, struct error **err)
 {
 	struct receive_data *d = remote_data(&t->remote);
@@ -71,8 +71,8 @@ int fdpass_send_to(const struct restore *r, const struct restore_task *t, int so
 	d->msg.msg_iovlen = 1;
 	d->msg.msg_control = (void *)(at + offsetof(struct receive_data, control));
 	d->msg.msg_controllen = sizeof(d->control);
-	ret = remote_syscall(&t->remote, err, "receiving descriptors", NULL, SYS_recvmsg,
-			     sock, at, MSG_CMSG_CLOEXEC, 0, 0, 0);
+	ret = remote_syscall(&t->remote, err, "receiving descriptors", NULL, SYS_recvmsg, sock, at,
+			     MSG_CMSG_CLOEXEC, 0, 0, 0);
 	if (ret)
 		return ret;
 	if (c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(n * sizeof(int)) ||

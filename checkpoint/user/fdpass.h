@@ -15,11 +15,11 @@ struct restore_task;
  * numbers gets their numbers in the stub, which are the lowest free ones, ascending.
  * sock is the number of its end there. Uses the whole window.
  */
-int fdpass_send_to(const struct restore *r, const struct restore_task *t, int sock, const int *fds,
+int fdpass_send_to(const struct restore *r, struct restore_task *t, int sock, const int *fds,
 		   unsigned n, int *numbers, struct error **err);
 
 /* The same with the socket where every stub has inherited it. */
-int fdpass_send(const struct restore *r, const struct restore_task *t, const int *fds, unsigned n,
+int fdpass_send(const struct restore *r, struct restore_task *t, const int *fds, unsigned n,
 		int *numbers, struct error **err);
 
 #endif

@@ -328,6 +328,8 @@ int remote_detach(struct remote *r, struct error **err)
 	int e = 0;
 
 	if (r->address)
+		e = remote_settle(r, err);
+	if (!e && r->address)
 		e = window_call(r, &ret, err, SYS_munmap, r->address, 0, 0);
 	if (!e && ret < 0)
 		e = error_errno(err, -ret, "unmapping the scratch memory of task %d", r->tid);
@@ -335,14 +337,12 @@ int remote_detach(struct remote *r, struct error **err)
 	return e;
 }
 
-/* Points the task at the calls; it does not run yet. */
-static int aim(const struct remote *r, pid_t tid, unsigned count, struct error **err)
+/* Points the task, whose registers were regs, at the calls; it does not run yet. */
+static int aim(const struct remote *r, pid_t tid, const struct user_regs_struct *was,
+	       unsigned count, struct error **err)
 {
-	struct user_regs_struct regs;
-	int ret = trace_get_regs(tid ? tid : r->tid, &regs, err);
+	struct user_regs_struct regs = *was;
 
-	if (ret)
-		return ret;
 	regs.rip = r->address;
 	regs.rbx = r->address + CALLS_OFFSET;
 	regs.r12 = count;
@@ -351,7 +351,7 @@ static int aim(const struct remote *r, pid_t tid, unsigned count, struct error *
 	regs.rax = 0;
 	regs.orig_rax = -1;
 	regs.eflags &= ~0x500ul;
-	return trace_set_regs(tid ? tid : r->tid, &regs, err);
+	return trace_set_regs(tid, &regs, err);
 }
 
 static int go(pid_t tid, struct error **err)
@@ -361,11 +361,18 @@ static int go(pid_t tid, struct error **err)
 	return 0;
 }
 
-int remote_start(const struct remote *r, pid_t tid, unsigned count, struct error **err)
+int remote_start(struct remote *r, pid_t tid, unsigned count, struct error **err)
 {
-	int ret = aim(r, tid, count, err);
+	struct user_regs_struct regs;
+	int ret = remote_settle(r, err);
 
-	return ret ? ret : go(tid ? tid : r->tid, err);
+	if (!tid)
+		tid = r->tid;
+	if (!ret)
+		ret = trace_get_regs(tid, &regs, err);
+	if (!ret)
+		ret = aim(r, tid, &regs, count, err);
+	return ret ? ret : go(tid, err);
 }
 
 /* Another signal of the same number, from outside, is one that the task ignores: it is dropped. */
@@ -420,12 +427,42 @@ static int run_one_by_one(const struct remote *r, pid_t tid, unsigned count, str
 	return 0;
 }
 
-int remote_run(const struct remote *r, pid_t tid, unsigned count, struct error **err)
+int remote_settle(struct remote *r, struct error **err)
 {
-	struct user_regs_struct saved;
-	uint64_t mask;
-	size_t used;
+	pid_t tid = r->parked;
 	int ret;
+
+	if (!tid)
+		return 0;
+	r->parked = 0;
+	ret = trace_set_sigmask(tid, r->parked_mask, err);
+	return ret ? ret : trace_set_regs(tid, &r->parked_regs, err);
+}
+
+/* The return frame, should we die, is made once for all calls up to the next settle. */
+static int park(struct remote *r, pid_t tid, struct error **err)
+{
+	size_t used;
+	int ret = remote_settle(r, err);
+
+	if (!ret)
+		ret = trace_get_regs(tid, &r->parked_regs, err);
+	if (!ret)
+		ret = trace_get_sigmask(tid, &r->parked_mask, err);
+	if (!ret && r->protect)
+		ret = make_frame(tid, &r->parked_regs, r->parked_mask, r->window + RETURN_OFFSET,
+				 RETURN_SIZE, r->address + RETURN_OFFSET, &used, err);
+	if (ret)
+		return ret;
+	r->parked = tid;
+	r->parked_signal = r->stop_signal;
+	return 0;
+}
+
+int remote_run(struct remote *r, pid_t tid, unsigned count, struct error **err)
+{
+	bool fresh;
+	int ret = 0;
 
 	if (!tid)
 		tid = r->tid;
@@ -433,30 +470,25 @@ int remote_run(const struct remote *r, pid_t tid, unsigned count, struct error *
 		return 0;
 	if (count > REMOTE_CALLS_MAX)
 		return error_set(err, E2BIG, "%u remote calls at once", count);
-	ret = trace_get_regs(tid, &saved, err);
-	if (!ret)
-		ret = trace_get_sigmask(tid, &mask, err);
-	if (!ret && r->protect)
-		ret = make_frame(tid, &saved, mask, r->window + RETURN_OFFSET, RETURN_SIZE,
-				 r->address + RETURN_OFFSET, &used, err);
+	fresh = r->parked != tid || r->parked_signal != r->stop_signal;
+	if (fresh)
+		ret = park(r, tid, err);
 	if (ret)
 		return ret;
-	if (!r->stop_signal)
+	if (!r->stop_signal) {
+		r->parked = 0; /* each call puts back what it has changed */
 		return run_one_by_one(r, tid, count, err);
+	}
 	/* the mask is another one only while the registers are, see trace_syscall() */
-	ret = aim(r, tid, count, err);
-	if (!ret)
+	ret = aim(r, tid, &r->parked_regs, count, err);
+	if (!ret && fresh)
 		ret = trace_set_sigmask(tid, ~(1ull << (r->stop_signal - 1)), err);
 	if (!ret)
 		ret = go(tid, err);
-	if (!ret)
-		ret = remote_finish(r, tid, err);
-	if (!ret)
-		ret = trace_set_sigmask(tid, mask, err);
-	return ret ? ret : trace_set_regs(tid, &saved, err);
+	return ret ? ret : remote_finish(r, tid, err);
 }
 
-int remote_syscall(const struct remote *r, struct error **err, const char *what, long *ret, long nr,
+int remote_syscall(struct remote *r, struct error **err, const char *what, long *ret, long nr,
 		   unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
 		   unsigned long a4, unsigned long a5)
 {
@@ -478,7 +510,7 @@ int remote_syscall(const struct remote *r, struct error **err, const char *what,
  * The call's event comes first, then, in either order, the child's own stop and
  * the end of the call.
  */
-int remote_clone(const struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
+int remote_clone(struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
 		 struct error **err)
 {
 	struct clone_args *args = remote_data(r);
@@ -497,7 +529,9 @@ int remote_clone(const struct remote *r, uint64_t flags, int exit_signal, pid_t 
 	remote_set(remote_calls(r), SYS_clone3, at, sizeof(*args));
 	if (!r->stop_signal)
 		return error_set(err, EPROTO, "task %d cannot be stopped after a clone", r->tid);
-	ret = trace_set_sigmask(r->tid, ~(1ull << (r->stop_signal - 1)), err);
+	ret = remote_settle(r, err);
+	if (!ret)
+		ret = trace_set_sigmask(r->tid, ~(1ull << (r->stop_signal - 1)), err);
 	if (!ret)
 		ret = remote_start(r, 0, 1, err);
 	if (!ret)
@@ -508,8 +542,11 @@ int remote_clone(const struct remote *r, uint64_t flags, int exit_signal, pid_t 
 	if (event != PTRACE_EVENT_CLONE && event != PTRACE_EVENT_FORK &&
 	    event != PTRACE_EVENT_VFORK) {
 		ret = -remote_calls(r)->ret;
-		error_errno(err, ret > 0 ? ret : EPROTO, "making the task with pid %d", tid);
-		return ret == EEXIST ? error_hint(err, "the pid is taken") : -error_code(*err);
+		if (ret != EEXIST)
+			return error_errno(err, ret > 0 ? ret : EPROTO,
+					   "making the task with pid %d", tid);
+		error_set(err, ret, "pid %d is taken in the pid namespace that it shares", tid);
+		return error_hint(err, "end the process that has it, or wait until it has ended");
 	}
 	if (ptrace(PTRACE_GETEVENTMSG, r->tid, NULL, &message))
 		return error_errno(err, errno, "making the task with pid %d", tid);

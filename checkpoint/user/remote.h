@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/user.h>
 
 struct error;
 
@@ -35,6 +36,14 @@ struct remote {
 	bool protect;	       /* the task survives our death: its state is in the window */
 	/* the same while there is no window: 16 unused bytes of code, unused stack; 0: none */
 	uint64_t spare_code, spare_stack;
+	/*
+	 * The thread that waits behind its last call for the next, 0 if there is none,
+	 * and what is to be put back in it.
+	 */
+	pid_t parked;
+	int parked_signal; /* stop_signal then */
+	struct user_regs_struct parked_regs;
+	uint64_t parked_mask;
 };
 
 /*
@@ -69,11 +78,11 @@ void remote_forget(struct remote *r);
  * that the new task is to have in its pid namespace. *child is ours, and
  * stopped. -EEXIST if the number is taken.
  */
-int remote_clone(const struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
+int remote_clone(struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
 		 struct error **err);
 
 /* Starts a call that does not return (exit): the caller waits for the death. */
-int remote_start(const struct remote *r, pid_t tid, unsigned count, struct error **err);
+int remote_start(struct remote *r, pid_t tid, unsigned count, struct error **err);
 
 /* The call array and the data area, in our address space; the data area's address in theirs. */
 struct remote_call *remote_calls(const struct remote *r);
@@ -86,13 +95,18 @@ uint64_t remote_data_address(const struct remote *r);
 
 /*
  * Runs the first count entries of the array on tid (0: r->tid), which must be
- * ptrace-stopped by us; its registers and signal mask are as before afterwards. Each entry's ret is
- * filled in; a failed call does not stop those behind it. -ESRCH if the task died.
+ * ptrace-stopped by us. Each entry's ret is filled in; a failed call does not stop
+ * those behind it. -ESRCH if the task died. The thread is parked afterwards: its
+ * registers and signal mask are put back by remote_settle(), which comes before
+ * whatever else is done with it than another run.
  */
-int remote_run(const struct remote *r, pid_t tid, unsigned count, struct error **err);
+int remote_run(struct remote *r, pid_t tid, unsigned count, struct error **err);
+
+/* Registers and signal mask of the parked thread, if there is one, are as they were. */
+int remote_settle(struct remote *r, struct error **err);
 
 /* One call on r->tid. *ret may be NULL: then a failed call is an error that names the call. */
-int remote_syscall(const struct remote *r, struct error **err, const char *what, long *ret, long nr,
+int remote_syscall(struct remote *r, struct error **err, const char *what, long *ret, long nr,
 		   unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
 		   unsigned long a4, unsigned long a5);
 
