@@ -45,6 +45,9 @@ enum ckpt_type {
 	CKPT_INET = 23,
 	CKPT_EXTERNAL = 24,
 	CKPT_DESCRIPTION = 25,
+	CKPT_LOCK = 26,
+	CKPT_LEASE = 27,
+	CKPT_OWNER = 28,
 
 	CKPT_MEMORY_OBJECT = 40,
 
@@ -241,6 +244,42 @@ struct ckpt_external {
 	__u32 id;
 	__u32 stdio; /* 0 to 2: which of the init's first descriptors */
 	__u32 open_flags;
+	__u32 reserved;
+};
+
+enum ckpt_lock_kind { CKPT_LOCK_POSIX, CKPT_LOCK_FLOCK, CKPT_LOCK_OFD };
+
+/* A file lock. Who takes it again: that descriptor of that process. */
+struct ckpt_lock {
+	__u32 description;
+	__u32 task;
+	__u32 fd;
+	__u32 kind;  /* enum ckpt_lock_kind */
+	__u32 write; /* else for reading, or shared */
+	__u32 reserved;
+	__u64 start, end; /* the last byte; all bits set: to the end of the file */
+};
+
+enum ckpt_lease_break { CKPT_LEASE_STAYS, CKPT_LEASE_NONE, CKPT_LEASE_READ };
+
+struct ckpt_lease {
+	__u32 description;
+	__u32 task;
+	__u32 fd;
+	__u32 write;
+	__u32 becomes; /* enum ckpt_lease_break: what it has to become, if it is being broken */
+	__u32 reserved;
+};
+
+/* Who gets which signal for a description, if not nobody gets SIGIO. */
+struct ckpt_owner {
+	__u32 id;
+	__u32 type; /* as in F_SETOWN_EX */
+	__u32 pid;  /* 0: nobody */
+	__u32 signal;
+	__u32 uid, euid; /* who has set it, as the host sees them */
+	__u32 async;	 /* O_ASYNC */
+	__u32 task, fd;	 /* whose number the signals tell */
 	__u32 reserved;
 };
 

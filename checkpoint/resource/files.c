@@ -40,20 +40,6 @@ static int block_unknown(struct checkpoint *c, const struct description *d)
 	return description_block(c, d, "close it for the checkpoint", "%s", d->link);
 }
 
-/* Who gets signals for a descriptor is not captured yet. */
-static int admit_owner(struct checkpoint *c, const struct description *d)
-{
-	struct f_owner_ex owner = {0};
-
-	if (d->open_flags & O_PATH)
-		return 0;
-	if (!fcntl(d->fd, F_GETOWN_EX, &owner) && !owner.pid && !fcntl(d->fd, F_GETSIG) &&
-	    !(d->open_flags & O_ASYNC))
-		return 0;
-	return description_block(c, d, "let the program take back F_SETOWN, F_SETSIG and O_ASYNC",
-				 "signals for \"%s\" to a process (F_SETOWN)", d->link);
-}
-
 static int files_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
 	int r;
@@ -70,8 +56,6 @@ static int files_admit(struct checkpoint *c, struct dump_task *t, struct error *
 			r = block_unknown(c, d);
 		else if (d->kind->admit)
 			r = d->kind->admit(c, d, err);
-		if (!r && d->kind != &file_kind_external)
-			r = admit_owner(c, d);
 	}
 	return r ? r : pipes_admit(c, err);
 }
@@ -291,6 +275,12 @@ static void table_free(struct file_table *table)
 	vec_free(&table->uses);
 	vec_free(&table->fs);
 	vec_free(&table->objects);
+	vec_for_each (lock, &table->locks)
+		free(lock->text);
+	vec_free(&table->locks);
+	vec_free(&table->owners);
+	vec_free(&table->locks_wanted);
+	vec_free(&table->owners_wanted);
 	vec_free(&table->ghosts);
 	vec_free(&table->pipes);
 	free(table);
@@ -314,8 +304,6 @@ static const enum ckpt_type types[] = {
 };
 
 static const char *const not_captured[] = {
-	"file locks and leases",
-	"signals for descriptors (F_SETOWN)",
 	"credentials of the peers of unix sockets (SO_PEERCRED)",
 	"the access times of deleted files",
 	"multicast memberships of UDP sockets",

@@ -38,6 +38,13 @@ struct fd_use {
 	uint32_t fd, description, flags;
 };
 
+/* A lock or lease, by a line of the fdinfo of this descriptor. */
+struct file_lock_use {
+	const struct dump_task *task;
+	uint32_t fd, description;
+	char *text; /* without its number */
+};
+
 struct fs_use {
 	const struct dump_task *task;
 	struct ckpt_fs rec;
@@ -68,11 +75,14 @@ struct file_table {
 	uint32_t groups;
 	VEC(struct fd_use) uses;
 	VEC(struct fs_use) fs;
+	VEC(struct file_lock_use) locks; /* locks.c's */
+	VEC(struct ckpt_owner) owners;	 /* owners.c's */
 	bool gathered;
 	void *unix_sockets; /* unix.c's, a unix_socket_vec */
 
 	VEC(struct file_object) objects; /* [i] has id i + 1 */
 	VEC(struct file_group) ghosts, pipes;
+	VEC(struct record) locks_wanted, owners_wanted;
 	bool late_opened;
 };
 

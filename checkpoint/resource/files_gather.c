@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "checkpoint/resource/files.h"
+#include "checkpoint/resource/locks.h"
 #include "checkpoint/user/proc.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -222,15 +223,9 @@ static int gather_fd(struct checkpoint *c, const struct dump_task *t, int number
 	flags = fdinfo_find(fdinfo, "flags");
 	if (flags && strtoul(flags, NULL, 8) & O_CLOEXEC)
 		use.flags = CKPT_FD_CLOEXEC;
-	if (fdinfo_find(fdinfo, "lock")) {
-		r = checkpoint_block(c, t->rec.pid, number, 0,
-				     "release the lock for the checkpoint", "file lock or lease");
-		if (r) {
-			close(fd);
-			return r;
-		}
-	}
 	r = identify(c, t, number, fd, fdinfo, &use.description, err);
+	if (!r)
+		r = locks_note(c, t, number, use.description, fdinfo, err);
 	if (r)
 		return r;
 	slot = vec_add(&c->files->uses);

@@ -266,7 +266,8 @@ int pipe_open(struct restore *r, const struct file_object *o, int *fd, struct er
 		ret = make_pipe(r, o, g, err);
 	if (ret)
 		return ret;
-	*fd = reopen_fd(g->fd, rec->open_flags & ~(O_NOFOLLOW | O_DIRECTORY | O_PATH));
+	/* O_ASYNC given to open(2) could neither work nor be taken away again: owners.c sets it */
+	*fd = reopen_fd(g->fd, rec->open_flags & ~(O_NOFOLLOW | O_DIRECTORY | O_PATH | O_ASYNC));
 	return *fd < 0 ? error_errno(err, -*fd, "opening an end of a pipe") : 0;
 }
 

@@ -14,6 +14,8 @@ const struct resource_class *const resource_classes[] = {
 	&resource_uts,
 	&resource_sysvipc,
 	&resource_files,
+	&resource_locks,
+	&resource_owners,
 	&resource_memory_object,
 	&resource_process,
 	&resource_timers,

@@ -28,11 +28,27 @@ static void *visit_main(void *ctx)
 {
 	struct visit *v = ctx;
 
-	if (setns(v->pidfd, v->nsflags))
+	if (v->nsflags && setns(v->pidfd, v->nsflags))
 		v->result = error_errno(v->err, errno, "entering the container's namespaces");
 	else
 		v->result = v->fn(v->ctx, v->err);
 	return NULL;
+}
+
+static int run_visit(struct visit *v)
+{
+	sigset_t all, old;
+	pthread_t thread;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&thread, NULL, visit_main, v);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r)
+		return error_errno(v->err, r, "starting a thread");
+	pthread_join(thread, NULL);
+	return v->result;
 }
 
 int in_namespaces(pid_t pid, int nsflags, int (*fn)(void *ctx, struct error **err), void *ctx,
@@ -40,20 +56,17 @@ int in_namespaces(pid_t pid, int nsflags, int (*fn)(void *ctx, struct error **er
 {
 	__cleanup_fd int pidfd = syscall(SYS_pidfd_open, pid, 0);
 	struct visit v = {.pidfd = pidfd, .nsflags = nsflags, .fn = fn, .ctx = ctx, .err = err};
-	sigset_t all, old;
-	pthread_t thread;
-	int r;
 
 	if (pidfd < 0)
 		return error_errno(err, errno, "opening a pidfd of process %d", pid);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&thread, NULL, visit_main, &v);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r)
-		return error_errno(err, r, "starting a thread");
-	pthread_join(thread, NULL);
-	return v.result;
+	return run_visit(&v);
+}
+
+int in_thread(int (*fn)(void *ctx, struct error **err), void *ctx, struct error **err)
+{
+	struct visit v = {.pidfd = -1, .fn = fn, .ctx = ctx, .err = err};
+
+	return run_visit(&v);
 }
 
 int same_namespace(pid_t pid, const char *name, struct error **err)
@@ -96,4 +109,13 @@ int ids_mapped(pid_t pid, uid_t uid, gid_t gid, struct error **err)
 		return r < 0 ? r : 0;
 	r = id_mapped(pid, "uid_map", uid, err);
 	return r ? r : id_mapped(pid, "gid_map", gid, err);
+}
+
+int uid_mapped(pid_t pid, uid_t uid, struct error **err)
+{
+	int r = same_namespace(pid, "user", err);
+
+	if (r)
+		return r < 0 ? r : 0;
+	return id_mapped(pid, "uid_map", uid, err);
 }

@@ -16,6 +16,12 @@ struct error;
 int in_namespaces(pid_t pid, int nsflags, int (*fn)(void *ctx, struct error **err), void *ctx,
 		  struct error **err);
 
+/*
+ * Runs fn(ctx) in a thread of this process that is gone afterwards. What it changes
+ * of its own credentials by raw system calls ends with it.
+ */
+int in_thread(int (*fn)(void *ctx, struct error **err), void *ctx, struct error **err);
+
 /* 1: the process has the same namespace ("ipc", "uts") as we; 0: another one. */
 int same_namespace(pid_t pid, const char *name, struct error **err);
 
@@ -25,5 +31,6 @@ int same_namespace(pid_t pid, const char *name, struct error **err);
  * there if the user namespace is our own.
  */
 int ids_mapped(pid_t pid, uid_t uid, gid_t gid, struct error **err);
+int uid_mapped(pid_t pid, uid_t uid, struct error **err);
 
 #endif

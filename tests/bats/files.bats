@@ -123,7 +123,7 @@ save() {
 	has "fd 20: anon_inode:inotify"
 	has "fd 21: memory file /memfd:x"
 	has "fd 22: "
-	has "fd 23: file lock"
+	has "fd 23: signals for changes in directory \"/tmp\" (dnotify)"
 	has 'fd 24: "/tmp/renamed'
 	has 'fd 25: "/tmp/removed'
 	has "fd 26: socket"

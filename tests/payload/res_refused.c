@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* res_refused GO: what a checkpoint cannot save, under descriptors 20 and up in this order. */
-#include <sys/file.h>
+#include <signal.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -42,7 +42,8 @@ int main(int argc, char **argv)
 	keep(inotify_init());
 	keep(memfd_create("x", 0));
 	keep(syscall(SYS_pidfd_open, getpid(), 0));
-	CHECK(!flock(keep(open("/tmp/locked", O_RDWR | O_CREAT, 0600)), LOCK_EX));
+	CHECK(!fcntl(keep(open("/tmp", O_RDONLY)), F_NOTIFY, DN_CREATE | DN_MULTISHOT));
+	signal(SIGIO, SIG_IGN);
 	keep(open("/tmp/renamed", O_RDWR | O_CREAT, 0600));
 	CHECK(!link("/tmp/renamed", "/tmp/other") && !unlink("/tmp/renamed"));
 	CHECK(!mkdir("/tmp/removed", 0755));

@@ -1,0 +1,138 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# File locks, leases, and who gets signals for a descriptor; each program checks its own.
+
+load helpers
+load payloads
+
+PROGRAMS=(res_locks res_leases res_owners)
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	[ -z "${HOLDER:-}" ] || kill "$HOLDER" 2>/dev/null || :
+	teardown_firn
+}
+
+says() {
+	grep -qx "$1" "$T/$ID.log"
+}
+
+ended() {
+	says PASS || grep -q ^FAIL "$T/$ID.log" || [ "$(container_status "$ID")" = stopped ]
+}
+
+# start_payload NAME [ARG...]: runs it until it says that it is ready.
+start_payload() {
+	local name=$1
+	shift
+	make_bundle "$T/b" "$name" /tmp/go "$@"
+	edit_config "$T/b" '.process.capabilities[] += ["CAP_SETUID"]'
+	add_payload "$T/b" "$name"
+	new_id
+	run_detached "$ID" "$T/b"
+	wait_for 10 says ready
+}
+
+# passes: lets it go on, and it finds everything in order.
+passes() {
+	touch "$T/b/rootfs/tmp/go"
+	wait_for 20 ended
+	says PASS || {
+		cat "$T/$ID.log"
+		fail "the program found something amiss"
+	}
+}
+
+save() {
+	ok firn checkpoint --image-path "$T/image" "$@" "$ID"
+}
+
+once() {
+	start_payload "$@"
+	save
+	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
+# hold PROGRAM...: flock(1) or the like outside, in the background; HOLDER is its pid.
+hold() {
+	"$@" >"$T/holder.log" 2>&1 3>&- &
+	HOLDER=$!
+}
+
+waits_for_lock() {
+	grep -qE -- "-> .* $HOLDER " /proc/locks
+}
+
+@test "without a checkpoint all programs pass" {
+	for name in "${PROGRAMS[@]}"; do
+		start_payload "$name"
+		passes
+		rm -rf "$T/b"
+	done
+}
+
+@test "locks of processes and of descriptions, and who waits for one" {
+	once res_locks
+}
+
+@test "leases, also those that are being broken" {
+	once res_leases
+}
+
+@test "signals for descriptors: owner, signal, O_ASYNC" {
+	once res_owners
+}
+
+@test "they survive two checkpoints in a row" {
+	for name in "${PROGRAMS[@]}"; do
+		start_payload "$name"
+		save
+		restore_detached "$ID" "$T/b" "$T/image"
+		save
+		restore_detached "$ID" "$T/b" "$T/image"
+		passes
+		rm -rf "$T/b" "$T/image"
+	done
+}
+
+@test "a checkpoint leaves them as they were in a program that goes on" {
+	for name in "${PROGRAMS[@]}"; do
+		start_payload "$name"
+		save --leave-running
+		passes
+		rm -rf "$T/b" "$T/image"
+	done
+}
+
+@test "a lock that somebody outside waits for is refused by name" {
+	start_payload res_locks
+	hold flock "$T/b/rootfs/tmp/flocked" true
+	wait_for 5 waits_for_lock
+	fails firn checkpoint --check "$ID"
+	has 'fd 21: file lock or lease (FLOCK '
+	has "/tmp/flocked\" that process $HOLDER outside waits for"
+	kill "$HOLDER"
+	wait "$HOLDER" || :
+	ok firn checkpoint --check "$ID"
+	passes
+}
+
+@test "a lock that is taken by others since makes a restore fail, and leaves nothing" {
+	start_payload res_locks
+	save
+	hold flock --no-fork "$T/b/rootfs/tmp/flocked" sleep 1000
+	wait_for 5 grep -q "FLOCK .* $HOLDER " /proc/locks
+	fails firn restore --image-path "$T/image" --bundle "$T/b" --detach "$ID"
+	one_line
+	has "fd 21: locking \"/tmp/flocked\", which process $HOLDER has locked"
+	is_gone "$ID" || fail "something is left"
+	kill "$HOLDER"
+	wait "$HOLDER" || :
+	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
