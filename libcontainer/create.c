@@ -190,6 +190,13 @@ static void abandon(struct init_process *process)
 	*process = (struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1};
 }
 
+void init_process_close(struct init_process *init)
+{
+	cleanup_fd(&init->pidfd);
+	cleanup_fd(&init->sync_fd);
+	init->pidfd = init->sync_fd = -1;
+}
+
 int container_create_init(struct container *c, const struct oci_config *config, struct cgroup *cg,
 			  const struct create_options *options, struct init_process *process,
 			  struct error **err)

@@ -53,4 +53,7 @@ int container_create_init(struct container *c, const struct oci_config *config, 
 			  const struct create_options *options, struct init_process *init,
 			  struct error **err);
 
+/* Closes the descriptors; the process lives on. */
+void init_process_close(struct init_process *init);
+
 #endif

@@ -301,6 +301,33 @@ static _Noreturn void become_stub(struct init *init)
 	_exit(EXIT_SUCCESS);
 }
 
+static int compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/*
+ * The runtime's descriptors and those that its caller has not given to us would be reachable in
+ * /proc/PID/fd until start, which may never come: the way of CVE-2024-21626. And whoever waits
+ * for the last one to be closed would wait for the container.
+ */
+static void close_others(const struct init *init)
+{
+	int keep[] = {init->sync_fd, init->start_fd, init->setup.trampoline_fd};
+	int next = 3 + init->setup.preserve_fds;
+
+	log_setup(-1, LOG_TEXT, false);
+	qsort(keep, sizeof(keep) / sizeof(keep[0]), sizeof(keep[0]), compare_fds);
+	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++) {
+		if (keep[i] < next)
+			continue;
+		if (keep[i] > next)
+			syscall(SYS_close_range, next, keep[i] - 1, 0);
+		next = keep[i] + 1;
+	}
+	syscall(SYS_close_range, next, ~0u, 0);
+}
+
 static int wait_for_start(int start_fd, struct error **err)
 {
 	int fd;
@@ -317,9 +344,10 @@ static _Noreturn void become_process(struct init *init)
 	struct error *err = NULL;
 	int fd;
 
+	close_others(init);
 	if (sync_send(init->sync_fd, SYNC_READY, init->sync_fd, &err) < 0)
 		_exit(EXIT_FAILURE);
-	/* descriptors of the runtime, that the container's life must not depend on */
+	/* the runtime's other end, that the container's life must not depend on */
 	close(init->sync_fd);
 	fd = wait_for_start(init->start_fd, &err);
 	if (fd < 0)

@@ -25,8 +25,10 @@ static int run(struct runtime *rt, struct error **err)
 		ret = build_options(rt, &create, err);
 	if (ret == 0)
 		ret = build_open_bundle(rt, &bundle, &config, err);
-	if (ret == 0)
-		ret = build_container(rt, bundle, config, &create, &c, &init, err);
+	if (ret < 0)
+		return ret;
+	ret = build_container(rt, bundle, config, &create, &c, &init, err);
+	init_process_close(&init);
 	return ret;
 }
 

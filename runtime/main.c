@@ -53,7 +53,6 @@ static int choose_root(struct runtime *rt, struct error **err)
 	return 0;
 }
 
-/* The log's descriptor lives as long as the process. */
 static int open_log(struct runtime *rt, struct error **err)
 {
 	const char *format = option_string(rt, "log-format");
@@ -77,6 +76,15 @@ static int open_log(struct runtime *rt, struct error **err)
 	}
 	log_setup(fd, rt->log_json ? LOG_JSON : LOG_TEXT, rt->debug);
 	return 0;
+}
+
+static void close_log(const struct runtime *rt)
+{
+	int fd = log_fd();
+
+	log_setup(-1, LOG_TEXT, false);
+	if (rt->log_path && fd >= 0)
+		close(fd);
 }
 
 static int apply_global_options(struct runtime *rt, struct error **err)
@@ -213,6 +221,7 @@ int main(int argc, char **argv)
 		report(&rt, err);
 		ret = EXIT_FAILURE;
 	}
+	close_log(&rt);
 	vec_free(&rt.options);
 	free(rt.argv);
 	free(rt.root);

@@ -277,6 +277,7 @@ static int run(struct runtime *rt, struct error **err)
 		else if (!option_flag(rt, "detach"))
 			ret = wait_for_exit(&r, err);
 	}
+	init_process_close(&r.init);
 	image_reader_free(r.image);
 	oci_config_free(r.config);
 	cgroup_free(r.cg);

@@ -43,6 +43,7 @@ static int run_in(const struct runtime *rt, const char *bundle, const struct oci
 	int status = 0;
 	int ret = build_container(rt, bundle, config, create, &c, &init, err);
 
+	init_process_close(&init);
 	if (ret < 0)
 		return ret;
 	ret = build_start(c, config, err);
