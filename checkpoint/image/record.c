@@ -30,6 +30,7 @@ static const struct {
 	{CKPT_LOCK, "lock"},
 	{CKPT_LEASE, "lease"},
 	{CKPT_OWNER, "owner"},
+	{CKPT_INOTIFY, "inotify"},
 	{CKPT_MEMORY_OBJECT, "memory object"},
 	{CKPT_IPC_LIMITS, "ipc limits"},
 	{CKPT_IPC_SHM, "ipc shm"},

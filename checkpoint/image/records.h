@@ -48,6 +48,7 @@ enum ckpt_type {
 	CKPT_LOCK = 26,
 	CKPT_LEASE = 27,
 	CKPT_OWNER = 28,
+	CKPT_INOTIFY = 29,
 
 	CKPT_MEMORY_OBJECT = 40,
 
@@ -244,6 +245,21 @@ struct ckpt_external {
 	__u32 id;
 	__u32 stdio; /* 0 to 2: which of the init's first descriptors */
 	__u32 open_flags;
+	__u32 reserved;
+};
+
+/* Watches follow, by number: struct ckpt_inotify_watch, its path (no NUL) padded to 8 */
+struct ckpt_inotify {
+	__u32 id;
+	__u32 open_flags;
+	__u32 watches;
+	__u32 reserved;
+};
+
+struct ckpt_inotify_watch {
+	__u32 wd;
+	__u32 mask;
+	__u32 path_len; /* from the container's root, absolute */
 	__u32 reserved;
 };
 

@@ -144,6 +144,7 @@ static int (*file_reader(enum ckpt_type type))(const struct record *, struct sho
 	case CKPT_TIMERFD:
 	case CKPT_SIGNALFD:
 	case CKPT_EXTERNAL:
+	case CKPT_INOTIFY:
 		return read_nameless;
 	default:
 		return NULL;

@@ -13,6 +13,7 @@
 #include "util/error.h"
 
 static const struct file_kind *const kinds[] = {
+	&file_kind_inotify,
 	&file_kind_external, &file_kind_file,	  &file_kind_eventfd, &file_kind_epoll,
 	&file_kind_timerfd,  &file_kind_signalfd, &file_kind_unix,    &file_kind_inet,
 };
@@ -24,7 +25,6 @@ static int block_unknown(struct checkpoint *c, const struct description *d)
 	static const struct {
 		const char *prefix, *remedy;
 	} known[] = {
-		{"anon_inode:inotify", "let the program close its inotify descriptor"},
 		{"anon_inode:[fanotify]", "let the program close its fanotify descriptor"},
 		{"anon_inode:[io_uring]", "let the program use epoll instead of io_uring"},
 		{"anon_inode:[userfaultfd]", "let the program close its userfaultfd"},
@@ -299,6 +299,7 @@ static void files_release(struct checkpoint *c, struct restore *r)
 }
 
 static const enum ckpt_type types[] = {
+	CKPT_INOTIFY,
 	CKPT_FILE, CKPT_PIPE, CKPT_EVENTFD,  CKPT_EPOLL, CKPT_TIMERFD, CKPT_SIGNALFD,
 	CKPT_UNIX, CKPT_INET, CKPT_EXTERNAL, CKPT_FDS,	 CKPT_FS,      0,
 };
@@ -306,6 +307,7 @@ static const enum ckpt_type types[] = {
 static const char *const not_captured[] = {
 	"credentials of the peers of unix sockets (SO_PEERCRED)",
 	"the access times of deleted files",
+	"the number that inotify gives to the next watch, if the last ones were removed",
 	"multicast memberships of UDP sockets",
 	NULL,
 };

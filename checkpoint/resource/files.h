@@ -103,6 +103,7 @@ struct file_kind {
 	int (*arm)(struct restore *r, struct file_object *o, struct error **err);
 };
 
+extern const struct file_kind file_kind_inotify;
 extern const struct file_kind file_kind_external, file_kind_file, file_kind_eventfd,
 	file_kind_epoll, file_kind_timerfd, file_kind_signalfd, file_kind_unix, file_kind_inet;
 

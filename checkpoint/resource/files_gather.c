@@ -25,6 +25,7 @@
 #include "util/io.h"
 
 static const struct file_kind *const kinds[] = {
+	&file_kind_inotify,
 	&file_kind_eventfd, &file_kind_epoll, &file_kind_timerfd, &file_kind_signalfd,
 	&file_kind_unix,    &file_kind_inet,  &file_kind_file,
 };

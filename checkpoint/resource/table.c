@@ -8,6 +8,7 @@
  * set behind the timers, which they bind.
  */
 const struct resource_class *const resource_classes[] = {
+	/* clang-format off: each in a line of its own */
 	&resource_tree,
 	&resource_memory,
 	&resource_tmpfs,
@@ -23,4 +24,5 @@ const struct resource_class *const resource_classes[] = {
 	&resource_signals,
 	&resource_threads,
 	NULL,
+	/* clang-format on */
 };

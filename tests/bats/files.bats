@@ -120,7 +120,7 @@ save() {
 @test "what cannot be saved is listed by process and descriptor, and goes on" {
 	start_payload res_refused
 	fails firn checkpoint --check "$ID"
-	has "fd 20: anon_inode:inotify"
+	has "fd 20: inotify descriptor with events that were not read"
 	has "fd 21: memory file /memfd:x"
 	has "fd 22: "
 	has "fd 23: signals for changes in directory \"/tmp\" (dnotify)"

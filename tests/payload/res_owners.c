@@ -31,6 +31,7 @@ static void on_thread(int sig, siginfo_t *info, void *context)
 
 static void on_group(int sig)
 {
+	(void)sig;
 	groups++;
 }
 
@@ -50,13 +51,13 @@ static void owner(int fd, int type, pid_t pid, int sig)
 	CHECK(!fcntl(fd, F_SETOWN_EX, &owner) && !fcntl(fd, F_SETSIG, sig));
 }
 
-static int has_owner(int fd, int type, pid_t pid, int sig, uid_t uid)
+static int has_owner(int fd, unsigned type, pid_t pid, int sig, uid_t uid)
 {
-	struct f_owner_ex owner = {-1, -1};
+	struct f_owner_ex owner = {F_OWNER_TID, -1};
 	uid_t uids[2];
 
 	CHECK(!fcntl(fd, F_GETOWN_EX, &owner) && !fcntl(fd, F_GETOWNER_UIDS, uids));
-	return owner.type == type && owner.pid == pid && fcntl(fd, F_GETSIG) == sig &&
+	return (unsigned)owner.type == type && owner.pid == pid && fcntl(fd, F_GETSIG) == sig &&
 	       uids[0] == uid && uids[1] == uid;
 }
 

@@ -39,7 +39,8 @@ int main(int argc, char **argv)
 	int pair[2];
 
 	CHECK(argc == 2);
-	keep(inotify_init());
+	CHECK(inotify_add_watch(keep(inotify_init()), "/tmp", IN_CREATE) == 1);
+	CHECK(open("/tmp/new", O_RDWR | O_CREAT, 0600) >= 0);
 	keep(memfd_create("x", 0));
 	keep(syscall(SYS_pidfd_open, getpid(), 0));
 	CHECK(!fcntl(keep(open("/tmp", O_RDONLY)), F_NOTIFY, DN_CREATE | DN_MULTISHOT));

@@ -1,0 +1,121 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# Watches come back with a restore, on several file systems; the program checks its own.
+
+load helpers
+load payloads
+
+setup() {
+	need_root
+	setup_firn
+	B=$T/b
+}
+
+teardown() {
+	teardown_firn >"$T.log" 2>&1
+	# what is mounted below T has kept it from being removed
+	[ -z "${MOUNTED:-}" ] || umount -l "${MOUNTED[@]}"
+	rm -rf "$T" "$T.log"
+}
+
+says() {
+	grep -qx "$1" "$T/$ID.log"
+}
+
+ended() {
+	says PASS || grep -q ^FAIL "$T/$ID.log" || [ "$(container_status "$ID")" = stopped ]
+}
+
+# start_payload ARG...: runs res_inotify in bundle B until it says that it is ready.
+start_payload() {
+	make_bundle "$B" res_inotify /tmp/go "$@"
+	add_payload "$B" res_inotify
+	[ -z "${OVERLAY:-}" ] || overlay
+	new_id
+	run_detached "$ID" "$B"
+	wait_for 10 says ready
+}
+
+# passes: lets it go on, and it finds everything in order.
+passes() {
+	touch "$B/rootfs/tmp/go"
+	wait_for 20 ended
+	says PASS || {
+		cat "$T/$ID.log"
+		fail "the program found something amiss"
+	}
+}
+
+save() {
+	ok firn checkpoint --image-path "$T/image" "$@" "$ID"
+}
+
+# in_memory: B is on a tmpfs.
+in_memory() {
+	mkdir "$T/memory"
+	mount -t tmpfs tmpfs "$T/memory"
+	MOUNTED=("$T/memory")
+	B=$T/memory/b
+}
+
+# overlay: the root file system becomes the lower layer of an overlay.
+overlay() {
+	mkdir "$B/upper" "$B/work"
+	mount -t overlay -o "lowerdir=$B/rootfs,upperdir=$B/upper,workdir=$B/work" overlay "$B/rootfs"
+	MOUNTED=("$B/rootfs" "${MOUNTED[@]}")
+}
+
+@test "without a checkpoint it passes" {
+	start_payload quiet
+	passes
+	rm -rf "$B"
+	start_payload all
+	passes
+}
+
+@test "watches, their numbers and masks" {
+	start_payload quiet
+	save
+	restore_detached "$ID" "$B" "$T/image"
+	passes
+}
+
+@test "watches that see directories being read, of what handles lead to" {
+	in_memory
+	start_payload all
+	save
+	restore_detached "$ID" "$B" "$T/image"
+	passes
+}
+
+@test "watches on overlayfs, twice in a row" {
+	in_memory
+	OVERLAY=1 start_payload quiet
+	save
+	restore_detached "$ID" "$B" "$T/image"
+	save
+	restore_detached "$ID" "$B" "$T/image"
+	passes
+}
+
+@test "a checkpoint leaves them as they were in a program that goes on" {
+	in_memory
+	start_payload all
+	save --leave-running
+	passes
+}
+
+@test "watches of what has no name, or cannot be found quietly, are refused by name" {
+	in_memory
+	start_payload deleted
+	fails firn checkpoint --check "$ID"
+	has "fd 21: inotify watch 3 of inode"
+	lacks "inotify watch 2"
+	fails firn checkpoint --image-path "$T/image" "$ID"
+	passes
+	rm -rf "$B"
+	OVERLAY=1 start_payload all
+	fails firn checkpoint --check "$ID"
+	has "fd 20: inotify watch 1 of inode"
+	passes
+}
