@@ -50,6 +50,7 @@ struct checkpoint_request {
 	const char *config; /* config.json in force */
 	size_t config_len;
 	struct checkpoint_stdio stdio[3];
+	bool terminal;	 /* /dev/console is a terminal whose master was given away */
 	unsigned allow;	 /* enum checkpoint_allow */
 	bool check_only; /* stop after admission; blockers is filled in */
 	bool leave_running;
@@ -92,6 +93,7 @@ struct restore_request {
 	pid_t init;	/* the stub: the caller's child, asleep in read(2) on stub_fd */
 	int stub_sync;	/* our end of the stub's socket */
 	int stub_fd;	/* the stub's number of its end */
+	int console;	/* the stub's number of its terminal's master; -1: none */
 	int stdio[3];	/* descriptors that replace what came from outside; -1: closed */
 	/* What config.json grants; an image that wants more is refused (-EPERM). */
 	uint64_t caps_allowed; /* bit n: capability n of linux/capability.h */

@@ -176,6 +176,7 @@ static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init
 	if (ret == 0)
 		ret = sync_receive(sync_fd, SYNC_READY, &value, err);
 	process->stub_fd = init->options->restore ? (int)value : -1;
+	process->master_fd = init->options->restore && init->console_fd >= 0 ? STUB_MASTER_FD : -1;
 	return ret;
 }
 
@@ -187,7 +188,8 @@ static void abandon(struct init_process *process)
 			;
 	}
 	cleanup_fd(&process->pidfd);
-	*process = (struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1};
+	*process =
+		(struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1, .master_fd = -1};
 }
 
 void init_process_close(struct init_process *init)
@@ -209,12 +211,14 @@ int container_create_init(struct container *c, const struct oci_config *config, 
 		.start_fd = -1,
 		.console_fd = -1,
 		.slave_fd = -1,
+		.master_fd = -1,
 	};
 	__cleanup_fd int sync_fd = -1;
 	int fds[2];
 	int ret;
 
-	*process = (struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1};
+	*process =
+		(struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1, .master_fd = -1};
 	c->terminal = config->process && config->process->terminal;
 	record_stdio(c);
 	ret = prepare_init(&init, err);

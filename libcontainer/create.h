@@ -26,9 +26,9 @@ struct create_options {
 	/*
 	 * A restore: the container is built as for create, but its init stops as
 	 * a stub just before it would drop privileges, install seccomp and exec.
-	 * It holds no descriptors but 0 to 2 and the sync socket, whose number
-	 * is in stub_fd, and sleeps in read(2) on that for ever (end of file:
-	 * it exits). A time namespace is made with these offsets in
+	 * It holds no descriptors but 0 to 2, its terminal's master (which does not
+	 * control it) and the sync socket, whose number is in stub_fd, and sleeps in read(2) on
+	 * that for ever (end of file: it exits). A time namespace is made with these offsets in
 	 * nanoseconds added to the host's clocks. In a pid namespace that it shares
 	 * the init gets this pid, or there is -EEXIST; 0: any.
 	 */
@@ -40,8 +40,9 @@ struct create_options {
 struct init_process {
 	pid_t pid; /* in the caller's pid namespace; the caller's child */
 	int pidfd;
-	int sync_fd; /* the parent's end of the sync socket */
-	int stub_fd; /* restore: the init's own number of its end */
+	int sync_fd;   /* the parent's end of the sync socket */
+	int stub_fd;   /* restore: the init's own number of its end */
+	int master_fd; /* restore: its number of its terminal's master, or -1 */
 };
 
 /*

@@ -60,7 +60,7 @@ static int take_terminal(const struct joiner *j, struct error **err)
 	if (ret == 0)
 		ret = terminal_send(j->console_fd, master, err);
 	if (ret == 0)
-		ret = terminal_take(slave, err);
+		ret = terminal_take(slave, true, err);
 	return ret;
 }
 

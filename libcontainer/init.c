@@ -190,7 +190,10 @@ static int make_terminal(struct init *init, struct error **err)
 	if (ret == 0)
 		ret = terminal_send(init->console_fd, master, err);
 	if (ret == 0)
-		ret = terminal_take(init->slave_fd, err);
+		ret = terminal_take(init->slave_fd, !init->options->restore, err);
+	/* whose it is, and what is in it, the checkpoint image says */
+	if (ret == 0 && init->options->restore)
+		init->master_fd = take_fd(&master);
 	return ret;
 }
 
@@ -283,17 +286,21 @@ static _Noreturn void fail(int fd, struct error *err)
 	_exit(EXIT_FAILURE);
 }
 
-/* Only 0 to 2 and the socket stay; who restores wants to trace us. */
+/* Only 0 to 2, the socket and the terminal's master stay; who restores wants to trace us. */
 static _Noreturn void become_stub(struct init *init)
 {
+	/* out of the way of either number */
+	int master = init->master_fd < 0 ? -1 : fcntl(init->master_fd, F_DUPFD, STUB_MASTER_FD + 1);
 	struct error *err = NULL;
 	char byte;
 
-	if (init->sync_fd != STUB_FD && dup2(init->sync_fd, STUB_FD) < 0) {
+	if ((init->master_fd >= 0 && master < 0) ||
+	    (init->sync_fd != STUB_FD && dup2(init->sync_fd, STUB_FD) < 0) ||
+	    (master >= 0 && dup2(master, STUB_MASTER_FD) < 0)) {
 		error_errno(&err, errno, "becoming a stub");
 		fail(init->sync_fd, err);
 	}
-	syscall(SYS_close_range, STUB_FD + 1, ~0u, 0);
+	syscall(SYS_close_range, master < 0 ? STUB_FD + 1 : STUB_MASTER_FD + 1, ~0u, 0);
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 	sync_send(STUB_FD, SYNC_READY, STUB_FD, &err);
 	while (read(STUB_FD, &byte, 1) > 0)

@@ -15,8 +15,9 @@ struct container;
 struct create_options;
 struct oci_config;
 
-/* The number of the sync socket in a stub. */
-#define STUB_FD 3
+/* The numbers of the sync socket and of the terminal's master in a stub. */
+#define STUB_FD	       3
+#define STUB_MASTER_FD 4
 
 /* What the child gets from its parent's memory. */
 struct init {
@@ -37,6 +38,7 @@ struct init {
 	struct rootfs rootfs;
 	struct process_setup setup;
 	int slave_fd;
+	int master_fd; /* a restore's, or -1 */
 };
 
 /* Runs in the cloned process with a struct init and never returns. */

@@ -117,9 +117,9 @@ int terminal_open(int root_fd, const struct oci_process *process, int *master_fd
 	return 0;
 }
 
-int terminal_take(int slave_fd, struct error **err)
+int terminal_take(int slave_fd, bool control, struct error **err)
 {
-	if (ioctl(slave_fd, TIOCSCTTY, 0) < 0)
+	if (control && ioctl(slave_fd, TIOCSCTTY, 0) < 0)
 		return error_errno(err, errno, "making the terminal the controlling one");
 	for (int fd = 0; fd < 3; fd++)
 		if (dup2(slave_fd, fd) < 0)

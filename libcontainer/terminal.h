@@ -3,6 +3,7 @@
 #ifndef FIRN_LIBCONTAINER_TERMINAL_H
 #define FIRN_LIBCONTAINER_TERMINAL_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct error;
@@ -24,8 +25,11 @@ int terminal_receive(int socket_fd, struct error **err);
 int terminal_open(int root_fd, const struct oci_process *process, int *master_fd, int *slave_fd,
 		  struct error **err);
 
-/* Makes it the controlling terminal and descriptors 0 to 2. The caller leads a session. */
-int terminal_take(int slave_fd, struct error **err);
+/*
+ * Makes it descriptors 0 to 2, and with control the controlling terminal: the caller then
+ * leads a session.
+ */
+int terminal_take(int slave_fd, bool control, struct error **err);
 
 struct terminal_relay; /* a raw terminal on this side, and a master */
 

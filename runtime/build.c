@@ -178,7 +178,7 @@ int build_container(const struct runtime *rt, const char *bundle, const struct o
 	__cleanup_free char *rootfs = NULL;
 	int ret = find_rootfs(bundle, config, &rootfs, err);
 
-	*init = (struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1};
+	*init = (struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1, .master_fd = -1};
 	if (ret == 0)
 		ret = container_new(rt->root, rt->id, &new, err);
 	if (ret < 0)

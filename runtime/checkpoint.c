@@ -152,6 +152,7 @@ static int save(struct runtime *rt, struct container *c, struct checkpoint_reque
 	for (int i = 0; i < 3; i++)
 		q->stdio[i] =
 			(struct checkpoint_stdio){.dev = c->stdio[i].dev, .ino = c->stdio[i].ino};
+	q->terminal = c->terminal;
 	if (r == 0)
 		r = checkpoint_save(q, &result, err);
 	s = settle(c, q, r == 0, r == 0 ? err : &settling);

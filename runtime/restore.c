@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "oci/config.h"
 #include "runtime/build.h"
 #include "runtime/checkpoint_ops.h"
+#include "runtime/foreground.h"
 #include "runtime/verb.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -56,6 +58,7 @@ struct restoring {
 	struct container *c;
 	struct cgroup *cg;
 	struct init_process init;
+	struct foreground front; /* without --detach */
 	pid_t pid; /* that its init must get in a shared pid namespace; 0: it has its own */
 };
 
@@ -134,6 +137,7 @@ static int make_empty(struct runtime *rt, struct restoring *r, struct error **er
 {
 	const struct create_options create = {
 		.console_socket = option_string(rt, "console-socket"),
+		.console_fd = r->front.console[1] < 0 ? 0 : r->front.console[1],
 		.no_pivot = option_flag(rt, "no-pivot"),
 		.no_new_keyring = option_flag(rt, "no-new-keyring"),
 		.restore = true,
@@ -167,6 +171,17 @@ static void fill_privileges(const struct oci_config *config, struct restore_requ
 					caps->effective | caps->ambient;
 }
 
+/* In the foreground signals wait to be passed on, but for those that end the restore. */
+static void let_cancel(int how)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(how, &set, NULL);
+}
+
 static int load(struct restoring *r, struct error **err)
 {
 	struct restore_result result = {0};
@@ -178,6 +193,7 @@ static int load(struct restoring *r, struct error **err)
 		.init = r->init.pid,
 		.stub_sync = r->init.sync_fd,
 		.stub_fd = r->init.stub_fd,
+		.console = r->init.master_fd,
 		.cancel = checkpoint_catch_signals(),
 		.ops = &checkpoint_ops,
 		.ctx = &ctx,
@@ -188,7 +204,10 @@ static int load(struct restoring *r, struct error **err)
 	fill_privileges(r->config, &request);
 	if (ret == 0) {
 		container_unlock(r->c);
+		let_cancel(SIG_UNBLOCK);
 		ret = restore_load(&request, &result, err);
+		if (r->front.signal_fd >= 0)
+			let_cancel(SIG_BLOCK);
 	}
 	checkpoint_ctx_close(&ctx);
 	return ret;
@@ -244,17 +263,31 @@ static int wait_for_exit(struct restoring *r, struct error **err)
 	int status;
 
 	container_unlock(r->c);
-	while (waitpid(r->init.pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return error_errno(err, errno, "waiting for the container");
-	if (container_lock(r->c, err) == 0 && container_destroy(r->c, err) == 0)
+	status = foreground_wait(&r->front, r->init.pid, err);
+	if (status >= 0 && container_lock(r->c, err) == 0 && container_destroy(r->c, err) == 0)
 		container_remove(r->c, err);
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return status;
+}
+
+/* Without --detach the terminal and signals are passed on, as `run` does. */
+static int prepare_front(struct runtime *rt, struct restoring *r, struct error **err)
+{
+	bool terminal = r->config->process && r->config->process->terminal &&
+			!option_string(rt, "console-socket");
+
+	if (option_flag(rt, "detach"))
+		return 0;
+	if (!option_flag(rt, "no-subreaper"))
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	return foreground_prepare(&r->front, terminal, err);
 }
 
 static int run(struct runtime *rt, struct error **err)
 {
-	struct restoring r = {.init = {.pid = -1, .pidfd = -1, .sync_fd = -1, .stub_fd = -1}};
+	struct restoring r = {
+		.init = {.pid = -1, .pidfd = -1, .sync_fd = -1, .stub_fd = -1, .master_fd = -1},
+		.front = {.signal_fd = -1, .console = {-1, -1}},
+	};
 	const char *bundle = option_string(rt, "bundle");
 	__cleanup_free char *path = realpath(bundle ? bundle : ".", NULL);
 	int ret;
@@ -262,6 +295,8 @@ static int run(struct runtime *rt, struct error **err)
 	if (!path)
 		return error_errno(err, errno, "opening the bundle \"%s\"", bundle ? bundle : ".");
 	ret = admit(rt, &r, path, err);
+	if (ret == 0)
+		ret = prepare_front(rt, &r, err);
 	if (ret == 0)
 		ret = container_new(rt->root, rt->id, &r.c, err);
 	if (ret == 0) {
@@ -277,6 +312,7 @@ static int run(struct runtime *rt, struct error **err)
 		else if (!option_flag(rt, "detach"))
 			ret = wait_for_exit(&r, err);
 	}
+	foreground_end(&r.front);
 	init_process_close(&r.init);
 	image_reader_free(r.image);
 	oci_config_free(r.config);
@@ -293,9 +329,9 @@ const struct verb verb_restore = {
 	.min_args = 1,
 	.max_args = 1,
 	.takes_id = true,
-	.notes =
-		"What came from outside, the container's standard streams, is what the runtime "
-		"has\n"
-		"as its own. If anything fails nothing is left behind, and the image is as it was.",
+	.notes = "What came from outside, the container's standard streams, is what the runtime "
+		 "has\n"
+		 "as its own; a terminal goes to --console-socket, or is relayed. If anything "
+		 "fails nothing is left behind, and the image is as it was.",
 	.run = run,
 };

@@ -20,6 +20,7 @@
 struct error;
 struct file_table;
 struct ipc_state;
+struct tty_table;
 
 /* --- a checkpoint --- */
 
@@ -74,6 +75,7 @@ struct checkpoint {
 	struct undo undo;
 	struct file_table *files; /* resource/files.c's */
 	struct ipc_state *ipc;	  /* resource/sysvipc.c's */
+	struct tty_table *ttys;	  /* resource/tty.c's */
 	VEC(struct memory_object *) objects;
 	uint64_t page_bytes, page_total;
 	bool refreeze_failed;	       /* the tasks ran after they were let go */
@@ -156,6 +158,7 @@ struct restore {
 	int rootfd;			/* the new container's root, seen from its init */
 	struct file_table *files;
 	struct ipc_state *ipc;
+	struct tty_table *ttys;
 	VEC(struct memory_object *) objects;
 	struct undo undo;
 	uint64_t page_bytes, page_total;

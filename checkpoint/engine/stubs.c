@@ -5,7 +5,7 @@
  * matters:
  *
  *   1. a process makes the children that have the session it was born in,
- *   2. becomes a session leader if it was one,
+ *   2. becomes a session leader if it was one, and takes its controlling terminal,
  *   3. makes the others that have its session or will lead one;
  *   4. whose session is another's is made by that session's leader as its
  *      sibling (CLONE_PARENT); a leader that is gone is stood in for by a
@@ -27,6 +27,7 @@
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/tasks.h"
+#include "checkpoint/resource/tty.h"
 #include "checkpoint/user/trace.h"
 #include "util/error.h"
 
@@ -113,6 +114,8 @@ static int make_family(struct restore *r, struct restore_task *t, uint32_t born,
 			ret = stub_call(t, "becoming session leader", err, SYS_setsid, 0, 0);
 		now = t->rec->sid;
 	}
+	if (!ret && leads_session(t))
+		ret = tty_control(r, t, err);
 	return ret ? ret : make_children(r, t, now, true, err);
 }
 
@@ -351,6 +354,8 @@ int stubs_make(struct restore *r, struct error **err)
 	ret = make_tree(r, &helpers, sid, err);
 	if (!ret)
 		ret = join_groups(r, &helpers, err);
+	if (!ret)
+		ret = tty_settle(r, err);
 	for (size_t i = 0; !ret && i < helpers.count; i++)
 		ret = dismiss_helper(r, helpers.items[i], err);
 	if (!ret)

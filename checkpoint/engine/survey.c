@@ -126,9 +126,6 @@ static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **er
 					 "a process whose first thread has exited");
 		return 0;
 	}
-	if (stat.tty)
-		checkpoint_block(c, t->rec.pid, -1, 0, "run the container without a terminal",
-				 "a controlling terminal");
 	/* a signal that will kill it cannot be held back: it is already dead */
 	if ((status.sig_pending | status.shared_pending) & (1ull << (9 - 1)))
 		checkpoint_block(c, t->rec.pid, -1, 0, "try again when it has gone",

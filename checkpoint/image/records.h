@@ -50,6 +50,10 @@ enum ckpt_type {
 	CKPT_OWNER = 28,
 	CKPT_INOTIFY = 29,
 
+	CKPT_TTY = 32,
+	CKPT_PTY = 33,
+	CKPT_CTTY = 34,
+
 	CKPT_MEMORY_OBJECT = 40,
 
 	/* task-N.core: of the process */
@@ -246,6 +250,77 @@ struct ckpt_external {
 	__u32 stdio; /* 0 to 2: which of the init's first descriptors */
 	__u32 open_flags;
 	__u32 reserved;
+};
+
+enum ckpt_tty_kind {
+	CKPT_TTY_MASTER,
+	CKPT_TTY_SLAVE,
+	CKPT_TTY_CURRENT, /* /dev/tty: the slave that it was when it was opened */
+};
+
+#define CKPT_TTY_HUNG 1 /* the other end was closed, or vhangup(2) called */
+
+/* One end of a pseudo-terminal. The path follows, as in CKPT_FILE. */
+struct ckpt_tty {
+	__u32 id;
+	__u32 open_flags;
+	__u32 kind; /* enum ckpt_tty_kind */
+	__u32 flags;
+	__u32 pty; /* index of the CKPT_PTY */
+	__u32 path_len;
+};
+
+#define CKPT_PTY_CONSOLE	  1  /* the container's own terminal: its master is outside */
+#define CKPT_PTY_MASTER		  2  /* some process has the master open */
+#define CKPT_PTY_OPENED		  4  /* the slave has been opened at least once */
+#define CKPT_PTY_LOCKED		  8  /* TIOCSPTLCK */
+#define CKPT_PTY_PACKET		  16 /* TIOCPKT */
+#define CKPT_PTY_EXCLUSIVE	  32 /* TIOCEXCL on the slave */
+#define CKPT_PTY_EXCLUSIVE_MASTER 64
+#define CKPT_PTY_STOPPED	  128 /* output stopped by the stop character (^S) */
+#define CKPT_PTY_STOPPED_CALL	  256 /* output stopped by tcflow(3) */
+#define CKPT_PTY_STATE		  512 /* there is state: it had an end that was not hung up */
+
+/* as struct termios2 of x86 */
+struct ckpt_termios {
+	__u32 iflag, oflag, cflag, lflag;
+	__u8 line;
+	__u8 cc[19];
+	__u32 ispeed, ospeed;
+};
+
+/*
+ * What both ends of a pseudo-terminal share. Follows: lines of struct
+ * ckpt_pty_line, each padded to 8; then, each padded to 8, three strings of bytes: input, which the
+ * slave would read and is not in a complete line; rest, written to the master but not
+ * processed yet; output, written by the slave and not read by the master.
+ */
+struct ckpt_pty {
+	__u32 index; /* N of /dev/pts/N */
+	__u32 flags; /* CKPT_PTY_* */
+	__u32 mode, uid, gid;
+	__u32 group; /* in the foreground; 0: one that has ended */
+	struct ckpt_termios termios;
+	__u16 rows, columns, xpixel, ypixel;
+	__u32 packet_status; /* TIOCPKT_*: what the master has not been told yet */
+	__u32 lines_len;
+	__u32 input_len;
+	__u32 rest_len;
+	__u32 output_len;
+};
+
+#define CKPT_PTY_LINE_EOF 1 /* ended by the end-of-file character, which is not in it */
+
+/* A line of input in canonical mode. Its bytes follow. */
+struct ckpt_pty_line {
+	__u32 len;
+	__u32 flags;
+};
+
+/* CKPT_CTTY is an array of these: each process with a controlling terminal. */
+struct ckpt_ctty {
+	__u32 pid;
+	__u32 pty; /* index */
 };
 
 /* Watches follow, by number: struct ckpt_inotify_watch, its path (no NUL) padded to 8 */

@@ -118,6 +118,17 @@ static int read_inet(const struct record *rec, struct shown_file *f, struct erro
 	return 0;
 }
 
+static int read_tty(const struct record *rec, struct shown_file *f, struct error **err)
+{
+	const struct ckpt_tty *tty = record_head(rec, sizeof(*tty), err);
+
+	if (!tty)
+		return -EBADMSG;
+	f->id = tty->id;
+	f->name = tail_string(rec, sizeof(*tty), tty->path_len);
+	return 0;
+}
+
 /* The kinds whose record begins with the id and which have no name. */
 static int read_nameless(const struct record *rec, struct shown_file *f, struct error **err)
 {
@@ -139,6 +150,8 @@ static int (*file_reader(enum ckpt_type type))(const struct record *, struct sho
 		return read_unix;
 	case CKPT_INET:
 		return read_inet;
+	case CKPT_TTY:
+		return read_tty;
 	case CKPT_EVENTFD:
 	case CKPT_EPOLL:
 	case CKPT_TIMERFD:

@@ -14,8 +14,9 @@
 
 static const struct file_kind *const kinds[] = {
 	&file_kind_inotify,
-	&file_kind_external, &file_kind_file,	  &file_kind_eventfd, &file_kind_epoll,
-	&file_kind_timerfd,  &file_kind_signalfd, &file_kind_unix,    &file_kind_inet,
+	&file_kind_external, &file_kind_file,	 &file_kind_eventfd,
+	&file_kind_epoll,    &file_kind_timerfd, &file_kind_signalfd,
+	&file_kind_unix,     &file_kind_inet,	 &file_kind_tty,
 };
 
 /* --- a checkpoint --- */
@@ -301,7 +302,8 @@ static void files_release(struct checkpoint *c, struct restore *r)
 static const enum ckpt_type types[] = {
 	CKPT_INOTIFY,
 	CKPT_FILE, CKPT_PIPE, CKPT_EVENTFD,  CKPT_EPOLL, CKPT_TIMERFD, CKPT_SIGNALFD,
-	CKPT_UNIX, CKPT_INET, CKPT_EXTERNAL, CKPT_FDS,	 CKPT_FS,      0,
+	CKPT_UNIX, CKPT_INET, CKPT_EXTERNAL, CKPT_FDS,	 CKPT_FS,      CKPT_TTY,
+	0,
 };
 
 static const char *const not_captured[] = {

@@ -27,7 +27,7 @@
 static const struct file_kind *const kinds[] = {
 	&file_kind_inotify,
 	&file_kind_eventfd, &file_kind_epoll, &file_kind_timerfd, &file_kind_signalfd,
-	&file_kind_unix,    &file_kind_inet,  &file_kind_file,
+	&file_kind_unix,    &file_kind_inet,  &file_kind_tty,	  &file_kind_file,
 };
 
 struct file_table *files_table(struct checkpoint *c, struct error **err)

@@ -190,7 +190,7 @@ static int give_fs(struct restore *r, struct restore_task *t, int sock, struct e
 	return call_checked(t, n, "setting the working directory", err);
 }
 
-/* Files of /proc are opened now that the tasks are there. */
+/* Files of /proc, and /dev/tty, are opened now that the tasks are there. */
 static int open_late(struct restore *r, struct error **err)
 {
 	int ret = 0;
@@ -199,7 +199,7 @@ static int open_late(struct restore *r, struct error **err)
 		return 0;
 	r->files->late_opened = true;
 	vec_for_each (o, &r->files->objects)
-		if (!ret && o->fd < 0 && o->kind == &file_kind_file)
+		if (!ret && o->fd < 0 && (o->kind == &file_kind_file || o->kind == &file_kind_tty))
 			ret = o->kind->open(r, o, err);
 	return ret;
 }

@@ -18,6 +18,7 @@ extern const struct resource_class resource_sysvipc;
 extern const struct resource_class resource_threads;
 extern const struct resource_class resource_timers;
 extern const struct resource_class resource_tmpfs;
+extern const struct resource_class resource_tty;
 extern const struct resource_class resource_uts;
 
 #endif

@@ -14,6 +14,7 @@ const struct resource_class *const resource_classes[] = {
 	&resource_tmpfs,
 	&resource_uts,
 	&resource_sysvipc,
+	&resource_tty,
 	&resource_files,
 	&resource_locks,
 	&resource_owners,

@@ -35,6 +35,7 @@ int proc_stat(pid_t pid, struct proc_stat *s, struct error **err)
 		field[i] = strtoull(p, &p, 10);
 	s->ppid = field[4];
 	s->tty = field[7];
+	s->foreground = field[8];
 	s->start_code = field[26];
 	s->end_code = field[27];
 	s->start_stack = field[28];

@@ -16,6 +16,7 @@ struct proc_stat {
 	char state;
 	pid_t ppid;
 	int tty;
+	pid_t foreground; /* group of the terminal, as we number it */
 	uint64_t start_code, end_code, start_stack;
 	uint64_t start_data, end_data, start_brk;
 	uint64_t arg_start, arg_end, env_start, env_end;
