@@ -13,6 +13,9 @@
 
 #define XXH_STATIC_LINKING_ONLY /* a hash state on the stack */
 #include <xxhash.h>
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h> /* the widest vectors that this CPU has */
+#endif
 
 #include "util/cleanup.h"
 #include "util/error.h"
