@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +49,8 @@ static int wait_dead(const struct pid_list *list, long long until_ms)
 
 		if (pidfd < 0)
 			continue;
+		/* freeing a large memory is work for two: the task is at it, too */
+		syscall(SYS_process_mrelease, pidfd, 0);
 		do
 			r = poll(&pfd, 1, left > 0 ? left : 0);
 		while (r < 0 && errno == EINTR);

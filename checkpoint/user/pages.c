@@ -11,7 +11,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define XXH_STATIC_LINKING_ONLY /* a hash state on the stack */
 #include <xxhash.h>
 #ifdef __x86_64__
 #include <xxh_x86dispatch.h> /* the widest vectors that this CPU has */
@@ -24,13 +23,6 @@
 #define PAGE_WORKERS_MAX 8
 #define PAGE_IOVS	 1024 /* UIO_MAXIOV */
 #define WORKER_STACK	 (256 * 1024)
-
-/*
- * A dump moves a chunk in parts of this size: read, hashed and written while
- * they are in the second-level cache. A load cannot: the whole chunk is
- * checked before its first byte is handed on.
- */
-#define DUMP_BLOCK (256 * 1024)
 
 struct job {
 	struct page_memory memory;
@@ -248,25 +240,19 @@ static int transfer(struct chunk *c, uint64_t offset, size_t len, uint8_t *data,
 	return 0;
 }
 
+/*
+ * A chunk at a time, although parts of it would stay in the second-level cache: writers of
+ * one file wait for each other, and few long writes cost less than that cache gains.
+ */
 static int dump_chunk(struct chunk *c, uint8_t *buffer, struct error **err)
 {
-	XXH3_state_t hash;
+	int r = transfer(c, c->offset, c->len, buffer, err);
 
-	XXH3_64bits_reset(&hash);
-	for (size_t done = 0; done < c->len;) {
-		size_t len = c->len - done < DUMP_BLOCK ? c->len - done : DUMP_BLOCK;
-		int r = transfer(c, c->offset + done, len, buffer, err);
-
-		if (r)
-			return r;
-		XXH3_64bits_update(&hash, buffer, len);
-		r = pwrite_full(c->job->fd, buffer, len, c->offset + done);
-		if (r)
-			return error_errno(err, -r, "writing \"%s\"", c->job->name);
-		done += len;
-	}
-	c->job->checksums[c->index] = XXH3_64bits_digest(&hash);
-	return 0;
+	if (r)
+		return r;
+	c->job->checksums[c->index] = XXH3_64bits(buffer, c->len);
+	r = pwrite_full(c->job->fd, buffer, c->len, c->offset);
+	return r ? error_errno(err, -r, "writing \"%s\"", c->job->name) : 0;
 }
 
 static int load_chunk(struct chunk *c, uint8_t *buffer, struct error **err)
