@@ -49,11 +49,14 @@ enum ckpt_type {
 	CKPT_LEASE = 27,
 	CKPT_OWNER = 28,
 	CKPT_INOTIFY = 29,
+	CKPT_MQUEUE = 30,
+	CKPT_MQUEUE_FD = 31,
 
 	CKPT_TTY = 32,
 	CKPT_PTY = 33,
 	CKPT_CTTY = 34,
 
+	CKPT_MQUEUE_LIMITS = 39,
 	CKPT_MEMORY_OBJECT = 40,
 
 	/* task-N.core: of the process */
@@ -335,6 +338,42 @@ struct ckpt_inotify_watch {
 	__u32 wd;
 	__u32 mask;
 	__u32 path_len; /* from the container's root, absolute */
+	__u32 reserved;
+};
+
+/* fs.mqueue.* */
+struct ckpt_mqueue_limits {
+	__u64 queues_max, msg_max, msgsize_max, msg_default, msgsize_default;
+};
+
+#define CKPT_MQUEUE_UNLINKED 1 /* has no name any more; this is the one that it had */
+
+/*
+ * A POSIX message queue. The name (without slash or NUL) follows, padded to 8; then the
+ * messages in the order in which they are received: struct ckpt_mqueue_message, text padded to 8.
+ */
+struct ckpt_mqueue {
+	__u32 flags; /* CKPT_MQUEUE_* */
+	__u32 mode, uid, gid;
+	__u64 maxmsg, msgsize;
+	__u32 messages;
+	__u32 name_len;
+	__u32 notify_task; /* who is told by mq_notify(3), and which descriptor it has; 0: nobody */
+	__u32 notify_fd;
+	__u32 notify; /* SIGEV_* */
+	__u32 notify_signal;
+	__u64 notify_value;
+};
+
+struct ckpt_mqueue_message {
+	__u32 priority;
+	__u32 len;
+};
+
+struct ckpt_mqueue_fd {
+	__u32 id;
+	__u32 open_flags;
+	__u32 queue; /* the how many-th CKPT_MQUEUE, from 1 */
 	__u32 reserved;
 };
 

@@ -12,12 +12,16 @@
 #include "checkpoint/resource/resource.h"
 #include "util/error.h"
 
+/* clang-format off: those that many change */
 static const struct file_kind *const kinds[] = {
 	&file_kind_inotify,
+	&file_kind_mqueue,
 	&file_kind_external, &file_kind_file,	 &file_kind_eventfd,
 	&file_kind_epoll,    &file_kind_timerfd, &file_kind_signalfd,
 	&file_kind_unix,     &file_kind_inet,	 &file_kind_tty,
 };
+
+/* clang-format on */
 
 /* --- a checkpoint --- */
 
@@ -301,6 +305,7 @@ static void files_release(struct checkpoint *c, struct restore *r)
 
 static const enum ckpt_type types[] = {
 	CKPT_INOTIFY,
+	CKPT_MQUEUE_FD,
 	CKPT_FILE, CKPT_PIPE, CKPT_EVENTFD,  CKPT_EPOLL, CKPT_TIMERFD, CKPT_SIGNALFD,
 	CKPT_UNIX, CKPT_INET, CKPT_EXTERNAL, CKPT_FDS,	 CKPT_FS,      CKPT_TTY,
 	0,

@@ -78,6 +78,7 @@ struct file_table {
 	VEC(struct file_lock_use) locks; /* locks.c's */
 	VEC(struct ckpt_owner) owners;	 /* owners.c's */
 	bool gathered;
+	void *mqueues;	    /* mqueue.c's, a struct mqueue_state */
 	void *unix_sockets; /* unix.c's, a unix_socket_vec */
 
 	VEC(struct file_object) objects; /* [i] has id i + 1 */
@@ -103,7 +104,7 @@ struct file_kind {
 	int (*arm)(struct restore *r, struct file_object *o, struct error **err);
 };
 
-extern const struct file_kind file_kind_inotify;
+extern const struct file_kind file_kind_inotify, file_kind_mqueue;
 extern const struct file_kind file_kind_external, file_kind_file, file_kind_eventfd,
 	file_kind_epoll, file_kind_timerfd, file_kind_signalfd, file_kind_unix, file_kind_inet,
 	file_kind_tty;

@@ -24,11 +24,15 @@
 #include "util/error.h"
 #include "util/io.h"
 
+/* clang-format off: those that many change */
 static const struct file_kind *const kinds[] = {
 	&file_kind_inotify,
+	&file_kind_mqueue,
 	&file_kind_eventfd, &file_kind_epoll, &file_kind_timerfd, &file_kind_signalfd,
 	&file_kind_unix,    &file_kind_inet,  &file_kind_tty,	  &file_kind_file,
 };
+
+/* clang-format on */
 
 struct file_table *files_table(struct checkpoint *c, struct error **err)
 {

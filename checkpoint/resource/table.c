@@ -15,6 +15,7 @@ const struct resource_class *const resource_classes[] = {
 	&resource_uts,
 	&resource_sysvipc,
 	&resource_tty,
+	&resource_mqueue,
 	&resource_files,
 	&resource_locks,
 	&resource_owners,

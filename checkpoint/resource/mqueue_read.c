@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The messages of a queue: taken out, the highest priority and the oldest first, and put
+ * back in this order. The first one put back would tell who wants to be told, so this
+ * is taken away before and given again. The value that its signal carries is readable
+ * nowhere: a message is sent for the signal to come to the stopped process, and taken off
+ * its queue again.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "checkpoint/resource/mqueue.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+/* --- messages --- */
+
+static int take_out(const struct mqueue *q, struct buf *messages, uint32_t *count,
+		    struct error **err)
+{
+	__cleanup_free char *text = malloc(q->attr.mq_msgsize + 1);
+	struct ckpt_mqueue_message head;
+	ssize_t n;
+
+	if (!text)
+		return error_errno(err, ENOMEM, "taking messages");
+	while ((n = mq_receive(q->fd, text, q->attr.mq_msgsize, &head.priority)) >= 0) {
+		head.len = n;
+		++*count;
+		if (!buf_add(messages, &head, sizeof(head)) || (n && !buf_add(messages, text, n)) ||
+		    buf_align(messages, 8)) {
+			mq_send(q->fd, text, n, head.priority);
+			return error_errno(err, ENOMEM, "taking messages");
+		}
+	}
+	return errno == EAGAIN ? 0 : error_errno(err, errno, "taking messages");
+}
+
+static int put_back(const struct mqueue *q, const struct buf *messages, size_t at, uint32_t count,
+		    struct error **err)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct ckpt_mqueue_message *m = (const void *)(messages->data + at);
+
+		at += sizeof(*m) + ((m->len + 7ull) & ~7ull);
+		if (mq_send(q->fd, (const char *)(m + 1), m->len, m->priority))
+			return error_errno(err, errno, "putting a message back");
+	}
+	return 0;
+}
+
+/* --- who is told --- */
+
+/* The owner's descriptor of the queue: closing its last one ends the registration. */
+static int owners_fd(const struct checkpoint *c, const struct mqueue *q)
+{
+	vec_for_each (use, &c->files->uses) {
+		const struct description *d = c->files->descriptions.items[use->description - 1];
+
+		if (use->task == q->owner && d->st.st_ino == q->st.st_ino &&
+		    d->st.st_dev == q->st.st_dev)
+			return use->fd;
+	}
+	return -1;
+}
+
+#define PEEKED 64
+
+/* The value of the signal that the queue has sent; -ENODATA: none has come. */
+static int find_signal(pid_t pid, int signo, uint64_t *value)
+{
+	struct __ptrace_peeksiginfo_args args = {.flags = PTRACE_PEEKSIGINFO_SHARED, .nr = PEEKED};
+	siginfo_t info[PEEKED];
+	long n;
+
+	while ((n = ptrace(PTRACE_PEEKSIGINFO, pid, &args, info)) > 0) {
+		for (long i = 0; i < n; i++) {
+			if (info[i].si_signo != signo || info[i].si_code != SI_MESGQ)
+				continue;
+			*value = (uintptr_t)info[i].si_value.sival_ptr;
+			return 0;
+		}
+		args.off += n;
+	}
+	return -ENODATA;
+}
+
+struct wait_data {
+	uint64_t set;
+	struct timespec now;
+	siginfo_t info;
+};
+
+/* That number was not pending before, so the first one is it. */
+static int take_signal(struct dump_task *t, int signo, struct error **err)
+{
+	struct wait_data *data = remote_data(&t->remote);
+	uint64_t at = remote_data_address(&t->remote);
+	long ret;
+	int r;
+
+	*data = (struct wait_data){.set = 1ull << (signo - 1)};
+	r = remote_syscall(&t->remote, err, "rt_sigtimedwait", &ret, SYS_rt_sigtimedwait, at,
+			   at + offsetof(struct wait_data, info),
+			   at + offsetof(struct wait_data, now), sizeof(data->set), 0, 0);
+	if (!r && ret != signo)
+		r = error_errno(err, ret < 0 ? -ret : EPROTO, "taking a signal back");
+	return r;
+}
+
+static int find_value(const struct mqueue *q, uint64_t *value, struct error **err)
+{
+	unsigned priority;
+	char *text;
+	int r;
+
+	if (mq_send(q->fd, "", 1, 0))
+		return error_errno(err, errno, "sending a message");
+	text = malloc(q->attr.mq_msgsize);
+	if (!text || mq_receive(q->fd, text, q->attr.mq_msgsize, &priority) < 0)
+		r = error_errno(err, text ? errno : ENOMEM, "taking a message");
+	else
+		r = 0;
+	free(text);
+	if (r || q->notify != SIGEV_SIGNAL || !q->signo)
+		return r;
+	if (find_signal(q->owner->pid, q->signo, value))
+		return error_set(err, ENODATA, "its signal has not come");
+	return take_signal(q->owner, q->signo, err);
+}
+
+static int register_again(const struct checkpoint *c, const struct mqueue *q, uint64_t value,
+			  struct error **err)
+{
+	struct sigevent *event = remote_data(&q->owner->remote);
+	int fd = owners_fd(c, q);
+
+	if (fd < 0)
+		return error_set(err, EPROTO, "process %u, which is told, has it not open",
+				 q->owner->rec.pid);
+	memset(event, 0, sizeof(*event));
+	event->sigev_notify = q->notify;
+	event->sigev_signo = q->signo;
+	event->sigev_value.sival_ptr = (void *)(uintptr_t)value;
+	return remote_syscall(&q->owner->remote, err, "mq_notify", NULL, SYS_mq_notify, fd,
+			      remote_data_address(&q->owner->remote), 0, 0, 0, 0);
+}
+
+int mqueue_read(struct checkpoint *c, const struct mqueue *q, struct buf *messages,
+		struct ckpt_mqueue *rec, struct error **err)
+{
+	size_t first = messages->len;
+	struct error *later = NULL;
+	uint64_t value = 0;
+	int r = take_out(q, messages, &rec->messages, err);
+
+	if (!r && q->owner)
+		r = find_value(q, &value, err);
+	/* whatever has happened */
+	if (put_back(q, messages, first, rec->messages, r ? &later : err) && !r)
+		r = -error_code(*err);
+	if (q->owner && register_again(c, q, value, r ? &later : err) && !r)
+		r = -error_code(*err);
+	error_free(later);
+	if (r || !q->owner)
+		return r;
+	rec->notify_task = q->owner->rec.pid;
+	rec->notify_fd = owners_fd(c, q);
+	rec->notify = q->notify;
+	rec->notify_signal = q->signo;
+	rec->notify_value = value;
+	return 0;
+}
