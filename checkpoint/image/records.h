@@ -202,18 +202,21 @@ enum ckpt_socket_state {
 
 /* What setsockopt(2) has set; the order of values is resource/socket.c's. */
 struct ckpt_socket_options {
-	__u32 known; /* bit i: values[i] is there */
+	__u64 known[2]; /* bit i: values[i] is there */
 	__u32 sndbuf, rcvbuf;
-	__u32 reserved;
 	__u64 rcvtimeo, sndtimeo;
-	__s32 values[32];
+	__u32 linger_on, linger; /* SO_LINGER, seconds */
+	__s32 values[96];
 };
 
-#define CKPT_SOCKET_FILE 1 /* the address is a path and leads to the socket's file */
+#define CKPT_SOCKET_FILE    1 /* the address is a path, and the socket's file is there */
+#define CKPT_SOCKET_ERROR   2 /* ECONNRESET is pending: the other end was closed with data unread */
+#define CKPT_SOCKET_WAITING 4 /* a connection that its listener has not accepted yet */
 
 /*
- * The address follows (sun_path without family; an abstract one begins with NUL),
- * padded to 8 bytes; then queued messages: __u32 len, __u32 0, data padded to 8.
+ * Follow, each padded to 8 bytes: the address (sun_path without family; an
+ * abstract one begins with NUL), the path of the socket's file if the address is
+ * relative, the ids of connections that wait to be accepted, and queued messages.
  */
 struct ckpt_unix {
 	__u32 id;
@@ -227,9 +230,26 @@ struct ckpt_unix {
 	__u32 mode;	/* of the socket's file */
 	__u32 uid, gid;
 	__u32 address_len;
-	__u32 queue_len;
+	__u32 file_len;
+	__u32 waiting;
+	__u64 queue_len;
+	/* SO_PEERCRED; of a waiting connection who is to connect. pid as the container sees it, 0
+	 * if it is nobody inside; ids as the host sees them */
+	__u32 peer_pid, peer_uid, peer_gid;
 	__u32 reserved;
 	struct ckpt_socket_options options;
+};
+
+#define CKPT_MESSAGE_CREDS 1 /* pid (0: nobody inside), uid and gid are there */
+
+/* Follow, each padded to 8 bytes: ids of descriptions in flight, the sender's address, data. */
+struct ckpt_unix_message {
+	__u32 len;
+	__u32 flags; /* CKPT_MESSAGE_* */
+	__u32 pid, uid, gid;
+	__u32 fds;
+	__u32 from_len;
+	__u32 reserved;
 };
 
 /* addresses as struct sockaddr_in or sockaddr_in6 */

@@ -52,6 +52,8 @@ static int files_admit(struct checkpoint *c, struct dump_task *t, struct error *
 	if (t)
 		return 0;
 	r = files_gather(c, err);
+	if (!r)
+		r = unix_gather(c, err);
 	for (size_t i = 0; !r && i < c->files->descriptions.count; i++) {
 		struct description *d = c->files->descriptions.items[i];
 
@@ -144,6 +146,7 @@ static int load_object(struct restore *r, const struct file_kind *kind, const st
 		.tail = (const char *)rec->data + kind->size,
 		.tail_len = rec->len - kind->size,
 		.fd = -1,
+		.other = -1,
 	};
 	return kind->load(r, o, err);
 }
@@ -223,7 +226,7 @@ static int files_objects(struct restore *r, struct restore_task *t, struct error
 	if (!r->files)
 		return 0;
 	vec_for_each (o, &r->files->objects)
-		if (!ret && o->fd < 0)
+		if (!ret && o->fd < 0 && !o->kind->late)
 			ret = o->kind->open(r, o, err);
 	return ret;
 }
@@ -237,6 +240,8 @@ static int files_cross(struct restore *r, struct restore_task *t, struct error *
 	vec_for_each (o, &r->files->objects)
 		if (!ret && o->kind->cross)
 			ret = o->kind->cross(r, o, err);
+	if (!ret)
+		ret = unix_cross(r, err);
 	return ret ? ret : pipes_fill(r, err);
 }
 
@@ -264,18 +269,19 @@ static void table_free(struct file_table *table)
 	tdestroy(table->by_inode, no_free);
 	for (size_t i = 0; i < table->descriptions.count; i++)
 		description_free(table->descriptions.items[i]);
-	vec_for_each (o, &table->objects)
+	vec_for_each (o, &table->objects) {
 		if (o->fd >= 0 && !o->lent)
 			close(o->fd);
+		if (o->other >= 0)
+			close(o->other);
+	}
 	vec_for_each (g, &table->ghosts)
 		if (g->fd >= 0)
 			close(g->fd);
 	vec_for_each (p, &table->pipes)
 		if (p->fd >= 0)
 			close(p->fd);
-	if (table->unix_sockets)
-		vec_free((unix_socket_vec *)table->unix_sockets);
-	free(table->unix_sockets);
+	unix_table_free(table->unix_sockets);
 	vec_free(&table->descriptions);
 	vec_free(&table->uses);
 	vec_free(&table->fs);

@@ -25,7 +25,8 @@ struct description {
 	const struct dump_task *task;
 	int number; /* its descriptor there; -1: a mapping, an executable, a working directory */
 	uint64_t address;
-	int stdio; /* from outside, by the init's descriptor; -1 */
+	int stdio;	/* from outside, by the init's descriptor; -1 */
+	bool in_flight; /* found in the queue of the unix socket that task and number name */
 
 	enum ckpt_file_kind file_kind;
 	uint32_t group; /* N of ghost-N, or the number of a pipe */
@@ -60,6 +61,7 @@ struct file_object {
 	size_t tail_len;
 	int fd;	   /* of the new description; -1: not opened (yet), or given as closed */
 	bool lent; /* fd is the caller's */
+	int other; /* unix.c's: what stands for a closed other end while the queue is filled */
 };
 
 /* One deleted file, or one pipe with its contents. */
@@ -78,8 +80,8 @@ struct file_table {
 	VEC(struct file_lock_use) locks; /* locks.c's */
 	VEC(struct ckpt_owner) owners;	 /* owners.c's */
 	bool gathered;
-	void *mqueues;	    /* mqueue.c's, a struct mqueue_state */
-	void *unix_sockets; /* unix.c's, a unix_socket_vec */
+	void *mqueues;			 /* mqueue.c's, a struct mqueue_state */
+	struct unix_table *unix_sockets; /* unix.c's */
 
 	VEC(struct file_object) objects; /* [i] has id i + 1 */
 	VEC(struct file_group) ghosts, pipes;
@@ -95,6 +97,7 @@ struct file_table {
 struct file_kind {
 	enum ckpt_type type;
 	size_t size;
+	bool late; /* opened when the tasks are there, before any has its descriptors */
 	bool (*matches)(const struct description *d);
 	int (*admit)(struct checkpoint *c, struct description *d, struct error **err);
 	int (*dump)(struct checkpoint *c, struct description *d, struct error **err);
@@ -119,6 +122,10 @@ int files_gather(struct checkpoint *c, struct error **err);
 int files_add(struct file_table *table, struct description *d, struct error **err);
 void description_free(struct description *d);
 
+/* A descriptor out of a unix socket's queue (which it takes): the id of its description. */
+int files_in_flight(struct checkpoint *c, const struct description *carrier, int fd, uint32_t *id,
+		    struct error **err);
+
 /* checkpoint_block() with task, descriptor and address of d. */
 int description_block(struct checkpoint *c, const struct description *d, const char *remedy,
 		      const char *object_fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -134,6 +141,9 @@ int files_set_flags(int fd, uint32_t open_flags, struct error **err);
 
 /* The pipe or ghost with this number, or NULL; vec is a vector of struct file_group. */
 struct file_group *files_group(void *vec, uint32_t number);
+
+/* What could not be opened before the tasks were there; does it once. */
+int files_open_late(struct restore *r, struct error **err);
 
 /* Descriptors, working directory, root and umask of one task. */
 int files_give(struct restore *r, struct restore_task *t, struct error **err);
@@ -166,14 +176,12 @@ int socket_load_options(int fd, const struct ckpt_socket_options *options, struc
 int socket_make(pid_t init, int domain, int type, int protocol, int *fd, struct error **err);
 int socket_make_pair(pid_t init, int type, int pair[2], struct error **err);
 
-/* unix_diag.c: what the kernel knows of the unix sockets of a network namespace */
-struct unix_socket {
-	uint32_t ino, peer;
-	uint8_t state;
-	uint8_t shutdown;	   /* 1 read, 2 write */
-	uint32_t waiting, backlog; /* of a listener */
-};
-typedef VEC(struct unix_socket) unix_socket_vec; /* by ino */
-int unix_diag(pid_t init, unix_socket_vec *sockets, struct error **err);
+/* unix.c: reads the queues of all unix sockets, which may hold descriptors that nobody has open. */
+int unix_gather(struct checkpoint *c, struct error **err);
+void unix_table_free(struct unix_table *table);
+
+/* unix_restore.c: connections that wait to be accepted; queues, connections of datagram sockets. */
+int unix_opened(struct restore *r, struct error **err);
+int unix_cross(struct restore *r, struct error **err);
 
 #endif

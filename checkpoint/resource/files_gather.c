@@ -83,7 +83,8 @@ int description_block(struct checkpoint *c, const struct description *d, const c
 		object = NULL;
 		return -ENOMEM;
 	}
-	return checkpoint_block(c, d->task->rec.pid, d->number, d->address, remedy, "%s", object);
+	return checkpoint_block(c, d->task->rec.pid, d->number, d->address, remedy, "%s%s",
+				d->in_flight ? "in flight in a unix socket's queue: " : "", object);
 }
 
 const char *fdinfo_find(const char *fdinfo, const char *key)
@@ -201,7 +202,7 @@ static int identify(struct checkpoint *c, const struct dump_task *t, int number,
 			return r;
 	}
 	/* a stream of the init's under its own number is from outside whatever it is */
-	if (number < 3 && find_stdio(c, &d->st, number) == number)
+	if (number >= 0 && number < 3 && find_stdio(c, &d->st, number) == number)
 		d->stdio = number;
 	*id = d->id;
 	return 0;
@@ -323,6 +324,29 @@ static void raise_limit(void)
 	}
 }
 
+/* What the container was given by its caller is given anew at a restore. */
+static void find_external(struct checkpoint *c, struct description *d)
+{
+	__cleanup_fd int inside = -1;
+	struct stat st;
+
+	if (d->stdio >= 0) {
+		d->kind = &file_kind_external;
+		return;
+	}
+	if (find_stdio(c, &d->st, -1) < 0 || (!S_ISCHR(d->st.st_mode) && !S_ISFIFO(d->st.st_mode) &&
+					      !S_ISSOCK(d->st.st_mode) && !S_ISREG(d->st.st_mode)))
+		return;
+	if (*d->link == '/')
+		inside = open_in_root(c->rootfd, d->link, O_PATH, 0);
+	/* the same device may be the container's own file too: then by path */
+	if (inside >= 0 && !fstat(inside, &st) && st.st_dev == d->st.st_dev &&
+	    st.st_ino == d->st.st_ino)
+		return;
+	d->stdio = find_stdio(c, &d->st, -1);
+	d->kind = &file_kind_external;
+}
+
 int files_gather(struct checkpoint *c, struct error **err)
 {
 	int r = 0;
@@ -340,29 +364,34 @@ int files_gather(struct checkpoint *c, struct error **err)
 		if (!r)
 			r = gather_fs(c, t, err);
 	}
-	for (size_t i = 0; !r && i < c->files->descriptions.count; i++) {
-		struct description *d = c->files->descriptions.items[i];
-
-		if (d->number < 0)
-			continue;
-		if (d->stdio >= 0)
-			d->kind = &file_kind_external;
-		else if (find_stdio(c, &d->st, -1) >= 0 &&
-			 (S_ISCHR(d->st.st_mode) || S_ISFIFO(d->st.st_mode) ||
-			  S_ISSOCK(d->st.st_mode) || S_ISREG(d->st.st_mode))) {
-			__cleanup_fd int inside =
-				*d->link == '/' ? open_in_root(c->rootfd, d->link, O_PATH, 0) : -1;
-			struct stat st;
-
-			/* the same device may be the container's own file too: then by path */
-			if (inside >= 0 && !fstat(inside, &st) && st.st_dev == d->st.st_dev &&
-			    st.st_ino == d->st.st_ino)
-				continue;
-			d->stdio = find_stdio(c, &d->st, -1);
-			d->kind = &file_kind_external;
-		}
-	}
+	for (size_t i = 0; !r && i < c->files->descriptions.count; i++)
+		if (c->files->descriptions.items[i]->number >= 0)
+			find_external(c, c->files->descriptions.items[i]);
 	return r;
+}
+
+int files_in_flight(struct checkpoint *c, const struct description *carrier, int fd, uint32_t *id,
+		    struct error **err)
+{
+	size_t known = c->files->descriptions.count;
+	__cleanup_free char *fdinfo = NULL;
+	struct description *d;
+	int r = proc_read(&fdinfo, NULL, "self/fdinfo/%d", fd);
+
+	if (r) {
+		close(fd);
+		return error_errno(err, -r, "reading about a descriptor in flight");
+	}
+	r = identify(c, carrier->task, -1, fd, fdinfo, id, err);
+	if (r || c->files->descriptions.count == known)
+		return r;
+	d = c->files->descriptions.items[*id - 1];
+	d->number = carrier->number;
+	d->in_flight = true;
+	find_external(c, d);
+	if (!fdinfo_find(fdinfo, "lock"))
+		return 0;
+	return description_block(c, d, "release the lock for the checkpoint", "file lock or lease");
 }
 
 /* --- what is only mapped, executed or a directory --- */

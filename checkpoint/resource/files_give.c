@@ -190,8 +190,8 @@ static int give_fs(struct restore *r, struct restore_task *t, int sock, struct e
 	return call_checked(t, n, "setting the working directory", err);
 }
 
-/* Files of /proc, and /dev/tty, are opened now that the tasks are there. */
-static int open_late(struct restore *r, struct error **err)
+/* Files of /proc, /dev/tty, and unix sockets, whose peers see who made them. */
+int files_open_late(struct restore *r, struct error **err)
 {
 	int ret = 0;
 
@@ -199,9 +199,10 @@ static int open_late(struct restore *r, struct error **err)
 		return 0;
 	r->files->late_opened = true;
 	vec_for_each (o, &r->files->objects)
-		if (!ret && o->fd < 0 && (o->kind == &file_kind_file || o->kind == &file_kind_tty))
+		if (!ret && o->fd < 0 &&
+		    (o->kind == &file_kind_file || o->kind == &file_kind_tty || o->kind->late))
 			ret = o->kind->open(r, o, err);
-	return ret;
+	return ret ? ret : unix_opened(r, err);
 }
 
 int files_give(struct restore *r, struct restore_task *t, struct error **err)
@@ -212,7 +213,7 @@ int files_give(struct restore *r, struct restore_task *t, struct error **err)
 
 	if (!r->files)
 		return error_set(err, EBADMSG, "there are no files");
-	ret = open_late(r, err);
+	ret = files_open_late(r, err);
 	if (!ret)
 		ret = find_targets(r, t, &targets, err);
 	spare = spare_number(&targets);

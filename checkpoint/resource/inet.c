@@ -247,7 +247,7 @@ static int bind_and_more(int fd, const struct ckpt_inet *rec, struct error **err
 	if (rec->state == CKPT_SOCKET_LISTEN &&
 	    listen(fd, rec->backlog > BACKLOG_MAX ? BACKLOG_MAX : rec->backlog))
 		return error_errno(err, errno, "listening at %s", text);
-	if (rec->type == SOCK_STREAM && rec->options.known & 1)
+	if (rec->type == SOCK_STREAM && rec->options.known[0] & 1)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &rec->options.values[0],
 			   sizeof(rec->options.values[0]));
 	return 0;

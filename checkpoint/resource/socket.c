@@ -2,9 +2,11 @@
 /* What sockets of all families have in common: namespace and options. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,14 +20,21 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 
+/* younger than the headers that this may be built with */
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
 #endif
 #ifndef SO_TXREHASH
 #define SO_TXREHASH 74
 #endif
-#ifndef TCP_USER_TIMEOUT
-#define TCP_USER_TIMEOUT 18
+#ifndef SO_RCVMARK
+#define SO_RCVMARK 75
+#endif
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
 #endif
 
 /*
@@ -62,11 +71,68 @@ static const struct {
 	{IPPROTO_TCP, TCP_USER_TIMEOUT},
 	{IPPROTO_TCP, TCP_FASTOPEN},
 	{IPPROTO_TCP, TCP_SYNCNT},
-	{IPPROTO_TCP, TCP_QUICKACK},
 	{SOL_SOCKET, SO_BUF_LOCK}, /* behind the buffers, which set it */
+	{SOL_SOCKET, SO_PEEK_OFF},
+	{SOL_SOCKET, SO_PASSSEC},
+	{SOL_SOCKET, SO_PASSPIDFD},
+	{SOL_SOCKET, SO_PASSRIGHTS},
+	{SOL_SOCKET, SO_TIMESTAMPNS},
+	{SOL_SOCKET, SO_TIMESTAMPING},
+	{SOL_SOCKET, SO_RXQ_OVFL},
+	{SOL_SOCKET, SO_SELECT_ERR_QUEUE},
+	{SOL_SOCKET, SO_MAX_PACING_RATE},
+	{SOL_SOCKET, SO_ZEROCOPY},
+	{SOL_SOCKET, SO_PREFER_BUSY_POLL},
+	{SOL_SOCKET, SO_BUSY_POLL_BUDGET},
+	{SOL_SOCKET, SO_TXREHASH},
+	{SOL_SOCKET, SO_RCVMARK},
+	{IPPROTO_IP, IP_RECVTTL},
+	{IPPROTO_IP, IP_RECVTOS},
+	{IPPROTO_IP, IP_RECVOPTS},
+	{IPPROTO_IP, IP_RETOPTS},
+	{IPPROTO_IP, IP_RECVERR},
+	{IPPROTO_IP, IP_RECVORIGDSTADDR},
+	{IPPROTO_IP, IP_MTU_DISCOVER},
+	{IPPROTO_IP, IP_MULTICAST_TTL},
+	{IPPROTO_IP, IP_MULTICAST_LOOP},
+	{IPPROTO_IP, IP_MULTICAST_ALL},
+	{IPPROTO_IP, IP_MINTTL},
+	{IPPROTO_IP, IP_NODEFRAG},
+	{IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+	{IPPROTO_IP, IP_CHECKSUM},
+	{IPPROTO_IP, IP_HDRINCL},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+	{IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
+	{IPPROTO_IPV6, IPV6_MULTICAST_LOOP},
+	{IPPROTO_IPV6, IPV6_MULTICAST_ALL},
+	{IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+	{IPPROTO_IPV6, IPV6_RECVERR},
+	{IPPROTO_IPV6, IPV6_RECVHOPLIMIT},
+	{IPPROTO_IPV6, IPV6_RECVTCLASS},
+	{IPPROTO_IPV6, IPV6_RECVHOPOPTS},
+	{IPPROTO_IPV6, IPV6_RECVDSTOPTS},
+	{IPPROTO_IPV6, IPV6_RECVRTHDR},
+	{IPPROTO_IPV6, IPV6_RECVPATHMTU},
+	{IPPROTO_IPV6, IPV6_RECVORIGDSTADDR},
+	{IPPROTO_IPV6, IPV6_TCLASS},
+	{IPPROTO_IPV6, IPV6_DONTFRAG},
+	{IPPROTO_IPV6, IPV6_AUTOFLOWLABEL},
+	{IPPROTO_IPV6, IPV6_FREEBIND},
+	{IPPROTO_IPV6, IPV6_TRANSPARENT},
+	{IPPROTO_IPV6, IPV6_MINHOPCOUNT},
+	{IPPROTO_TCP, TCP_LINGER2},
+	{IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+	{IPPROTO_TCP, TCP_SAVE_SYN},
+	{IPPROTO_TCP, TCP_INQ},
+	{IPPROTO_TCP, TCP_TX_DELAY},
+	{IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS},
+	{IPPROTO_UDP, UDP_SEGMENT},
+	{IPPROTO_UDP, UDP_GRO},
+	{IPPROTO_UDP, UDP_NO_CHECK6_TX},
+	{IPPROTO_UDP, UDP_NO_CHECK6_RX},
 };
 #define OPTION_COUNT (sizeof(options) / sizeof(*options))
-_Static_assert(OPTION_COUNT <= 32, "known is a mask of 32 bits");
+_Static_assert(OPTION_COUNT <= 96, "as many values as a record has");
 
 static int get_int(int fd, int level, int name, int *value)
 {
@@ -76,19 +142,33 @@ static int get_int(int fd, int level, int name, int *value)
 	return getsockopt(fd, level, name, value, &len) ? -errno : 0;
 }
 
+static bool is_multicast(size_t i)
+{
+	int name = options[i].name;
+
+	if (options[i].level == IPPROTO_IP)
+		return name == IP_MULTICAST_TTL || name == IP_MULTICAST_LOOP;
+	return options[i].level == IPPROTO_IPV6 &&
+	       (name == IPV6_MULTICAST_HOPS || name == IPV6_MULTICAST_LOOP);
+}
+
 /* A unix socket answers IPPROTO_IP's questions with an error; SOL_TCP is asked of TCP only. */
 static bool applies(size_t i, int domain, int type)
 {
-	if (options[i].level == SOL_SOCKET)
+	int level = options[i].level;
+
+	if (level == SOL_SOCKET)
 		return true;
 	if (domain != AF_INET && domain != AF_INET6)
 		return false;
-	if (options[i].level == IPPROTO_IPV6)
-		return domain == AF_INET6;
-	/* quick acknowledgements are the connection's mood, not a setting */
-	if (options[i].name == TCP_QUICKACK && options[i].level == IPPROTO_TCP)
+	/* of a connection they can be asked, but not set */
+	if (type == SOCK_STREAM && is_multicast(i))
 		return false;
-	return options[i].level != IPPROTO_TCP || type == SOCK_STREAM;
+	if (level == IPPROTO_IPV6)
+		return domain == AF_INET6;
+	if (level == IPPROTO_TCP)
+		return type == SOCK_STREAM;
+	return level != IPPROTO_UDP || type == SOCK_DGRAM;
 }
 
 bool description_is_socket(const struct description *d, int domain)
@@ -102,14 +182,10 @@ bool description_is_socket(const struct description *d, int domain)
 /* What an option must be, for nothing here saves it. */
 static int admit_options(struct checkpoint *c, const struct description *d)
 {
-	struct linger linger = {0};
 	char device[64] = "";
-	socklen_t len = sizeof(linger);
+	socklen_t len = sizeof(device);
 	const char *what = NULL;
 
-	if (!getsockopt(d->fd, SOL_SOCKET, SO_LINGER, &linger, &len) && linger.l_onoff)
-		what = "SO_LINGER";
-	len = sizeof(device);
 	if (!getsockopt(d->fd, SOL_SOCKET, SO_BINDTODEVICE, device, &len) && *device)
 		what = "SO_BINDTODEVICE";
 	len = 0;
@@ -164,6 +240,8 @@ static uint64_t get_timeout(int fd, int name)
 int socket_save_options(int fd, struct ckpt_socket_options *saved, struct error **err)
 {
 	int domain, type, value;
+	struct linger linger;
+	socklen_t len = sizeof(linger);
 
 	if (get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) || get_int(fd, SOL_SOCKET, SO_TYPE, &type))
 		return error_errno(err, errno, "asking for a socket's type");
@@ -172,8 +250,12 @@ int socket_save_options(int fd, struct ckpt_socket_options *saved, struct error 
 		if (!applies(i, domain, type) ||
 		    get_int(fd, options[i].level, options[i].name, &value))
 			continue;
-		saved->known |= 1u << i;
+		saved->known[i / 64] |= 1ull << i % 64;
 		saved->values[i] = value;
+	}
+	if (!getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len)) {
+		saved->linger_on = !!linger.l_onoff;
+		saved->linger = linger.l_linger;
 	}
 	get_int(fd, SOL_SOCKET, SO_SNDBUF, &value);
 	saved->sndbuf = value;
@@ -203,6 +285,15 @@ static int load_timeout(int fd, int name, uint64_t ns, struct error **err)
 	return 0;
 }
 
+static int load_linger(int fd, const struct ckpt_socket_options *saved, struct error **err)
+{
+	struct linger linger = {saved->linger_on, saved->linger};
+
+	if (saved->linger_on && setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)))
+		return error_errno(err, errno, "setting a socket's SO_LINGER");
+	return 0;
+}
+
 int socket_load_options(int fd, const struct ckpt_socket_options *saved, struct error **err)
 {
 	int domain, type, ret;
@@ -215,7 +306,7 @@ int socket_load_options(int fd, const struct ckpt_socket_options *saved, struct 
 		int now;
 
 		/* only what differs: setting some has side effects */
-		if (!(saved->known & 1u << i) || !applies(i, domain, type) ||
+		if (!(saved->known[i / 64] >> i % 64 & 1) || !applies(i, domain, type) ||
 		    get_int(fd, options[i].level, options[i].name, &now) || now == saved->values[i])
 			continue;
 		if (setsockopt(fd, options[i].level, options[i].name, &saved->values[i],
@@ -223,7 +314,9 @@ int socket_load_options(int fd, const struct ckpt_socket_options *saved, struct 
 			return error_errno(err, errno, "setting a socket's option %d/%d to %d",
 					   options[i].level, options[i].name, saved->values[i]);
 	}
-	ret = load_timeout(fd, SO_RCVTIMEO, saved->rcvtimeo, err);
+	ret = load_linger(fd, saved, err);
+	if (!ret)
+		ret = load_timeout(fd, SO_RCVTIMEO, saved->rcvtimeo, err);
 	return ret ? ret : load_timeout(fd, SO_SNDTIMEO, saved->sndtimeo, err);
 }
 

@@ -10,16 +10,39 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "checkpoint/resource/files.h"
+#include "checkpoint/resource/unix.h"
 #include "checkpoint/user/ns.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 
 #define DUMP_SIZE 32768
 
+struct parsing {
+	struct unix_table *table;
+	struct unix_socket *s;
+};
+
+/* An attribute with the clients of connections that a listener has not accepted, in order. */
+static int parse_waiting(const struct nlattr *a, struct parsing *p)
+{
+	const uint32_t *clients = mnl_attr_get_payload(a);
+
+	for (size_t i = 0; i < mnl_attr_get_payload_len(a) / sizeof(*clients); i++) {
+		struct unix_waiting *w = vec_add(&p->table->waiting);
+
+		if (!w) {
+			errno = ENOMEM;
+			return MNL_CB_ERROR;
+		}
+		*w = (struct unix_waiting){p->s->ino, clients[i]};
+	}
+	return MNL_CB_OK;
+}
+
 static int parse_attribute(const struct nlattr *a, void *ctx)
 {
-	struct unix_socket *s = ctx;
+	struct parsing *p = ctx;
+	struct unix_socket *s = p->s;
 	size_t len = mnl_attr_get_payload_len(a);
 
 	switch (mnl_attr_get_type(a)) {
@@ -31,6 +54,8 @@ static int parse_attribute(const struct nlattr *a, void *ctx)
 		if (len >= 1)
 			s->shutdown = mnl_attr_get_u8(a);
 		break;
+	case UNIX_DIAG_ICONS:
+		return parse_waiting(a, p);
 	case UNIX_DIAG_RQLEN: {
 		const struct unix_diag_rqlen *q = mnl_attr_get_payload(a);
 
@@ -47,19 +72,19 @@ static int parse_attribute(const struct nlattr *a, void *ctx)
 static int parse_socket(const struct nlmsghdr *h, void *ctx)
 {
 	const struct unix_diag_msg *m = mnl_nlmsg_get_payload(h);
-	unix_socket_vec *sockets = ctx;
+	struct parsing p = {.table = ctx};
 	struct unix_socket *s;
 
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(*m))
 		return MNL_CB_OK;
-	s = vec_add(sockets);
+	s = p.s = vec_add(&p.table->sockets);
 	if (!s) {
 		errno = ENOMEM;
 		return MNL_CB_ERROR;
 	}
 	s->ino = m->udiag_ino;
 	s->state = m->udiag_state;
-	return mnl_attr_parse(h, sizeof(*m), parse_attribute, s);
+	return mnl_attr_parse(h, sizeof(*m), parse_attribute, &p);
 }
 
 static int by_ino(const void *pa, const void *pb)
@@ -69,7 +94,7 @@ static int by_ino(const void *pa, const void *pb)
 	return a->ino < b->ino ? -1 : a->ino > b->ino;
 }
 
-static int ask(struct mnl_socket *nl, unix_socket_vec *sockets)
+static int ask(struct mnl_socket *nl, struct unix_table *table)
 {
 	__cleanup_free char *data = malloc(DUMP_SIZE);
 	struct nlmsghdr *h;
@@ -85,34 +110,35 @@ static int ask(struct mnl_socket *nl, unix_socket_vec *sockets)
 	req = mnl_nlmsg_put_extra_header(h, sizeof(*req));
 	req->sdiag_family = AF_UNIX;
 	req->udiag_states = -1;
-	req->udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN;
+	req->udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN | UDIAG_SHOW_ICONS;
 	if (mnl_socket_sendto(nl, h, h->nlmsg_len) < 0)
 		return -errno;
 	while (r > 0) {
 		n = mnl_socket_recvfrom(nl, data, DUMP_SIZE);
 		if (n < 0)
 			return -errno;
-		r = mnl_cb_run(data, n, 0, mnl_socket_get_portid(nl), parse_socket, sockets);
+		r = mnl_cb_run(data, n, 0, mnl_socket_get_portid(nl), parse_socket, table);
 	}
 	return r < 0 ? -errno : 0;
 }
 
 static int diag(void *ctx, struct error **err)
 {
-	unix_socket_vec *sockets = ctx;
+	struct unix_table *table = ctx;
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-	int r = nl && !mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ? ask(nl, sockets) : -errno;
+	int r = nl && !mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ? ask(nl, table) : -errno;
 
 	if (nl)
 		mnl_socket_close(nl);
 	if (r)
 		return error_errno(err, -r, "asking for the unix sockets of the container");
-	if (sockets->count)
-		qsort(sockets->items, sockets->count, sizeof(*sockets->items), by_ino);
+	if (table->sockets.count)
+		qsort(table->sockets.items, table->sockets.count, sizeof(*table->sockets.items),
+		      by_ino);
 	return 0;
 }
 
-int unix_diag(pid_t init, unix_socket_vec *sockets, struct error **err)
+int unix_diag(pid_t init, struct unix_table *table, struct error **err)
 {
-	return in_namespaces(init, CLONE_NEWNET, diag, sockets, err);
+	return in_namespaces(init, CLONE_NEWNET, diag, table, err);
 }

@@ -84,7 +84,7 @@ int same_namespace(pid_t pid, const char *name, struct error **err)
 }
 
 /* Lines of user_namespaces(7): first id inside, first id outside as the reader sees it, count. */
-static int id_mapped(pid_t pid, const char *map, uint32_t id, struct error **err)
+static int id_inside(pid_t pid, const char *map, uint32_t id, uint32_t *found, struct error **err)
 {
 	__cleanup_free char *text = NULL;
 	unsigned long inside, outside, count;
@@ -95,20 +95,30 @@ static int id_mapped(pid_t pid, const char *map, uint32_t id, struct error **err
 	for (char *line = text; line && *line; line = strchr(line, '\n')) {
 		line += *line == '\n';
 		if (sscanf(line, "%lu %lu %lu", &inside, &outside, &count) == 3 && id >= outside &&
-		    id - outside < count)
+		    id - outside < count) {
+			*found = inside + (id - outside);
 			return 0;
+		}
 	}
 	return error_set(err, EBADMSG, "id %u is not in the container's %s", id, map);
 }
 
-int ids_mapped(pid_t pid, uid_t uid, gid_t gid, struct error **err)
+int ids_inside(pid_t pid, uid_t uid, gid_t gid, uid_t *inside_uid, gid_t *inside_gid,
+	       struct error **err)
 {
 	int r = same_namespace(pid, "user", err);
 
+	*inside_uid = uid;
+	*inside_gid = gid;
 	if (r)
 		return r < 0 ? r : 0;
-	r = id_mapped(pid, "uid_map", uid, err);
-	return r ? r : id_mapped(pid, "gid_map", gid, err);
+	r = id_inside(pid, "uid_map", uid, inside_uid, err);
+	return r ? r : id_inside(pid, "gid_map", gid, inside_gid, err);
+}
+
+int ids_mapped(pid_t pid, uid_t uid, gid_t gid, struct error **err)
+{
+	return ids_inside(pid, uid, gid, &uid, &gid, err);
 }
 
 int uid_mapped(pid_t pid, uid_t uid, struct error **err)

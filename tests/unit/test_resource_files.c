@@ -207,7 +207,9 @@ static void test_round_trip(void **state)
 	struct restore_request request = {.init = getpid(), .stdio = {-1, -1, -1}};
 	struct restore r = {.request = &request, .rootfd = ch->c.rootfd};
 	struct restore_task *t = vec_add(&r.tasks);
+	struct error *err = NULL;
 
+	t->rec = &(struct ckpt_task){.pid = 1};
 	save(ch);
 	load_all(&r, NULL, &ch->c.records);
 	load_all(&r, t, &ch->c.tasks.items[0].records);
@@ -215,6 +217,8 @@ static void test_round_trip(void **state)
 	assert_int_equal(t->fds[1].flags, CKPT_FD_CLOEXEC);
 	assert_int_equal(t->fds[0].flags, 0);
 	stage(&r, STAGE_OBJECTS);
+	if (files_open_late(&r, &err))
+		fail_msg("%s", error_message(err));
 	stage(&r, STAGE_CROSS);
 	stage(&r, STAGE_ARM);
 	check_opened(&r, ch);
@@ -367,7 +371,7 @@ static void test_hostile_sockets(void **state)
 		.id = 1, .type = SOCK_STREAM, .state = CKPT_SOCKET_LISTEN, .address_len = 4};
 	struct ckpt_inet in = {
 		.id = 1, .family = AF_INET, .type = SOCK_STREAM, .protocol = IPPROTO_TCP};
-	uint32_t message[2] = {9, 0};
+	struct ckpt_unix_message message = {.len = 9};
 
 	memcpy(in.local, &(struct sockaddr_in){.sin_family = AF_INET}, sizeof(struct sockaddr_in));
 	assert_int_equal(load_alone(CKPT_INET, &in, sizeof(in), NULL, 0), 0);
@@ -376,14 +380,19 @@ static void test_hostile_sockets(void **state)
 	in.family = AF_INET6;
 	REFUSED(CKPT_INET, in, NULL, 0);
 	assert_int_equal(load_alone(CKPT_UNIX, &u, sizeof(u), "/abc\0\0\0", 8), 0);
+	/* a relative one whose file is there wants to know where */
+	u.flags = CKPT_SOCKET_FILE;
 	REFUSED(CKPT_UNIX, u, "rel/\0\0\0", 8);
+	u.flags = 0;
 	REFUSED(CKPT_UNIX, u, "/a\0c\0\0\0", 8);
 	u.address_len = 200;
 	REFUSED(CKPT_UNIX, u, "/abc\0\0\0", 8);
 	/* a message longer than the queue */
 	u.address_len = 0;
 	u.queue_len = sizeof(message);
-	REFUSED(CKPT_UNIX, u, message, sizeof(message));
+	REFUSED(CKPT_UNIX, u, &message, sizeof(message));
+	message = (struct ckpt_unix_message){.fds = 254};
+	REFUSED(CKPT_UNIX, u, &message, sizeof(message));
 	u.queue_len = 0;
 	u.peer = 1;
 	REFUSED(CKPT_UNIX, u, NULL, 0);
