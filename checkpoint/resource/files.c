@@ -318,7 +318,8 @@ static const enum ckpt_type types[] = {
 };
 
 static const char *const not_captured[] = {
-	"credentials of the peers of unix sockets (SO_PEERCRED)",
+	"of the peers of unix sockets (SO_PEERCRED) the pid, if that process has ended, and groups",
+	"empty datagrams behind others, if they were looked at before",
 	"the access times of deleted files",
 	"the number that inotify gives to the next watch, if the last ones were removed",
 	"multicast memberships of UDP sockets",

@@ -272,6 +272,9 @@ static int bind_nowhere(void *ctx, struct error **err)
 	if (!ret && bind(n->fd, (struct sockaddr *)&un, len))
 		ret = error_errno(err, errno, "binding a unix socket to \"%s%.*s\"",
 				  *path ? "" : "@", (int)n->len, *path ? path : path + 1);
+	/* whoever connects to it may be root of a user namespace to whom it belongs to nobody */
+	if (!ret && *path && chmod(path, 0777))
+		ret = error_errno(err, errno, "setting the mode of the socket \"%s\"", path);
 	return ret;
 }
 

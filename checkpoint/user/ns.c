@@ -127,5 +127,5 @@ int uid_mapped(pid_t pid, uid_t uid, struct error **err)
 
 	if (r)
 		return r < 0 ? r : 0;
-	return id_mapped(pid, "uid_map", uid, err);
+	return id_inside(pid, "uid_map", uid, &uid, err);
 }

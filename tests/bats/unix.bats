@@ -27,7 +27,10 @@ start() {
 	make_bundle "$T/b" res_unix /tmp/go "$@"
 	edit_config "$T/b" '.process.capabilities[] += ["CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID"]'
 	[ -z "${EDIT:-}" ] || edit_config "$T/b" "$EDIT"
-	[ -z "${EDIT:-}" ] || chown -R 100000:100000 "$T/b/rootfs"
+	[ -z "${EDIT:-}" ] || {
+		chown -R 100000:100000 "$T/b/rootfs"
+		chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* 2>/dev/null || :
+	}
 	add_payload "$T/b" res_unix
 	new_id
 	run_detached "$ID" "$T/b"
