@@ -36,6 +36,7 @@ struct vma {
  * memory */
 #define VMA_MAYWRITE (1u << 30)
 #define VMA_REFUSED  (1u << 31)
+#define VMA_HUGETLB  (1u << 29) /* of hugetlbfs: only shared memfds can be restored */
 typedef VEC(struct vma) vma_vec;
 
 struct dump_thread {

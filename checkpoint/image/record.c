@@ -37,6 +37,7 @@ static const struct {
 	{CKPT_TTY, "tty"},
 	{CKPT_PTY, "pty"},
 	{CKPT_CTTY, "controlling terminals"},
+	{CKPT_MEMFD, "memfd"},
 	{CKPT_MEMORY_OBJECT, "memory object"},
 	{CKPT_IPC_LIMITS, "ipc limits"},
 	{CKPT_IPC_SHM, "ipc shm"},

@@ -55,6 +55,7 @@ enum ckpt_type {
 	CKPT_TTY = 32,
 	CKPT_PTY = 33,
 	CKPT_CTTY = 34,
+	CKPT_MEMFD = 35,
 
 	CKPT_MQUEUE_LIMITS = 39,
 	CKPT_MEMORY_OBJECT = 40,
@@ -118,8 +119,9 @@ enum ckpt_file_kind {
 	CKPT_FILE_DIRECTORY,
 	CKPT_FILE_DEVICE, /* a memory device node: null, zero, full, random, urandom, tty */
 	CKPT_FILE_FIFO,
-	CKPT_FILE_PATH, /* O_PATH */
-	CKPT_FILE_PROC, /* a file of the container's own /proc, /sys */
+	CKPT_FILE_PATH,	 /* O_PATH */
+	CKPT_FILE_PROC,	 /* a file of the container's own /proc, /sys */
+	CKPT_FILE_MEMFD, /* ghost is the number of its memory object; the path is for people */
 };
 
 #define CKPT_FILE_DELETED 1 /* contents in ghost-GHOST */
@@ -444,6 +446,18 @@ struct ckpt_memory_object {
 	__u64 data_offset, data_len;
 	__u64 runs;
 	__u64 checksums;
+};
+
+/* What a memfd is besides its contents. Its name follows, as given to memfd_create(2). */
+struct ckpt_memfd {
+	__u32 object; /* a CKPT_MEMORY_OBJECT that came before */
+	__u32 seals;  /* F_GET_SEALS */
+	__u32 mode;
+	__u32 uid, gid;
+	__u32 page_shift; /* of huge pages; 0: ordinary ones */
+	__u64 mtime;	  /* nanoseconds since the epoch */
+	__u32 name_len;
+	__u32 reserved;
 };
 
 /* Of one checksum: XXH3_64bits over this many bytes of the data area, the last one shorter. */

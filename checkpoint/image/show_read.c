@@ -29,8 +29,8 @@ const char *shown_task_state(unsigned state)
 
 static const char *file_kind(unsigned kind)
 {
-	static const char *const names[] = {"regular", "directory", "device",
-					    "fifo",    "path",	    "proc"};
+	static const char *const names[] = {"regular", "directory", "device", "fifo",
+					    "path",    "proc",	    "memfd"};
 
 	return kind < sizeof(names) / sizeof(*names) ? names[kind] : "unknown";
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "checkpoint/resource/files.h"
+#include "checkpoint/resource/memory_object.h"
 #include "checkpoint/user/ns.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -50,10 +51,26 @@ static bool matches(const struct description *d)
 	return d->link[0] == '/' && (!S_ISSOCK(d->st.st_mode) || d->open_flags & O_PATH);
 }
 
+static bool is_memfd(const struct description *d)
+{
+	return !d->st.st_nlink && S_ISREG(d->st.st_mode) &&
+	       !strncmp(d->link, MEMFD_PREFIX, sizeof(MEMFD_PREFIX) - 1);
+}
+
+/* memfd_secret(2): nobody else can read it */
+static bool is_secret(const struct description *d)
+{
+	struct statfs fs;
+
+	return d->fd >= 0 && !fstatfs(d->fd, &fs) && fs.f_type == SECRETMEM_MAGIC;
+}
+
 static enum ckpt_file_kind kind_of(const struct description *d)
 {
 	struct statfs fs;
 
+	if (is_memfd(d))
+		return CKPT_FILE_MEMFD;
 	if (d->open_flags & O_PATH)
 		return CKPT_FILE_PATH;
 	if (S_ISFIFO(d->st.st_mode))
@@ -102,15 +119,16 @@ static int file_admit(struct checkpoint *c, struct description *d, struct error 
 	d->file_kind = kind_of(d);
 	if (description_is_pipe(d))
 		return 0;
-	if (!strncmp(d->link, "/memfd:", 7))
-		return description_block(c, d, "let the program use a file in a tmpfs instead",
-					 "memory file %s", d->link);
+	if (d->file_kind == CKPT_FILE_MEMFD)
+		return memory_object_register(c, d->fd, d->st.st_size, &d->group, err);
 	if (strlen(d->link) > PATH_BYTES_MAX)
 		return description_block(c, d, "use a shorter path", "a file with a long path");
 	if (d->file_kind == CKPT_FILE_DEVICE && !is_memory_device(d->st.st_mode, d->st.st_rdev))
 		return block_device(c, d);
 	if (!is_deleted(d))
 		return admit_path(c, d, err);
+	if (is_secret(d))
+		return description_block(c, d, "let the program close it", "secret memory");
 	if (!S_ISREG(d->st.st_mode) || d->file_kind == CKPT_FILE_PROC)
 		return description_block(c, d, "close it, or leave the directory",
 					 "\"%s\", deleted and not a regular file", d->link);
@@ -148,7 +166,8 @@ static int save_ghost(struct checkpoint *c, const struct description *d, struct 
 
 static bool has_ghost(const struct description *d)
 {
-	return d->kind == &file_kind_file && is_deleted(d) && !description_is_pipe(d);
+	return d->kind == &file_kind_file && is_deleted(d) && !description_is_pipe(d) &&
+	       d->file_kind != CKPT_FILE_MEMFD;
 }
 
 /* The same deleted file may be open, or mapped, more than once. */
@@ -185,7 +204,7 @@ static size_t path_len(const struct description *d)
 
 static int file_dump(struct checkpoint *c, struct description *d, struct error **err)
 {
-	bool seekable = d->file_kind != CKPT_FILE_PATH && d->file_kind != CKPT_FILE_FIFO;
+	bool seekable = !(d->open_flags & O_PATH) && d->file_kind != CKPT_FILE_FIFO;
 	off_t pos = d->number >= 0 && seekable ? lseek(d->fd, 0, SEEK_CUR) : 0;
 	struct ckpt_file rec = {
 		.id = d->id,
@@ -216,6 +235,7 @@ static mode_t kind_mode(const struct ckpt_file *rec)
 	switch (rec->kind) {
 	case CKPT_FILE_REGULAR:
 	case CKPT_FILE_PROC:
+	case CKPT_FILE_MEMFD:
 		return S_IFREG;
 	case CKPT_FILE_DIRECTORY:
 		return S_IFDIR;
@@ -235,10 +255,11 @@ static int file_load(struct restore *r, struct file_object *o, struct error **er
 	struct file_group *g;
 
 	if (rec->path_len != o->tail_len || rec->path_len > PATH_BYTES_MAX ||
-	    rec->kind > CKPT_FILE_PROC || rec->pos > INT64_MAX || rec->owner ||
+	    rec->kind > CKPT_FILE_MEMFD || rec->pos > INT64_MAX || rec->owner ||
 	    rec->flags & ~(CKPT_FILE_DELETED | CKPT_FILE_MAPPING) ||
 	    (rec->mode & S_IFMT) != kind_mode(rec) ||
-	    (opened && !(rec->open_flags & O_PATH) == (rec->kind == CKPT_FILE_PATH)) ||
+	    (opened && rec->kind != CKPT_FILE_MEMFD &&
+	     !(rec->open_flags & O_PATH) == (rec->kind == CKPT_FILE_PATH)) ||
 	    (rec->kind == CKPT_FILE_DEVICE && !is_memory_device(rec->mode, rec->rdev)))
 		return error_set(err, EBADMSG, "file %u is malformed", o->id);
 	if (rec->path_len ? *o->tail != '/' || memchr(o->tail, 0, o->tail_len)
@@ -388,6 +409,18 @@ static int open_ghost(struct restore *r, const struct file_object *o, int flags,
 	return *fd < 0 ? error_errno(err, -*fd, "opening a deleted file") : 0;
 }
 
+static int open_memfd(struct restore *r, const struct ckpt_file *rec, int flags, int *fd,
+		      struct error **err)
+{
+	__cleanup_fd int object = -1;
+	int ret = memory_object_open(r, rec->ghost, &object, err);
+
+	if (ret)
+		return ret;
+	*fd = reopen_fd(object, flags & OPEN_FLAGS & ~(O_NOFOLLOW | O_DIRECTORY));
+	return *fd < 0 ? error_errno(err, -*fd, "opening memory file %u", rec->ghost) : 0;
+}
+
 static int file_open(struct restore *r, struct file_object *o, struct error **err)
 {
 	const struct ckpt_file *rec = o->rec;
@@ -400,11 +433,13 @@ static int file_open(struct restore *r, struct file_object *o, struct error **er
 		return 0;
 	if (rec->kind == CKPT_FILE_FIFO)
 		return pipe_open(r, o, &o->fd, err);
-	if (rec->flags & CKPT_FILE_DELETED)
+	if (rec->kind == CKPT_FILE_MEMFD)
+		ret = open_memfd(r, rec, rec->open_flags, &o->fd, err);
+	else if (rec->flags & CKPT_FILE_DELETED)
 		ret = open_ghost(r, o, rec->open_flags, &o->fd, err);
 	else
 		ret = file_open_object(r, o, rec->open_flags, &o->fd, err);
-	if (!ret && rec->pos && rec->kind != CKPT_FILE_PATH &&
+	if (!ret && rec->pos && !(rec->open_flags & O_PATH) &&
 	    lseek(o->fd, rec->pos, SEEK_SET) < 0 && errno != ESPIPE)
 		ret = error_errno(err, errno, "seeking in a file");
 	return ret;
@@ -417,6 +452,8 @@ int files_open(struct restore *r, uint32_t id, int flags, int *fd, struct error 
 
 	if (!rec || !rec->path_len)
 		return error_set(err, EBADMSG, "file %u is missing", id);
+	if (rec->kind == CKPT_FILE_MEMFD)
+		return open_memfd(r, rec, flags, fd, err);
 	if (rec->flags & CKPT_FILE_DELETED)
 		return open_ghost(r, o, flags, fd, err);
 	return file_open_object(r, o, flags, fd, err);

@@ -87,16 +87,21 @@ static int classify_file(struct checkpoint *c, struct dump_task *t, struct vma *
 	return r ? r : files_register(c, t, v->rec.start, fd, v->path, &v->rec.source, err);
 }
 
+static bool is_shared_memfd(const struct vma *v)
+{
+	return v->rec.shared && v->deleted && v->path && starts_with(v->path, "/memfd:");
+}
+
 static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 		    const struct vma *before, struct error **err)
 {
-	v->rec.flags = v->flags & ~(VMA_MAYWRITE | VMA_REFUSED);
+	v->rec.flags = v->flags & ~(VMA_MAYWRITE | VMA_REFUSED | VMA_HUGETLB);
 	if (v->path && is_kernels(v->path)) {
 		v->rec.kind = CKPT_VMA_SPECIAL;
 		strncpy(v->rec.name, v->path, sizeof(v->rec.name) - 1);
 		return 0;
 	}
-	if (v->flags & VMA_REFUSED)
+	if (v->flags & VMA_REFUSED || (v->flags & VMA_HUGETLB && !is_shared_memfd(v)))
 		return block_vma(c, t, v, "a mapping of a kind that cannot be saved");
 	if (!v->path && !v->ino && !v->rec.shared) {
 		v->rec.kind = CKPT_VMA_ANON;
@@ -115,7 +120,7 @@ static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 	    (!strcmp(v->path, "/dev/zero") || starts_with(v->path, "/SYSV") ||
 	     starts_with(v->path, "/memfd:")))
 		return classify_shared(c, t, v, err);
-	if (v->path[0] != '/' || starts_with(v->path, "/memfd:") || starts_with(v->path, "/[aio]"))
+	if (v->path[0] != '/' || starts_with(v->path, "/[aio]"))
 		return block_vma(c, t, v, "a mapping of");
 	return classify_file(c, t, v, before, err);
 }

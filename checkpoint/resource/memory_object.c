@@ -20,14 +20,6 @@
 #define OBJECT_NAME  "object-%u.mem"
 #define OBJECT_FLAGS CKPT_OBJECT_MEMFD
 
-struct memory_object {
-	struct ckpt_memory_object rec;
-	struct page_area area;
-	dev_t dev; /* a checkpoint: what it is known by */
-	ino_t ino;
-	int fd; /* a checkpoint: to read it; a restore: the new one, -1 until somebody asks */
-};
-
 static void object_free(struct memory_object *o)
 {
 	if (o->fd >= 0)
@@ -45,7 +37,7 @@ static bool is_memfd(int fd)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	target = read_link(AT_FDCWD, path);
-	return target && !strncmp(target, "/memfd:", 7);
+	return target && !strncmp(target, MEMFD_PREFIX, sizeof(MEMFD_PREFIX) - 1);
 }
 
 int memory_object_register(struct checkpoint *c, int fd, uint64_t size, uint32_t *object,
@@ -84,13 +76,28 @@ int memory_object_register(struct checkpoint *c, int fd, uint64_t size, uint32_t
 	}
 	*slot = o;
 	*object = o->rec.object;
-	return 0;
+	return o->rec.flags & CKPT_OBJECT_MEMFD ? memfd_describe(o, err) : 0;
+}
+
+static int set_runs(struct memory_object *o, page_run_vec *runs, struct error **err)
+{
+	o->area.runs = runs->items;
+	o->area.run_count = runs->count;
+	return pages_layout(&o->area, 0, err);
 }
 
 static int find_runs(struct memory_object *o, struct error **err)
 {
 	page_run_vec runs = {0};
 	off_t start = 0, end;
+	int r;
+
+	if (memfd_is_huge(o)) {
+		r = memfd_find_runs(o, &runs, err);
+		if (r)
+			vec_free(&runs);
+		return r ? r : set_runs(o, &runs, err);
+	}
 
 	while ((start = lseek(o->fd, start, SEEK_DATA)) >= 0) {
 		struct ckpt_page_run *run;
@@ -109,11 +116,12 @@ static int find_runs(struct memory_object *o, struct error **err)
 			.address = start, .len = end - start, .kind = CKPT_PAGES_DATA};
 		start = end;
 	}
-	o->area.runs = runs.items;
-	o->area.run_count = runs.count;
-	if (errno != ENXIO) /* the end */
-		return error_errno(err, errno, "looking for data in shared memory");
-	return pages_layout(&o->area, 0, err);
+	if (errno != ENXIO) { /* the end */
+		r = error_errno(err, errno, "looking for data in shared memory");
+		vec_free(&runs);
+		return r;
+	}
+	return set_runs(o, &runs, err);
 }
 
 static int object_record(struct checkpoint *c, struct memory_object *o, struct error **err)
@@ -161,14 +169,17 @@ static int memory_object_dump(struct checkpoint *c, struct dump_task *t, struct 
 
 	if (t)
 		return 0;
-	for (size_t i = 0; !r && i < c->objects.count; i++)
+	for (size_t i = 0; !r && i < c->objects.count; i++) {
 		r = dump_object(c, c->objects.items[i], err);
+		if (!r)
+			r = memfd_record(c, c->objects.items[i], err);
+	}
 	return r;
 }
 
 /* --- a restore --- */
 
-static struct memory_object *find_object(struct restore *r, uint32_t object, struct error **err)
+struct memory_object *memory_object_find(struct restore *r, uint32_t object, struct error **err)
 {
 	vec_for_each (o, &r->objects)
 		if ((*o)->rec.object == object)
@@ -233,10 +244,13 @@ static int check_object(struct restore *r, struct memory_object *o, struct error
 static int memory_object_load(struct restore *r, struct restore_task *t, const struct record *rec,
 			      struct error **err)
 {
-	const struct ckpt_memory_object *head = record_head(rec, sizeof(*head), err);
+	const struct ckpt_memory_object *head;
 	struct memory_object *o, **slot;
 	int ret;
 
+	if (rec->type == CKPT_MEMFD && !t)
+		return memfd_load(r, rec, err);
+	head = record_head(rec, sizeof(*head), err);
 	if (!head)
 		return -EBADMSG;
 	if (t || !head->object || head->flags & ~OBJECT_FLAGS || head->size > OBJECT_MAX)
@@ -268,7 +282,9 @@ static int fill(struct restore *r, struct memory_object *o, int fd, struct error
 
 	snprintf(name, sizeof(name), OBJECT_NAME, o->rec.object);
 	ret = image_reader_file(r->image, name, &file, &size, err);
-	if (!ret)
+	if (!ret && memfd_is_huge(o))
+		ret = memfd_fill_huge(r, o, fd, file, name, err);
+	else if (!ret)
 		ret = pages_load(&to, &o->area, file, name, &options, err);
 	r->page_bytes += o->area.data_len;
 	return ret;
@@ -277,7 +293,7 @@ static int fill(struct restore *r, struct memory_object *o, int fd, struct error
 int memory_object_fill(struct restore *r, uint32_t object, int fd, uint64_t size,
 		       struct error **err)
 {
-	struct memory_object *o = find_object(r, object, err);
+	struct memory_object *o = memory_object_find(r, object, err);
 
 	if (!o)
 		return -EBADMSG;
@@ -310,14 +326,26 @@ static int new_object(const struct memory_object *o)
 	/* following the link needs CAP_CHECKPOINT_RESTORE; without it only the name differs */
 	if (!(o->rec.flags & CKPT_OBJECT_MEMFD) && o->rec.size)
 		fd = new_anonymous(o->rec.size);
-	if (fd < 0)
-		fd = memfd_create("shared", MFD_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? memfd_make(o) : fd;
+}
+
+static int make_contents(struct restore *r, struct memory_object *o, int fd, struct error **err)
+{
+	/* huge pages are mapped, so they need a size; others are written, and then cut off */
+	int ret = memfd_is_huge(o) && ftruncate(fd, o->rec.size) ? -errno : 0;
+
+	if (ret)
+		return error_errno(err, -ret, "making huge pages");
+	ret = fill(r, o, fd, err);
+	if (!ret && ftruncate(fd, o->rec.size))
+		ret = error_errno(err, errno, "setting the size of memory object %u",
+				  o->rec.object);
+	return ret || !o->memfd.object ? ret : memfd_finish(r, o, fd, err);
 }
 
 int memory_object_open(struct restore *r, uint32_t object, int *fd, struct error **err)
 {
-	struct memory_object *o = find_object(r, object, err);
+	struct memory_object *o = memory_object_find(r, object, err);
 	__cleanup_fd int new = -1;
 	int ret;
 
@@ -327,17 +355,23 @@ int memory_object_open(struct restore *r, uint32_t object, int *fd, struct error
 		new = new_object(o);
 		if (new < 0)
 			return error_errno(err, -new, "making memory object %u", object);
-		ret = fill(r, o, new, err);
+		ret = make_contents(r, o, new, err);
 		if (ret)
 			return ret;
-		/* at last: whole pages were written */
-		if (ftruncate(new, o->rec.size))
-			return error_errno(err, errno, "setting the size of memory object %u",
-					   object);
 		o->fd = take_fd(&new);
 	}
 	*fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 3);
 	return *fd < 0 ? error_errno(err, errno, "opening memory object %u", object) : 0;
+}
+
+static int memory_object_cross(struct restore *r, struct restore_task *t, struct error **err)
+{
+	int ret = 0;
+
+	vec_for_each (o, &r->objects)
+		if (!ret && (*o)->memfd.object)
+			ret = memfd_seal(*o, err);
+	return ret;
 }
 
 static void memory_object_release(struct checkpoint *c, struct restore *r)
@@ -354,12 +388,7 @@ static void memory_object_release(struct checkpoint *c, struct restore *r)
 	}
 }
 
-static const enum ckpt_type memory_object_types[] = {CKPT_MEMORY_OBJECT, 0};
-
-static const char *const memory_object_not_captured[] = {
-	"the name and the seals of a memfd that is only mapped",
-	NULL,
-};
+static const enum ckpt_type memory_object_types[] = {CKPT_MEMORY_OBJECT, CKPT_MEMFD, 0};
 
 const struct resource_class resource_memory_object = {
 	.name = "memory-object",
@@ -367,6 +396,6 @@ const struct resource_class resource_memory_object = {
 	.types = memory_object_types,
 	.dump = memory_object_dump,
 	.load = memory_object_load,
+	.restore = {[STAGE_CROSS] = memory_object_cross},
 	.release = memory_object_release,
-	.not_captured = memory_object_not_captured,
 };

@@ -22,6 +22,7 @@
 #include "checkpoint/user/proc.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/io.h"
 
 #define PAGE	    4096ull
 #define LOWEST	    0x10000ull
@@ -225,9 +226,17 @@ static struct mapped *find_mapped(mapped_vec *m, const struct ckpt_vma *v)
 
 static int open_source(struct restore *r, const struct ckpt_vma *v, int *fd, struct error **err)
 {
+	__cleanup_fd int object = -1;
+	int ret;
+
 	if (v->kind == CKPT_VMA_FILE)
 		return files_open(r, v->source, mapping_flags(v), fd, err);
-	return memory_object_open(r, v->source, fd, err);
+	ret = memory_object_open(r, v->source, &object, err);
+	if (ret)
+		return ret;
+	/* a mapping that could become writable stands in the way of a seal against writing */
+	*fd = reopen_fd(object, mapping_flags(v));
+	return *fd < 0 ? error_errno(err, -*fd, "opening shared memory") : 0;
 }
 
 static int give_sources(struct restore *r, struct restore_task *t, mapped_vec *mapped,

@@ -153,7 +153,7 @@ static const struct {
 	{"mw", VMA_MAYWRITE},
 	{"um", VMA_REFUSED},
 	{"uw", VMA_REFUSED},
-	{"ht", VMA_REFUSED},
+	{"ht", VMA_HUGETLB},
 	{"pf", VMA_REFUSED},
 	{"io", VMA_REFUSED},
 	{"ss", VMA_REFUSED},

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* res_refused GO: what a checkpoint cannot save, under descriptors 20 and up in this order. */
+/*
+ * res_refused GO: what a checkpoint cannot save, under descriptors 20 and up in this order;
+ * 21, a memory file, it can.
+ */
 #include <signal.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>

@@ -321,7 +321,7 @@ static void test_hostile_files(void **state)
 	f.id = 2;
 	REFUSED(CKPT_FILE, f, "/a/bc", 5);
 	f = good_file();
-	f.kind = CKPT_FILE_PROC + 1;
+	f.kind = CKPT_FILE_MEMFD + 1;
 	REFUSED(CKPT_FILE, f, "/a/bc", 5);
 	f = good_file();
 	f.mode = S_IFBLK;
