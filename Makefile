@@ -16,6 +16,10 @@ FIRN_CFLAGS += -Werror
 endif
 LIBS = -lseccomp -lcap -lyajl -lmnl -lxxhash -pthread
 
+# One line per file that is made; V=1 shows the commands.
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-4s %s\n' $1 $(@:$(BUILD)/%=%))
+
 # runtime/ is the command; everything below it is one library, which the unit tests use too
 LIB_SRCS := $(wildcard util/*.c oci/*.c libcontainer/*.c checkpoint/*.c checkpoint/*/*.c)
 LIB_ASMS := $(wildcard checkpoint/*/*.S)
@@ -31,22 +35,27 @@ all: deps-build $(BUILD)/firn ## build the firn command
 
 $(BUILD)/libfirn.a: $(LIB_OBJS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 
 $(BUILD)/firn: $(CMD_OBJS) $(BUILD)/libfirn.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CMD_OBJS) $(BUILD)/libfirn.a $(LIBS)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CMD_OBJS) $(BUILD)/libfirn.a $(LIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/%.o: %.S
 	@mkdir -p $(@D)
-	$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libfirn.a
 	@mkdir -p $(@D)
-	$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libfirn.a -lcmocka $(LIBS)
+	$(call say,CC)
+	$(Q)$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libfirn.a -lcmocka $(LIBS)
 
 # Compiling waits for the packages, but is not redone because they were looked at.
 $(LIB_OBJS) $(CMD_OBJS) $(TESTS): | deps-build
@@ -61,7 +70,8 @@ deps: ## install the Debian packages that building and testing need (tests/deps)
 PAYLOADS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/payload/*.c))
 $(BUILD)/tests/payload/%: tests/payload/%.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra $(CPPFLAGS) -O2 -static -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra $(CPPFLAGS) -O2 -static -o $@ $<
 
 .PHONY: unit-tests
 unit-tests: $(TESTS) $(PAYLOADS) ## build the unit tests
@@ -94,7 +104,8 @@ bench: all $(BENCH) ## measure against runc, bwrap and plain I/O: build/bench.md
 
 $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/libfirn.a
 	@mkdir -p $(@D)
-	$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libfirn.a $(LIBS)
+	$(call say,CC)
+	$(Q)$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libfirn.a $(LIBS)
 
 FORMATTED = $(wildcard util/*.[ch] oci/*.[ch] libcontainer/*.[ch] checkpoint/*.[ch] checkpoint/*/*.[ch] \
 	runtime/*.[ch] tests/*/*.[ch])
