@@ -494,12 +494,24 @@ struct ckpt_seccomp {
 	__u32 reserved;
 };
 
+/* in notify of struct ckpt_posix_timer: value is a date, nanoseconds since the epoch */
+#define CKPT_TIMER_DATE 0x80000000u
+
+#define CKPT_NO_AUTOGROUP 100
+
+/* cpus_len bytes of a mask of processors follow; none: it may run on all that there are */
 struct ckpt_sched {
 	__u32 policy;
 	__s32 nice;
 	__u32 priority;
-	__u32 reserved;
+	__u32 flags; /* SCHED_FLAG_* */
 	__u64 timer_slack;
+	__u64 runtime, deadline, period;
+	__u32 util_min, util_max;
+	__u32 ioprio;
+	__u32 personality;
+	__s32 autogroup; /* of a process's first thread: nice of its session, or CKPT_NO_AUTOGROUP */
+	__u32 cpus_len;
 };
 
 #endif

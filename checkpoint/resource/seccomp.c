@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Seccomp filters of a thread, oldest first; every thread installs its own again. */
+/*
+ * Seccomp filters of a thread, oldest first. Which ones threads have in common cannot be
+ * asked, but what all threads of a process begin with is taken to be: it is installed
+ * before they are cloned, so that SECCOMP_FILTER_FLAG_TSYNC still finds them related.
+ */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -21,6 +25,16 @@ struct filter_metadata {
 	uint64_t flags;
 };
 
+/* Who listens is a descriptor of somebody else's, which no restore can give him again. */
+static bool asks_listener(const struct sock_filter *code, long n)
+{
+	for (long i = 0; i < n; i++)
+		if (code[i].code == (BPF_RET | BPF_K) &&
+		    (code[i].k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_USER_NOTIF)
+			return true;
+	return false;
+}
+
 static int dump_filter(struct dump_task *t, struct dump_thread *th, unsigned index,
 		       struct error **err)
 {
@@ -37,6 +51,11 @@ static int dump_filter(struct dump_task *t, struct dump_thread *th, unsigned ind
 	if (n < 0)
 		return error_errno(err, errno, "reading a seccomp filter of thread %u",
 				   th->rec.tid);
+	if (asks_listener(code, n))
+		return error_set(err, EOPNOTSUPP,
+				 "thread %u has a seccomp filter that asks a listener, "
+				 "which cannot be saved",
+				 th->rec.tid);
 	if (ptrace(PTRACE_SECCOMP_GET_METADATA, th->tid, sizeof(meta), &meta) < 0)
 		return error_errno(err, errno, "reading a seccomp filter's flags of thread %u",
 				   th->rec.tid);
@@ -111,14 +130,60 @@ static int install(struct restore_task *t, struct restore_thread *th, const stru
 	return r;
 }
 
+static const struct record *next_filter(const struct restore_thread *th, size_t *at)
+{
+	while (*at < th->more.count) {
+		const struct record *rec = &th->more.items[(*at)++];
+
+		if (rec->type == CKPT_SECCOMP)
+			return rec;
+	}
+	return NULL;
+}
+
+static bool have_same(const struct record *a, const struct record *b)
+{
+	return a && b && ((const struct ckpt_seccomp *)a->data)->mode == SECCOMP_MODE_FILTER &&
+	       a->len == b->len && !memcmp(a->data, b->data, a->len);
+}
+
+/* How many of the first filters of a thread another one has as well, of at most n. */
+static unsigned common_filters(const struct restore_thread *a, const struct restore_thread *b,
+			       unsigned n)
+{
+	size_t at_a = 0, at_b = 0;
+	unsigned same = 0;
+
+	while (same < n && have_same(next_filter(a, &at_a), next_filter(b, &at_b)))
+		same++;
+	return same;
+}
+
+int seccomp_restore_common(struct restore_task *t, struct error **err)
+{
+	struct restore_thread *leader = &t->threads.items[0];
+	unsigned n = t->threads.count > 1 ? FILTERS_MAX : 0;
+	size_t at = 0;
+	int r = 0;
+
+	vec_for_each (th, &t->threads)
+		n = common_filters(leader, th, n);
+	t->common_filters = n;
+	while (!r && n--)
+		r = install(t, leader, next_filter(leader, &at), err);
+	return r;
+}
+
 /* Before the credentials, which may take CAP_SYS_ADMIN away; the filters are suspended by ptrace.
  */
 int seccomp_restore(struct restore_task *t, struct restore_thread *th, struct error **err)
 {
+	const struct record *rec;
+	size_t at = 0;
 	int r = 0;
 
-	vec_for_each (rec, &th->more)
-		if (!r && rec->type == CKPT_SECCOMP)
+	for (unsigned i = 0; !r && (rec = next_filter(th, &at)); i++)
+		if (i >= t->common_filters)
 			r = install(t, th, rec, err);
 	return r;
 }

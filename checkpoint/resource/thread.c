@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,23 +128,6 @@ static int ask(struct dump_task *t, struct dump_thread *th, struct error **err)
 	return 0;
 }
 
-static int dump_sched(struct dump_task *t, struct dump_thread *th, uint64_t slack,
-		      struct error **err)
-{
-	struct sched_param param = {0};
-	struct ckpt_sched rec = {.timer_slack = slack};
-	int policy = sched_getscheduler(th->tid);
-
-	if (policy < 0 || sched_getparam(th->tid, &param))
-		return error_errno(err, errno, "reading the scheduling of task %d", th->tid);
-	rec.policy = policy;
-	rec.priority = param.sched_priority;
-	rec.nice = getpriority(PRIO_PROCESS, th->tid);
-	if (!record_add(&t->records, CKPT_SCHED, &rec, sizeof(rec)))
-		return error_errno(err, ENOMEM, "recording scheduling");
-	return 0;
-}
-
 static int read_outside(struct dump_task *t, struct dump_thread *th, struct error **err)
 {
 	__cleanup_free char *comm = NULL;
@@ -195,6 +177,8 @@ static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 		return error_errno(err, ENOMEM, "recording a thread");
 	at = (uint8_t *)rec - t->records.data;
 	r = creds_dump(t, th, remote_calls(&t->remote), CREDS_DATA, err);
+	if (!r)
+		r = keys_check(t, th, err);
 	if (!r && !record_add(&t->records, CKPT_XSTATE, th->xstate, th->xstate_len))
 		r = error_errno(err, ENOMEM, "recording a thread");
 	if (!r)
@@ -202,7 +186,7 @@ static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 	if (!r)
 		r = seccomp_dump(t, th, err);
 	if (!r)
-		r = dump_sched(t, th, slack, err);
+		r = sched_dump(t, th, slack, err);
 	/* last: it may run the call once more */
 	if (!r)
 		r = sleep_dump(c, t, th, err);
@@ -276,7 +260,7 @@ static int threads_load(struct restore *r, struct restore_task *t, const struct 
 		ret = seccomp_validate(rec, err);
 		break;
 	default:
-		ret = record_head(rec, sizeof(struct ckpt_sched), err) ? 0 : -EBADMSG;
+		ret = sched_validate(rec, err);
 	}
 	if (ret)
 		return ret;
@@ -301,8 +285,8 @@ static int settle_thread(struct restore_task *t, struct restore_thread *th, stru
 	struct remote_call *call = remote_calls(&t->remote);
 	struct settle_data *data = remote_data(&t->remote);
 	const struct ckpt_thread *rec = th->rec;
+	const struct ckpt_sched *sched = sched_find(th);
 	uint64_t at = remote_data_address(&t->remote);
-	uint64_t slack = 0;
 	unsigned n = 0;
 	int r;
 
@@ -315,11 +299,11 @@ static int settle_thread(struct restore_task *t, struct restore_thread *th, stru
 		remote_set(&call[n++], SYS_set_robust_list, rec->robust_list, rec->robust_list_len);
 	remote_set(&call[n++], SYS_sigaltstack, at, 0);
 	remote_set(&call[n++], SYS_prctl, PR_SET_NAME, at + offsetof(struct settle_data, comm));
-	vec_for_each (more, &th->more)
-		if (more->type == CKPT_SCHED)
-			slack = ((const struct ckpt_sched *)more->data)->timer_slack;
-	if (slack) /* 0 is that of real-time policies, and would ask for the default */
-		remote_set(&call[n++], SYS_prctl, PR_SET_TIMERSLACK, slack, 0, 0, 0);
+	if (sched &&
+	    sched->timer_slack) /* 0 is that of real-time policies, and asks for the default */
+		remote_set(&call[n++], SYS_prctl, PR_SET_TIMERSLACK, sched->timer_slack, 0, 0, 0);
+	if (sched)
+		remote_set(&call[n++], SYS_personality, sched->personality);
 	if (rec->rseq)
 		remote_set(&call[n++], SYS_rseq, rec->rseq, rec->rseq_len, 0, rec->rseq_sig);
 	r = remote_run(&t->remote, th->tid, n, err);
@@ -338,6 +322,7 @@ static int threads_restore(struct restore *r, struct restore_task *t, struct err
 	int ret = remote_settle(&t->remote, err);
 
 	t->threads.items[0].tid = t->pid;
+	ret = seccomp_restore_common(t, err);
 	vec_for_each (th, &t->threads) {
 		if (!ret && th->rec->tid != t->rec->pid)
 			ret = remote_clone(&t->remote, THREAD_FLAGS, 0, th->rec->tid, &th->tid,
@@ -351,30 +336,10 @@ static int threads_restore(struct restore *r, struct restore_task *t, struct err
 	return ret;
 }
 
-static int restore_sched(struct restore_thread *th, struct error **err)
-{
-	vec_for_each (rec, &th->more) {
-		const struct ckpt_sched *s = rec->data;
-		struct sched_param param;
-
-		if (rec->type != CKPT_SCHED)
-			continue;
-		param.sched_priority = s->priority;
-		if ((s->policy != SCHED_OTHER || s->priority) &&
-		    sched_setscheduler(th->tid, s->policy, &param))
-			return error_errno(err, errno, "setting the scheduling of thread %u",
-					   th->rec->tid);
-		if (s->nice && setpriority(PRIO_PROCESS, th->tid, s->nice))
-			return error_errno(err, errno, "setting the niceness of thread %u",
-					   th->rec->tid);
-	}
-	return 0;
-}
-
 /* Filters before credentials, which may take CAP_SYS_ADMIN away. */
 static int finish_thread(struct restore_task *t, struct restore_thread *th, struct error **err)
 {
-	int r = restore_sched(th, err);
+	int r = sched_restore(t, th, err);
 
 	if (!r)
 		r = signals_restore_pending(t, th, th->sigpending, th->sigpending_len, false, err);
@@ -414,7 +379,7 @@ static const enum ckpt_type thread_types[] = {CKPT_THREAD,  CKPT_XSTATE, CKPT_CR
 					      CKPT_SECCOMP, CKPT_SCHED,	 0};
 
 static const char *const thread_not_captured[] = {
-	"CPU affinity, real-time deadlines and uclamp",
+	"keys in keyrings: refused when the tasks have stopped",
 	"the time that epoll_wait, semtimedop, sigtimedwait and receiving with a timeout had left: "
 	"they wait from the beginning again",
 	NULL,

@@ -46,6 +46,19 @@ int creds_check_allowed(const struct restore_request *request, const struct rest
 			struct error **err);
 int creds_restore(struct restore_task *t, struct restore_thread *th, struct error **err);
 
+/* --- keys.c --- */
+
+/* -EBUSY if the thread has keys. */
+int keys_check(struct dump_task *t, struct dump_thread *th, struct error **err);
+
+/* --- sched.c --- */
+
+int sched_dump(struct dump_task *t, struct dump_thread *th, uint64_t slack, struct error **err);
+int sched_validate(const struct record *rec, struct error **err);
+/* The record of a thread, or NULL. */
+const struct ckpt_sched *sched_find(const struct restore_thread *th);
+int sched_restore(const struct restore_task *t, struct restore_thread *th, struct error **err);
+
 /* --- process.c --- */
 
 /* What must come after the credentials of all threads. */
@@ -54,6 +67,8 @@ int process_finish(struct restore_task *t, struct error **err);
 /* --- seccomp.c --- */
 
 int seccomp_dump(struct dump_task *t, struct dump_thread *th, struct error **err);
+/* What all threads begin with: in the first one, before the others are cloned. */
+int seccomp_restore_common(struct restore_task *t, struct error **err);
 int seccomp_validate(const struct record *rec, struct error **err);
 int seccomp_restore(struct restore_task *t, struct restore_thread *th, struct error **err);
 

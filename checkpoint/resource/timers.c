@@ -108,6 +108,50 @@ static int arm_itimers(struct restore_task *t, const struct ckpt_itimer *rec, st
 
 typedef VEC(struct ckpt_posix_timer) timer_vec;
 
+/*
+ * A timer that was set to a date is not to be told from one that was set to the same time
+ * from then, but by where the kernel keeps it: those wait on the clock of dates, the others
+ * on the monotonic one (common_hrtimer_arm() in kernel/time/posix-timers.c).
+ */
+struct date {
+	int clock;
+	uint64_t expiry;
+};
+typedef VEC(struct date) date_vec;
+
+/* By number of the base; those from 4 are the same that expire in softirqs. */
+static const int base_clocks[] = {CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_BOOTTIME, CLOCK_TAI};
+
+/* Of all POSIX timers of the system; without the right to read them, none. */
+static int read_dates(date_vec *dates, struct error **err)
+{
+	__cleanup_free char *text = NULL;
+	int clock = CLOCK_MONOTONIC, index;
+	bool is_timer = false;
+	char *rest, *line;
+
+	if (proc_read(&text, NULL, "timer_list"))
+		return 0;
+	rest = text;
+	while ((line = strsep(&rest, "\n"))) {
+		unsigned long long expiry;
+		struct date *date;
+
+		if (sscanf(line, " .index: %d", &index) == 1)
+			clock = base_clocks[index & 3];
+		else if (strstr(line, ">, "))
+			is_timer = strstr(line, ">, posix_timer_fn,");
+		else if (is_timer && clock != CLOCK_MONOTONIC &&
+			 sscanf(line, " # expires at %llu", &expiry) == 1) {
+			date = vec_add(dates);
+			if (!date)
+				return error_errno(err, ENOMEM, "listing timers");
+			*date = (struct date){clock, expiry};
+		}
+	}
+	return 0;
+}
+
 static int parse_notify(const struct dump_task *t, const char *how, const char *whom, int tid,
 			struct ckpt_posix_timer *timer)
 {
@@ -175,15 +219,42 @@ static uint64_t to_ns(const struct timespec *ts)
 	return ts->tv_sec * NSEC_PER_SEC + ts->tv_nsec;
 }
 
-static int read_timer(struct checkpoint *c, struct dump_task *t, struct ckpt_posix_timer *timer,
-		      struct error **err)
+static uint64_t clock_now(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return to_ns(&ts);
+}
+
+/* Its date, if it has one: from and to are when it had value left. */
+static uint64_t find_date(const date_vec *dates, const struct ckpt_posix_timer *timer,
+			  uint64_t from, uint64_t to)
+{
+	vec_for_each (d, dates)
+		if (d->clock == (int)timer->clockid && d->expiry >= from + timer->value &&
+		    d->expiry <= to + timer->value)
+			return d->expiry;
+	return 0;
+}
+
+static bool may_have_date(const struct ckpt_posix_timer *timer)
+{
+	return timer->clockid == CLOCK_REALTIME || timer->clockid == CLOCK_TAI;
+}
+
+static int read_timer(struct checkpoint *c, struct dump_task *t, const date_vec *dates,
+		      struct ckpt_posix_timer *timer, struct error **err)
 {
 	const struct itimerspec *value = remote_data(&t->remote);
 	struct remote_call *calls = remote_calls(&t->remote);
+	uint64_t from = 0, date = 0;
 	int r;
 
 	remote_set(&calls[0], SYS_timer_gettime, timer->id, remote_data_address(&t->remote));
 	remote_set(&calls[1], SYS_timer_getoverrun, timer->id);
+	if (may_have_date(timer))
+		from = clock_now(timer->clockid);
 	r = remote_run(&t->remote, 0, 2, err);
 	if (r)
 		return r;
@@ -192,6 +263,13 @@ static int read_timer(struct checkpoint *c, struct dump_task *t, struct ckpt_pos
 	timer->overrun = calls[1].ret > 0 ? calls[1].ret : 0;
 	timer->interval = to_ns(&value->it_interval);
 	timer->value = to_ns(&value->it_value);
+	if (may_have_date(timer) && timer->value)
+		date = find_date(dates, timer, from, clock_now(timer->clockid));
+	if (date) {
+		timer->notify |= CKPT_TIMER_DATE;
+		timer->value = date;
+		return 0;
+	}
 	if (!is_cpu_clock(timer->clockid))
 		timer->value = left_at_begin(c, timer->value, timer->interval);
 	return 0;
@@ -207,10 +285,17 @@ static int by_id(const void *a, const void *b)
 static int dump_posix(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
 	timer_vec timers = {0};
+	date_vec dates = {0};
+	bool some = false;
 	int r = read_timers(t, &timers, err);
 
+	vec_for_each (timer, &timers)
+		some |= may_have_date(timer);
+	if (!r && some)
+		r = read_dates(&dates, err);
 	for (size_t i = 0; !r && i < timers.count; i++)
-		r = read_timer(c, t, &timers.items[i], err);
+		r = read_timer(c, t, &dates, &timers.items[i], err);
+	vec_free(&dates);
 	/* newest first there; ids that count up are what older kernels can restore */
 	if (timers.count)
 		qsort(timers.items, timers.count, sizeof(*timers.items), by_id);
@@ -245,7 +330,7 @@ static void set_event(const struct restore_task *t, const struct ckpt_posix_time
 	memset(event, 0, sizeof(*event));
 	event->sigev_value.sival_ptr = (void *)(uintptr_t)timer->sigev_value;
 	event->sigev_signo = timer->signo;
-	event->sigev_notify = timer->notify;
+	event->sigev_notify = timer->notify & ~CKPT_TIMER_DATE;
 	event->_sigev_un._tid = timer->notify_tid;
 	*id = timer->id;
 }
@@ -304,7 +389,8 @@ static int arm_timer(struct restore_task *t, const struct ckpt_posix_timer *time
 	value->it_value.tv_sec = timer->value / NSEC_PER_SEC;
 	value->it_value.tv_nsec = timer->value % NSEC_PER_SEC;
 	return remote_syscall(&t->remote, err, "timer_settime", NULL, SYS_timer_settime, timer->id,
-			      0, remote_data_address(&t->remote), 0, 0, 0);
+			      timer->notify & CKPT_TIMER_DATE ? TIMER_ABSTIME : 0,
+			      remote_data_address(&t->remote), 0, 0, 0);
 }
 
 static int restore_ids(struct restore_task *t, int mode, struct error **err)
@@ -358,7 +444,10 @@ static const char *timer_fault(const struct ckpt_posix_timer *timers, size_t i)
 	/* ids only count up in the fallback of create_timer() */
 	if (i && timer->id <= timers[i - 1].id)
 		return "is out of order";
-	if (timer->notify & ~(SIGEV_NONE | SIGEV_THREAD | SIGEV_THREAD_ID) || timer->signo > 64)
+	if (timer->notify & CKPT_TIMER_DATE && !may_have_date(timer))
+		return "has a date on a clock without any";
+	if (timer->notify & ~(CKPT_TIMER_DATE | SIGEV_NONE | SIGEV_THREAD | SIGEV_THREAD_ID) ||
+	    timer->signo > 64)
 		return "has an impossible notification";
 	return NULL;
 }
@@ -404,7 +493,9 @@ static const enum ckpt_type timers_types[] = {CKPT_ITIMERS, CKPT_POSIX_TIMERS, 0
 
 static const char *const timers_not_captured[] = {
 	"the overrun count of a POSIX timer whose signal is pending",
-	"whether a POSIX timer on CLOCK_REALTIME was set to a date: it has its time left",
+	"whether a POSIX timer on CLOCK_REALTIME or CLOCK_TAI was set to a date, if it has expired "
+	"and "
+	"its signal is pending: its next time is counted from the checkpoint",
 	NULL,
 };
 
