@@ -122,8 +122,10 @@ ASAN_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sa
 .PHONY: asan cover
 asan: ## unit and bats tests on this host under ASan and UBSan
 	@tests/install-deps build test
-	$(MAKE) BUILD=$(BUILD)/asan CFLAGS="$(ASAN_FLAGS)" all unit-tests
-	BUILD=$(BUILD)/asan FIRN=$(abspath $(BUILD))/asan/firn tests/run-tests $(BUILD)/log/asan
+	$(MAKE) BUILD=$(BUILD)/asan CFLAGS="$(ASAN_FLAGS)" $(BUILD)/asan/tests/sanitize/report.o
+	$(MAKE) BUILD=$(BUILD)/asan CFLAGS="$(ASAN_FLAGS)" LDFLAGS=$(BUILD)/asan/tests/sanitize/report.o \
+		all unit-tests
+	BUILD=$(BUILD)/asan FIRN=$(abspath $(BUILD))/asan/firn tests/sanitize/run $(BUILD)/log/asan
 cover: ## line coverage of the unit and bats tests on this host
 	@tests/install-deps build test
 	$(MAKE) BUILD=$(BUILD)/cover CFLAGS="-O0 -g --coverage -fprofile-update=atomic" all unit-tests
