@@ -35,6 +35,10 @@
 #define PTRACE_GET_RSEQ_CONFIGURATION 0x420f
 #endif
 
+/* Pids for those that live for a moment. */
+#define ANYBODY_FIRST 300
+#define ANYBODY_LAST  30000
+
 struct helper {
 	uint32_t pid;
 	uint32_t parent;
@@ -250,8 +254,7 @@ static int join_groups(struct restore *r, helper_vec *helpers, struct error **er
 	return ret;
 }
 
-/* Ends a stub with a wait status; it becomes a zombie of its parent. */
-static int end_stub(struct restore_task *t, uint32_t status, struct error **err)
+static int end_task(struct restore_task *t, uint32_t status, struct error **err)
 {
 	int signo = status & 0x7f;
 	int got;
@@ -278,6 +281,14 @@ static int end_stub(struct restore_task *t, uint32_t status, struct error **err)
 		if (ptrace(PTRACE_CONT, t->pid, NULL, (unsigned long)signo) && errno != ESRCH)
 			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
 	}
+	return ret;
+}
+
+/* Ends a stub with a wait status; it becomes a zombie of its parent. */
+static int end_stub(struct restore_task *t, uint32_t status, struct error **err)
+{
+	int ret = end_task(t, status, err);
+
 	remote_forget(&t->remote);
 	return ret;
 }
@@ -297,31 +308,83 @@ static int dismiss_helper(struct restore *r, struct helper *h, struct error **er
 	return e;
 }
 
+/* The runtime's own handlers are inherited by stubs, and its name. */
+static int prepare_end(struct restore_task *t, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	uint32_t signo = t->rec->exit_code & 0x7f;
+	unsigned n = 0;
+
+	memset(remote_data(&t->remote), 0, 32);
+	memcpy((char *)remote_data(&t->remote) + 32, t->rec->comm, sizeof(t->rec->comm));
+	remote_set(&call[n++], SYS_prctl, PR_SET_NAME, remote_data_address(&t->remote) + 32);
+	if (signo) {
+		remote_set(&call[n++], SYS_rt_sigaction, signo, remote_data_address(&t->remote), 0,
+			   8);
+		/* it dies again, but leaves no core again */
+		remote_set(&call[n++], SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	}
+	return remote_run(&t->remote, 0, n, err);
+}
+
 static int end_zombies(struct restore *r, struct error **err)
 {
 	int ret = 0;
 
 	vec_for_each (t, &r->tasks) {
-		struct remote_call *call;
-
 		if (ret || t->rec->state != CKPT_TASK_ZOMBIE)
 			continue;
-		/* the runtime's own handlers are inherited by stubs, and its name */
-		call = remote_calls(&t->remote);
-		memset(remote_data(&t->remote), 0, 32);
-		memcpy((char *)remote_data(&t->remote) + 32, t->rec->comm, sizeof(t->rec->comm));
-		remote_set(&call[0], SYS_prctl, PR_SET_NAME, remote_data_address(&t->remote) + 32);
-		ret = remote_run(&t->remote, 0, 1, err);
-		if (!ret && t->rec->exit_code & 0x7f) {
-			remote_set(&call[0], SYS_rt_sigaction, t->rec->exit_code & 0x7f,
-				   remote_data_address(&t->remote), 0, 8);
-			/* it dies again, but leaves no core again */
-			remote_set(&call[1], SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
-			ret = remote_run(&t->remote, 0, 2, err);
-		}
+		ret = prepare_end(t, err);
 		if (!ret)
 			ret = end_stub(t, t->rec->exit_code & 0xff7f, err);
 	}
+	return ret;
+}
+
+/* Stopped, with a pid that nobody in the image has. */
+static int clone_anybody(struct restore *r, struct restore_task *maker, uint32_t *pid, pid_t *child,
+			 struct error **err)
+{
+	int ret = -EEXIST;
+
+	for (uint32_t try = ANYBODY_FIRST; ret == -EEXIST && try < ANYBODY_LAST; try++) {
+		error_free(*err);
+		*err = NULL;
+		*pid = try;
+		if (!restore_find(r, try))
+			ret = remote_clone(&maker->remote, 0, 0, try, child, err);
+	}
+	return ret;
+}
+
+int stubs_make_ended(struct restore *r, struct restore_task *maker, uint32_t status,
+		     int (*look)(void *ctx, const struct restore_task *t, struct error **err),
+		     void *ctx, struct error **err)
+{
+	struct ckpt_task rec = {.state = CKPT_TASK_ZOMBIE, .exit_code = status & 0xff7f};
+	struct restore_task t = {.rec = &rec};
+	long reaped;
+	int ret = clone_anybody(r, maker, &rec.pid, &t.pid, err);
+
+	if (ret)
+		return ret;
+	/* its copy of its maker's window is the same memory, which one of them uses at a time */
+	t.remote = maker->remote;
+	t.remote.tid = t.pid;
+	ret = trace_set_sigmask(t.pid, ~0ull, err);
+	if (!ret)
+		ret = look(ctx, &t, err);
+	if (!ret)
+		ret = remote_settle(&maker->remote, err);
+	if (!ret)
+		ret = prepare_end(&t, err);
+	if (!ret)
+		ret = end_task(&t, rec.exit_code, err);
+	if (!ret)
+		ret = remote_syscall(&maker->remote, err, "reaping a helper", &reaped, SYS_wait4,
+				     rec.pid, 0, __WALL, 0, 0, 0);
+	if (!ret && reaped != rec.pid)
+		ret = error_set(err, EPROTO, "a helper %u did not end", rec.pid);
 	return ret;
 }
 

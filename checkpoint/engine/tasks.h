@@ -3,6 +3,8 @@
 #ifndef FIRN_CHECKPOINT_TASKS_H
 #define FIRN_CHECKPOINT_TASKS_H
 
+#include <stdint.h>
+
 struct checkpoint;
 struct dump_task;
 struct error;
@@ -28,6 +30,15 @@ int tasks_seize(struct checkpoint *c, struct error **err);
  * zombies have exited. Every stub is ptrace-stopped with a window.
  */
 int stubs_make(struct restore *r, struct error **err);
+
+/*
+ * For what refers to a process that has ended: one that ends with this wait
+ * status and is reaped by maker. look() is called with it while it lives; it may make
+ * calls in maker.
+ */
+int stubs_make_ended(struct restore *r, struct restore_task *maker, uint32_t status,
+		     int (*look)(void *ctx, const struct restore_task *t, struct error **err),
+		     void *ctx, struct error **err);
 
 /* Unregisters what the init stub has inherited of the runtime's own thread. */
 int stub_forget_runtime(struct restore *r, struct error **err);

@@ -38,6 +38,7 @@ static const struct {
 	{CKPT_PTY, "pty"},
 	{CKPT_CTTY, "controlling terminals"},
 	{CKPT_MEMFD, "memfd"},
+	{CKPT_PIDFD, "pidfd"},
 	{CKPT_MEMORY_OBJECT, "memory object"},
 	{CKPT_IPC_LIMITS, "ipc limits"},
 	{CKPT_IPC_SHM, "ipc shm"},

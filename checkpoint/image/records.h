@@ -56,6 +56,7 @@ enum ckpt_type {
 	CKPT_PTY = 33,
 	CKPT_CTTY = 34,
 	CKPT_MEMFD = 35,
+	CKPT_PIDFD = 36,
 
 	CKPT_MQUEUE_LIMITS = 39,
 	CKPT_MEMORY_OBJECT = 40,
@@ -432,6 +433,15 @@ struct ckpt_owner {
 	__u32 uid, euid; /* who has set it, as the host sees them */
 	__u32 async;	 /* O_ASYNC */
 	__u32 task, fd;	 /* whose number the signals tell */
+	__u32 reserved;
+};
+
+struct ckpt_pidfd {
+	__u32 id;
+	__u32 open_flags;
+	__u32 pid;	 /* a process of the container; 0: one that has ended and was reaped */
+	__u32 ended;	 /* which one: those with the same number are of the same process */
+	__u32 exit_code; /* its wait status, where the kernel tells it */
 	__u32 reserved;
 };
 

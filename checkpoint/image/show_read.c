@@ -153,6 +153,7 @@ static int (*file_reader(enum ckpt_type type))(const struct record *, struct sho
 	case CKPT_TTY:
 		return read_tty;
 	case CKPT_EVENTFD:
+	case CKPT_PIDFD:
 	case CKPT_EPOLL:
 	case CKPT_TIMERFD:
 	case CKPT_SIGNALFD:

@@ -19,6 +19,7 @@ static const struct file_kind *const kinds[] = {
 	&file_kind_external, &file_kind_file,	 &file_kind_eventfd,
 	&file_kind_epoll,    &file_kind_timerfd, &file_kind_signalfd,
 	&file_kind_unix,     &file_kind_inet,	 &file_kind_tty,
+	&file_kind_pidfd,
 };
 
 /* clang-format on */
@@ -33,8 +34,6 @@ static int block_unknown(struct checkpoint *c, const struct description *d)
 		{"anon_inode:[fanotify]", "let the program close its fanotify descriptor"},
 		{"anon_inode:[io_uring]", "let the program use epoll instead of io_uring"},
 		{"anon_inode:[userfaultfd]", "let the program close its userfaultfd"},
-		{"anon_inode:[pidfd]", "let the program close its pidfd"},
-		{"pidfd:", "let the program close its pidfd"},
 		{"anon_inode:bpf", "let the program close its BPF objects"},
 		{"anon_inode:[perf_event]", "let the program close its performance counter"},
 	};
@@ -314,6 +313,7 @@ static const enum ckpt_type types[] = {
 	CKPT_MQUEUE_FD,
 	CKPT_FILE, CKPT_PIPE, CKPT_EVENTFD,  CKPT_EPOLL, CKPT_TIMERFD, CKPT_SIGNALFD,
 	CKPT_UNIX, CKPT_INET, CKPT_EXTERNAL, CKPT_FDS,	 CKPT_FS,      CKPT_TTY,
+	CKPT_PIDFD,
 	0,
 };
 

@@ -110,7 +110,7 @@ struct file_kind {
 extern const struct file_kind file_kind_inotify, file_kind_mqueue;
 extern const struct file_kind file_kind_external, file_kind_file, file_kind_eventfd,
 	file_kind_epoll, file_kind_timerfd, file_kind_signalfd, file_kind_unix, file_kind_inet,
-	file_kind_tty;
+	file_kind_tty, file_kind_pidfd;
 
 /* The table, made at first use; NULL with an error for want of memory. */
 struct file_table *files_table(struct checkpoint *c, struct error **err);

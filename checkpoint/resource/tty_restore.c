@@ -7,21 +7,19 @@
 #include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "checkpoint/engine/tasks.h"
 #include "checkpoint/resource/files.h"
 #include "checkpoint/resource/tty.h"
 #include "checkpoint/user/fdpass.h"
 #include "checkpoint/user/ns.h"
-#include "checkpoint/user/trace.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
@@ -30,8 +28,6 @@
 #define INDEX_MAX      (1 << 16)
 #define QUEUE_MAX      (1 << 20)
 #define PATH_BYTES_MAX 4096
-#define HELPER_FIRST   300
-#define HELPER_LAST    30000
 #define OPEN_FLAGS     (O_ACCMODE | O_NONBLOCK | O_APPEND | O_NOATIME | O_SYNC | O_DSYNC)
 #define PTY_FLAGS                                                                                  \
 	(CKPT_PTY_CONSOLE | CKPT_PTY_MASTER | CKPT_PTY_OPENED | CKPT_PTY_LOCKED |                  \
@@ -453,44 +449,31 @@ int tty_control(struct restore *r, struct restore_task *leader, struct error **e
 	return tty_call(r, leader, p, "taking a controlling terminal", TIOCSCTTY, NULL, err);
 }
 
-/* A child with a pid that nobody has, stopped. */
-static int clone_anybody(struct restore *r, struct restore_task *leader, uint32_t *pid,
-			 pid_t *child, struct error **err)
-{
-	int ret = -EEXIST;
+struct ended_group {
+	struct restore *r;
+	struct restore_task *leader;
+	const struct pty *p;
+};
 
-	for (uint32_t try = HELPER_FIRST; ret == -EEXIST && try < HELPER_LAST; try++) {
-		error_free(*err);
-		*err = NULL;
-		*pid = try;
-		if (!restore_find(r, try))
-			ret = remote_clone(&leader->remote, 0, 0, try, child, err);
-	}
-	return ret;
+static int enter_ended_group(void *ctx, const struct restore_task *t, struct error **err)
+{
+	const struct ended_group *g = ctx;
+	uint32_t pid = t->rec->pid;
+	int ret = remote_syscall(&g->leader->remote, err, "making a process group", NULL,
+				 SYS_setpgid, pid, pid, 0, 0, 0, 0);
+
+	return ret ? ret
+		   : tty_call(g->r, g->leader, g->p, "setting a foreground group", TIOCSPGRP, &pid,
+			      err);
 }
 
 /* A group that has ended is one that a helper has been in. */
 static int set_ended_group(struct restore *r, struct restore_task *leader, const struct pty *p,
 			   struct error **err)
 {
-	struct error *ended = NULL;
-	uint32_t pid;
-	pid_t child;
-	int status, ret = clone_anybody(r, leader, &pid, &child, err);
+	struct ended_group g = {r, leader, p};
 
-	if (ret)
-		return ret;
-	ret = remote_syscall(&leader->remote, err, "making a process group", NULL, SYS_setpgid, pid,
-			     pid, 0, 0, 0, 0);
-	if (!ret)
-		ret = tty_call(r, leader, p, "setting a foreground group", TIOCSPGRP, &pid, err);
-	kill(child, SIGKILL);
-	while (!trace_wait(child, &status, &ended))
-		;
-	error_free(ended);
-	return ret ? ret
-		   : remote_syscall(&leader->remote, err, "reaping a helper", NULL, SYS_wait4, pid,
-				    0, __WALL, 0, 0, 0);
+	return stubs_make_ended(r, leader, 0, enter_ended_group, &g, err);
 }
 
 static int settle_task(struct restore *r, struct restore_task *t, struct error **err)

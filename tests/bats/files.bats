@@ -122,7 +122,7 @@ save() {
 	fails firn checkpoint --check "$ID"
 	has "fd 20: inotify descriptor with events that were not read"
 	lacks "fd 21"
-	has "fd 22: "
+	has "fd 22: a pidfd of a thread"
 	has "fd 23: signals for changes in directory \"/tmp\" (dnotify)"
 	has 'fd 24: "/tmp/renamed'
 	has 'fd 25: "/tmp/removed'

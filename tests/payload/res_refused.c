@@ -3,6 +3,7 @@
  * res_refused GO: what a checkpoint cannot save, under descriptors 20 and up in this order;
  * 21, a memory file, it can.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
@@ -20,13 +21,32 @@ static int keep(int fd)
 	return next++;
 }
 
+static void *sleep_forever(void *tid)
+{
+	*(volatile pid_t *)tid = gettid();
+	for (;;)
+		pause();
+}
+
+/* since 6.9 */
+static int pidfd_of_thread(void)
+{
+	static volatile pid_t tid;
+	pthread_t thread;
+
+	CHECK(!pthread_create(&thread, NULL, sleep_forever, (void *)&tid));
+	while (!tid)
+		;
+	return syscall(SYS_pidfd_open, tid, O_EXCL /* PIDFD_THREAD */);
+}
+
 int main(int argc, char **argv)
 {
 	CHECK(argc == 2);
 	CHECK(inotify_add_watch(keep(inotify_init()), "/tmp", IN_CREATE) == 1);
 	CHECK(open("/tmp/new", O_RDWR | O_CREAT, 0600) >= 0);
 	keep(memfd_create("x", 0));
-	keep(syscall(SYS_pidfd_open, getpid(), 0));
+	keep(pidfd_of_thread());
 	CHECK(!fcntl(keep(open("/tmp", O_RDONLY)), F_NOTIFY, DN_CREATE | DN_MULTISHOT));
 	signal(SIGIO, SIG_IGN);
 	keep(open("/tmp/renamed", O_RDWR | O_CREAT, 0600));

@@ -309,6 +309,21 @@ static struct ckpt_file good_file(void)
 #define REFUSED(type, rec, tail, tail_len)                                                         \
 	assert_int_equal(load_alone(type, &(rec), sizeof(rec), tail, tail_len), -EBADMSG)
 
+static void test_hostile_pidfds(void **state)
+{
+	struct ckpt_pidfd good = {.id = 1, .ended = 1, .exit_code = 9}, bad = good;
+
+	assert_int_equal(load_alone(CKPT_PIDFD, &good, sizeof(good), NULL, 0), 0);
+	REFUSED(CKPT_PIDFD, good, "tail", 4);
+	bad.ended = 0;
+	REFUSED(CKPT_PIDFD, bad, NULL, 0);
+	bad.pid = 7; /* nobody */
+	REFUSED(CKPT_PIDFD, bad, NULL, 0);
+	bad = good;
+	bad.exit_code = SIGSTOP; /* does not end anybody */
+	REFUSED(CKPT_PIDFD, bad, NULL, 0);
+}
+
 static void test_hostile_files(void **state)
 {
 	struct ckpt_file f = good_file();
@@ -438,6 +453,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nothing_is_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_renamed_is_blocked, setup, teardown),
 		cmocka_unit_test(test_hostile_files),
+		cmocka_unit_test(test_hostile_pidfds),
 		cmocka_unit_test(test_hostile_others),
 		cmocka_unit_test(test_hostile_sockets),
 		cmocka_unit_test(test_hostile_fds),
