@@ -101,6 +101,8 @@ struct ckpt_header {
 };
 
 /* of the container */
+#define CKPT_LOCK	26
+#define CKPT_LEASE	27
 #define CKPT_IPC_LIMITS 41
 #define CKPT_IPC_SHM	42
 #define CKPT_IPC_SEM	43
@@ -117,6 +119,8 @@ struct ckpt_header {
 #define CKPT_POSIX_TIMERS 73
 #define CKPT_PROCESS	  74
 #define CKPT_PAGES	  75 /* of a dump: as many as it takes, without checksums */
+/* a set each; before the first CKPT_THREAD: of all threads, after: of one that has its own */
+#define CKPT_SEM_UNDO 76
 
 /* of a thread */
 #define CKPT_THREAD 96
@@ -194,6 +198,43 @@ struct ckpt_ipc_msg {
 struct ckpt_ipc_message {
 	__u64 type;
 	__u64 len;
+};
+
+/* What is undone of semaphore operations at exit: nsems __s16 follow, one for each semaphore. */
+struct ckpt_sem_undo {
+	__u32 semid;
+	__u32 nsems;
+};
+
+enum ckpt_lock_kind { CKPT_LOCK_POSIX, CKPT_LOCK_FLOCK, CKPT_LOCK_OFD };
+
+/*
+ * A file lock. Who takes it again: that descriptor of that process. The kernel writes it
+ * for each process that has the description open, which it leaves at 0.
+ */
+struct ckpt_lock {
+	__u32 description;
+	__u32 task;
+	__u32 fd;
+	__u32 kind;  /* enum ckpt_lock_kind */
+	__u32 write; /* else for reading, or shared */
+	__u32 reserved;
+	__u64 start, end; /* the last byte; all bits set: to the end of the file */
+};
+
+enum ckpt_lease_break { CKPT_LEASE_STAYS, CKPT_LEASE_NONE, CKPT_LEASE_READ };
+#define CKPT_LEASE_FOREVER (~0ULL)
+
+/* As a lock. What is left of a break only the kernel knows. */
+struct ckpt_lease {
+	__u32 description;
+	__u32 task;
+	__u32 fd;
+	__u32 write;
+	__u32 becomes; /* enum ckpt_lease_break: what it has to become, if it is being broken */
+	__u32 reserved;
+	__u64 left;	 /* relative to begin; 0: not known, so the whole time again */
+	__u64 read_left; /* broken twice: as left, until it becomes one for reading; else 0 */
 };
 
 /* --- a process --- */

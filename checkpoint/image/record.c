@@ -56,6 +56,7 @@ static const struct {
 	{CKPT_POSIX_TIMERS, "posix timers"},
 	{CKPT_PROCESS, "process"},
 	{CKPT_PAGES, "pages"},
+	{CKPT_SEM_UNDO, "semaphore undo"},
 	{CKPT_THREAD, "thread"},
 	{CKPT_XSTATE, "xstate"},
 	{CKPT_CREDS, "creds"},

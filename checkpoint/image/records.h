@@ -45,8 +45,6 @@ enum ckpt_type {
 	CKPT_INET = 23,
 	CKPT_EXTERNAL = 24,
 	CKPT_DESCRIPTION = 25,
-	CKPT_LOCK = 26,
-	CKPT_LEASE = 27,
 	CKPT_OWNER = 28,
 	CKPT_INOTIFY = 29,
 	CKPT_MQUEUE = 30,
@@ -397,30 +395,6 @@ struct ckpt_mqueue_fd {
 	__u32 id;
 	__u32 open_flags;
 	__u32 queue; /* the how many-th CKPT_MQUEUE, from 1 */
-	__u32 reserved;
-};
-
-enum ckpt_lock_kind { CKPT_LOCK_POSIX, CKPT_LOCK_FLOCK, CKPT_LOCK_OFD };
-
-/* A file lock. Who takes it again: that descriptor of that process. */
-struct ckpt_lock {
-	__u32 description;
-	__u32 task;
-	__u32 fd;
-	__u32 kind;  /* enum ckpt_lock_kind */
-	__u32 write; /* else for reading, or shared */
-	__u32 reserved;
-	__u64 start, end; /* the last byte; all bits set: to the end of the file */
-};
-
-enum ckpt_lease_break { CKPT_LEASE_STAYS, CKPT_LEASE_NONE, CKPT_LEASE_READ };
-
-struct ckpt_lease {
-	__u32 description;
-	__u32 task;
-	__u32 fd;
-	__u32 write;
-	__u32 becomes; /* enum ckpt_lease_break: what it has to become, if it is being broken */
 	__u32 reserved;
 };
 
