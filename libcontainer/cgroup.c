@@ -232,29 +232,32 @@ static int join_hierarchy(struct hierarchy *h, unsigned int limited, struct erro
 	return cgroup_enable_v2(h, h->controllers & (limited | CTL_COUNTED_V2), limited, err);
 }
 
-/* "PATH", and "\nNAMES:PATH" for each hierarchy where it is another. No cgroup's name has a
- * newline. */
-static int record(struct cgroup *cg, struct error **err)
+/*
+ * "PATH", and "\nNAMES:PATH" for each hierarchy where it is another: of those that
+ * were joined, or of all that it may be in. No cgroup's name has a newline.
+ */
+static int record(struct cgroup *cg, bool all, struct error **err)
 {
 	__cleanup_buf struct buf text = {0};
 	const struct hierarchy *main = cgroup_freezer_hierarchy(cg);
 	bool ok = true;
 
 	vec_for_each (h, cg) {
-		if (!main && h->fd >= 0)
+		if (!main && (all || h->fd >= 0))
 			main = h;
 	}
 	if (!main)
 		return error_set(err, EOPNOTSUPP, "no cgroup hierarchy with a freezer is mounted");
 	ok = buf_add(&text, main->path, strlen(main->path));
 	vec_for_each (h, cg) {
-		if (h->fd < 0 || !strcmp(h->path, main->path))
+		if ((!all && h->fd < 0) || !strcmp(h->path, main->path))
 			continue;
 		ok = ok && buf_add(&text, "\n", 1) && buf_add(&text, h->names, strlen(h->names)) &&
 		     buf_add(&text, ":", 1) && buf_add(&text, h->path, strlen(h->path));
 	}
 	if (!ok || !buf_add(&text, "", 1))
 		return error_errno(err, ENOMEM, "recording the cgroup");
+	free(cg->recorded);
 	cg->recorded = (char *)take_ptr(text.data);
 	return 0;
 }
@@ -270,46 +273,80 @@ static void remove_made(struct cgroup *cg)
 	}
 }
 
-static int create_in(struct cgroup *cg, const char *id, const struct oci_config *config,
-		     struct error **err)
+int cgroup_plan(const char *id, const struct oci_config *config, struct cgroup **cg,
+		struct error **err)
+{
+	__cleanup_cgroup struct cgroup *new = NULL;
+	const char *wanted = config->lx.cgroups_path;
+	int r = cgroup_layout(&new, err);
+
+	if (r < 0)
+		return r;
+	vec_for_each (h, new) {
+		r = place(h, id, wanted);
+		if (r < 0)
+			return error_errno(err, -r, "config.json: /linux/cgroupsPath \"%s\"",
+					   wanted ? wanted : "");
+	}
+	r = record(new, true, err);
+	if (r == 0)
+		*cg = take_ptr(new);
+	return r;
+}
+
+static int make_in(struct cgroup *cg, const struct oci_config *config, struct error **err)
 {
 	const char *wanted = config->lx.cgroups_path;
 	unsigned int limited = cgroup_limited(&config->lx.resources);
 	int r;
 
 	vec_for_each (h, cg) {
-		r = place(h, id, wanted);
-		if (r < 0)
-			return error_errno(err, -r, "config.json: /linux/cgroupsPath \"%s\"",
-					   wanted ? wanted : "");
 		if (!is_joined(cg, h, limited, wanted && *wanted == '/'))
 			continue;
 		r = join_hierarchy(h, limited, err);
 		if (r < 0)
 			return r;
 	}
-	r = record(cg, err);
+	r = record(cg, false, err);
 	if (r < 0)
 		return r;
 	return cgroup_apply(cg, &config->lx, err);
 }
 
+int cgroup_make(struct cgroup *cg, const struct oci_config *config, struct error **err)
+{
+	int r = make_in(cg, config, err);
+
+	if (r < 0)
+		remove_made(cg);
+	return r;
+}
+
 int cgroup_create(const char *id, const struct oci_config *config, struct cgroup **cg,
 		  struct error **err)
 {
-	struct cgroup *new = NULL;
-	int r = cgroup_layout(&new, err);
+	__cleanup_cgroup struct cgroup *new = NULL;
+	int r = cgroup_plan(id, config, &new, err);
 
-	if (r < 0)
-		return r;
-	r = create_in(new, id, config, err);
-	if (r < 0) {
-		remove_made(new);
-		cgroup_free(new);
-		return r;
+	if (r == 0)
+		r = cgroup_make(new, config, err);
+	if (r == 0)
+		*cg = take_ptr(new);
+	return r;
+}
+
+void cgroup_remove_empty(const char *path)
+{
+	__cleanup_cgroup struct cgroup *cg = NULL;
+	char full[PATH_MAX];
+
+	if (cgroup_open(path, &cg, NULL) < 0)
+		return;
+	vec_for_each (h, cg) {
+		if (h->fd >= 0 &&
+		    snprintf(full, sizeof(full), "%s%s", h->mount, h->path) < (int)sizeof(full))
+			rmdir(full);
 	}
-	*cg = new;
-	return 0;
 }
 
 /* The recorded path of one hierarchy; see record(). */

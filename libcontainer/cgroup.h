@@ -27,6 +27,17 @@ struct pid_list {
 int cgroup_create(const char *id, const struct oci_config *config, struct cgroup **cg,
 		  struct error **err);
 
+/*
+ * The same in two steps: what cgroup_path() says after the first covers all that
+ * the second may make, so that it can be saved before.
+ */
+int cgroup_plan(const char *id, const struct oci_config *config, struct cgroup **cg,
+		struct error **err);
+int cgroup_make(struct cgroup *cg, const struct oci_config *config, struct error **err);
+
+/* Removes what was planned and perhaps made, but only if it is empty: it may be another's. */
+void cgroup_remove_empty(const char *path);
+
 /* Opens that of a running container by the recorded path; hierarchies where it is missing are left
  * out. */
 int cgroup_open(const char *path, struct cgroup **cg, struct error **err);

@@ -46,6 +46,7 @@ int container_freeze(struct container *c, bool user, int deadline_ms, struct err
 		if (!user || c->user_paused)
 			return 0;
 		c->user_paused = true;
+		c->worker = (struct process_id){0};
 		return container_save(c, err);
 	}
 	r = open_freezer(c, &cg, &f, err);

@@ -63,9 +63,9 @@ const char *container_state_name(enum container_state state)
 	return state < CONTAINER_STATES ? states[state].name : "UNKNOWN";
 }
 
-bool container_state_passes(enum container_state state)
+bool container_passes(const struct container *c)
 {
-	return states[state].passes;
+	return c->state == CONTAINER_FROZEN ? !c->user_paused : states[c->state].passes;
 }
 
 bool container_may_become(enum container_state from, enum container_state to)
@@ -176,13 +176,14 @@ static int read_state(struct container *c, struct error **err)
 	if (len == 0) {
 		c->state = CONTAINER_DEAD;
 		c->created = strdup("1970-01-01T00:00:00Z");
+		container_kept(c, KEPT_CGROUP, PATH_MAX, &c->cgroup_path, NULL, NULL);
 		return c->created ? 0 : error_errno(err, ENOMEM, "container \"%s\"", c->id);
 	}
 	r = state_file_decode(c, text, err);
 	if (r < 0) {
 		error_wrap(err, "reading %s/%s/" STATE_FILE, c->root, c->id);
-		return error_hint(err, "the file is damaged; remove the directory once its tasks "
-				       "are gone");
+		return error_hint(err, "the file is damaged; delete --force kills the container by "
+				       "its cgroup");
 	}
 	return 0;
 }
@@ -273,7 +274,7 @@ static int busy(const struct container *c, struct error **err)
 
 static bool worked_on(const struct container *c)
 {
-	return container_state_passes(c->state) && process_alive(&c->worker);
+	return container_passes(c) && process_alive(&c->worker);
 }
 
 /*
@@ -380,11 +381,11 @@ int container_save(struct container *c, struct error **err)
 	return r;
 }
 
-static int set_worker(struct container *c, enum container_state state, struct error **err)
+static int set_worker(struct container *c, struct error **err)
 {
 	int r;
 
-	if (!container_state_passes(state)) {
+	if (!container_passes(c)) {
 		c->worker = (struct process_id){0};
 		c->worker_verb[0] = '\0';
 		return 0;
@@ -414,11 +415,10 @@ int container_set_state(struct container *c, enum container_state state, struct 
 	if (!container_may_become(c->state, state))
 		return error_set(err, EPERM, "container \"%s\" is %s and cannot become %s", c->id,
 				 container_state_name(c->state), container_state_name(state));
-	r = set_worker(c, state, err);
-	if (r < 0)
-		return r;
 	c->state = state;
-	r = write_fault(c, err);
+	r = set_worker(c, err);
+	if (r == 0)
+		r = write_fault(c, err);
 	if (r == 0)
 		r = container_save(c, err);
 	if (r == 0)
@@ -483,13 +483,6 @@ static int open_new(struct container *c, const char *path, struct error **err)
 	return 0;
 }
 
-static void discard_new(struct container *c, const char *path)
-{
-	unlinkat(c->dir_fd, STATE_FILE, 0);
-	unlinkat(c->dir_fd, "lock", 0);
-	rmdir(path);
-}
-
 static int first_state(struct container *c, struct error **err)
 {
 	char now[32];
@@ -506,7 +499,7 @@ static int first_state(struct container *c, struct error **err)
 		return error_errno(err, ENOMEM, "container \"%s\"", c->id);
 	c->owner_uid = geteuid();
 	c->state = CONTAINER_CREATING;
-	return set_worker(c, c->state, err);
+	return set_worker(c, err);
 }
 
 int container_new(const char *root, const char *id, struct container **c, struct error **err)
@@ -537,12 +530,12 @@ int container_new(const char *root, const char *id, struct container **c, struct
 		r = errno == EEXIST ? exists(id, err)
 				    : error_errno(err, errno, "making \"%s\"", final);
 	if (r < 0) {
-		discard_new(new, path);
+		container_remove_directory(new->dir_fd, path);
 		return r;
 	}
 	r = fault_point(states[CONTAINER_CREATING].fault, err);
 	if (r < 0) {
-		discard_new(new, final);
+		container_remove_directory(new->dir_fd, final);
 		return r;
 	}
 	*c = take_ptr(new);
@@ -625,7 +618,7 @@ int container_open(const char *root, const char *id, const char *verb, bool wait
 		return r;
 	if (init_died(new))
 		r = container_set_state(new, CONTAINER_DEAD, err);
-	else if (container_state_passes(new->state))
+	else if (container_passes(new))
 		r = container_recover(new, err);
 	if (r < 0)
 		return r;
@@ -633,19 +626,22 @@ int container_open(const char *root, const char *id, const char *verb, bool wait
 	return 0;
 }
 
-int container_remove(struct container *c, struct error **err)
+int container_open_damaged(const char *root, const char *id, const char *verb, struct container **c,
+			   struct error **err)
 {
-	char path[PATH_MAX];
+	__cleanup_container struct container *new = NULL;
+	int r = container_alloc(root, id, verb, &new, err);
 
-	if (snprintf(path, sizeof(path), "%s/%s", c->root, c->id) >= (int)sizeof(path))
-		return error_errno(err, ENAMETOOLONG, "removing %s/%s", c->root, c->id);
-	/* the state file first: from then on the container does not exist for anybody */
-	if ((unlinkat(c->dir_fd, STATE_FILE, 0) < 0 && errno != ENOENT) ||
-	    (unlinkat(c->dir_fd, "start.sock", 0) < 0 && errno != ENOENT) ||
-	    (unlinkat(c->dir_fd, "lock", 0) < 0 && errno != ENOENT))
-		return error_errno(err, errno, "removing %s", path);
-	if (rmdir(path) < 0 && errno != ENOENT)
-		return error_errno(err, errno, "removing %s", path);
+	if (r == 0)
+		r = open_dir(new, err);
+	if (r == 0)
+		r = take_lock(new, false, err);
+	if (r == 0)
+		r = container_kept(new, KEPT_CGROUP, PATH_MAX, &new->cgroup_path, NULL, err);
+	if (r < 0)
+		return r;
+	new->state = CONTAINER_DEAD;
+	*c = take_ptr(new);
 	return 0;
 }
 
@@ -658,7 +654,8 @@ int container_interrupt(const char *root, const char *id, struct error **err)
 
 	if (r < 0)
 		return r;
-	if (c->state != CONTAINER_CKPTING && c->state != CONTAINER_RSTRTING)
+	if (c->state != CONTAINER_CKPTING && c->state != CONTAINER_RSTRTING &&
+	    (c->state != CONTAINER_FROZEN || c->user_paused))
 		return 0;
 	pidfd = pidfd_open(c->worker.pid, 0);
 	/* looked at again after opening: the pid may have been another's by then */

@@ -68,8 +68,11 @@ const char *container_oci_status(const struct container *c);
 /* Whether the table allows going from one to the other. */
 bool container_may_become(enum container_state from, enum container_state to);
 
-/* Whether the state lasts only while somebody works on the container. */
-bool container_state_passes(enum container_state state);
+/*
+ * Whether the state lasts only while somebody works on the container. So does
+ * FROZEN unless a user paused it: a checkpoint or restore goes on from there.
+ */
+bool container_passes(const struct container *c);
 
 /* -EINVAL unless [A-Za-z0-9_+.-]{1,240}, and neither "." nor "..". */
 int container_check_id(const char *id, struct error **err);
@@ -125,6 +128,22 @@ int container_lock(struct container *c, struct error **err);
 
 /* Removes ROOT/ID. The container stays to be freed. */
 int container_remove(struct container *c, struct error **err);
+
+/* The files of ROOT/ID that are written once: see state_kept.c. */
+#define KEPT_CONFIG "config.json"
+#define KEPT_CGROUP "cgroup"
+int container_keep(struct container *c, const char *name, const void *data, size_t len,
+		   struct error **err);
+/* As read_file(): at most max bytes, NUL-terminated, the caller's to free; len may be NULL. */
+int container_kept(const struct container *c, const char *name, size_t max, char **data,
+		   size_t *len, struct error **err);
+
+/*
+ * Locks a container whose state cannot be read, as far as it takes to destroy
+ * and remove it: DEAD, with its cgroup. -ENOENT if that is not known either.
+ */
+int container_open_damaged(const char *root, const char *id, const char *verb, struct container **c,
+			   struct error **err);
 
 /*
  * If somebody checkpoints or restores the container: sends the worker SIGTERM,

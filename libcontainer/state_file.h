@@ -19,4 +19,7 @@ int state_file_encode(const struct container *c, struct buf *b);
  */
 int state_file_decode(struct container *c, const char *text, struct error **err);
 
+/* Removes a container's directory, which is at path, with all files in it. */
+int container_remove_directory(int dir_fd, const char *path);
+
 #endif

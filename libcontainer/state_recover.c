@@ -6,12 +6,14 @@
  *
  *   CREATING           its tasks and cgroup go -> DEAD (`delete` removes the rest)
  *   FREEZING, THAWING  thaw -> RUNNING
+ *   FROZEN             the same, unless a user paused it: then it stays
  *   CKPTING            seized tasks were let go by the kernel with the tracer:
  *                      frozen again if a user had paused it -> FROZEN; else
  *                      thawed -> RUNNING
  *   RSTRTING, ABORTING its tasks and cgroup go -> DEAD
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 
 #include "libcontainer/cgroup.h"
@@ -74,6 +76,15 @@ static int recover_checkpoint(struct container *c, struct error **err)
 	return thaw_to_running(c, err);
 }
 
+/* Killed while it made the cgroup: nobody can be in it. */
+static void remove_planned(const struct container *c)
+{
+	__cleanup_free char *path = NULL;
+
+	if (container_kept(c, KEPT_CGROUP, PATH_MAX, &path, NULL, NULL) == 0)
+		cgroup_remove_empty(path);
+}
+
 static int take_down(struct container *c, struct error **err)
 {
 	__cleanup_cgroup struct cgroup *cg = NULL;
@@ -86,7 +97,9 @@ static int take_down(struct container *c, struct error **err)
 	/* in no cgroup yet, or one that is not written down: the init at least */
 	if (process_alive(&c->init))
 		kill(c->init.pid, SIGKILL);
-	if (c->cgroup_path) {
+	if (!c->cgroup_path) {
+		remove_planned(c);
+	} else {
 		r = cgroup_open(c->cgroup_path, &cg, err);
 		if (r == 0)
 			r = cgroup_kill_all(cg, SIGKILL, err);
@@ -103,10 +116,11 @@ int container_recover(struct container *c, struct error **err)
 	enum container_state was = c->state;
 	int r = 0;
 
-	if (!container_state_passes(was))
+	if (!container_passes(c))
 		return 0;
 	switch (was) {
 	case CONTAINER_FREEZING:
+	case CONTAINER_FROZEN:
 	case CONTAINER_THAWING:
 		r = thaw_to_running(c, err);
 		break;

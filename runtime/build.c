@@ -131,12 +131,18 @@ static int find_rootfs(const char *bundle, const struct oci_config *config, char
 	return 0;
 }
 
-/* Saved as soon as there is a cgroup: from then on whoever comes after us can clean up. */
-static int make_cgroup(struct container *c, const struct oci_config *config, struct cgroup **cg,
-		       struct error **err)
+int build_cgroup(struct container *c, const struct oci_config *config, struct cgroup **cg,
+		 struct error **err)
 {
-	int ret = cgroup_create(c->id, config, cg, err);
+	int ret = container_keep(c, KEPT_CONFIG, config->json, config->json_len, err);
 
+	if (ret == 0)
+		ret = cgroup_plan(c->id, config, cg, err);
+	if (ret == 0)
+		ret = container_keep(c, KEPT_CGROUP, cgroup_path(*cg), strlen(cgroup_path(*cg)),
+				     err);
+	if (ret == 0)
+		ret = cgroup_make(*cg, config, err);
 	if (ret < 0)
 		return ret;
 	c->cgroup_path = strdup(cgroup_path(*cg));
@@ -150,7 +156,7 @@ static int fill_container(struct container *c, const struct oci_config *config,
 			  struct error **err)
 {
 	__cleanup_cgroup struct cgroup *cg = NULL;
-	int ret = make_cgroup(c, config, &cg, err);
+	int ret = build_cgroup(c, config, &cg, err);
 
 	if (ret == 0)
 		ret = container_create_init(c, config, cg, options, init, err);

@@ -7,6 +7,7 @@
 
 #include "libcontainer/create.h"
 
+struct cgroup;
 struct container;
 struct error;
 struct oci_config;
@@ -43,6 +44,13 @@ int build_preserve_fds(const struct runtime *rt, int *count, struct error **err)
 int build_container(const struct runtime *rt, const char *bundle, const struct oci_config *config,
 		    const struct create_options *options, struct container **c,
 		    struct init_process *init, struct error **err);
+
+/*
+ * Makes the cgroup, and writes down what must outlive the bundle and the state
+ * file: from then on whoever comes after us can clean up. The caller frees *cg.
+ */
+int build_cgroup(struct container *c, const struct oci_config *config, struct cgroup **cg,
+		 struct error **err);
 
 /* Starts the init of a CREATED container: it is RUNNING then, and poststart hooks have run. */
 int build_start(struct container *c, const struct oci_config *config, struct error **err);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,6 @@
 #include "runtime/verb.h"
 #include "util/cleanup.h"
 #include "util/error.h"
-#include "util/io.h"
 
 #define CONFIG_MAX (8 << 20)
 
@@ -111,17 +109,6 @@ static void print_blockers(const blocker_vec *blockers)
 		printf("the container can be checkpointed\n");
 }
 
-static int read_config(const struct container *c, char **json, size_t *len, struct error **err)
-{
-	__cleanup_free char *path = NULL;
-	int r;
-
-	if (asprintf(&path, "%s/config.json", c->bundle) < 0)
-		return error_errno(err, ENOMEM, "reading config.json");
-	r = read_file(AT_FDCWD, path, CONFIG_MAX, json, len);
-	return r ? error_errno(err, -r, "reading \"%s\"", path) : 0;
-}
-
 /* Back to what it was, or gone. The tasks themselves are where the engine left them. */
 static int settle(struct container *c, const struct checkpoint_request *q, bool saved,
 		  struct error **err)
@@ -197,7 +184,7 @@ static int run(struct runtime *rt, struct error **err)
 	if (c->state != CONTAINER_RUNNING && c->state != CONTAINER_FROZEN)
 		return error_set(err, EINVAL, "container cannot be checkpointed: it is %s",
 				 container_oci_status(c));
-	r = read_config(c, &config, &q.config_len, err);
+	r = container_kept(c, KEPT_CONFIG, CONFIG_MAX, &config, &q.config_len, err);
 	if (r < 0)
 		return r;
 	q.config = config;

@@ -31,6 +31,28 @@ static int delete (struct container *c, struct error **err)
 	return r;
 }
 
+/* Nothing but its cgroup is known of it: no hooks run. */
+static int delete_damaged(struct runtime *rt, struct error *problem, struct error **err)
+{
+	__cleanup_container struct container *c = NULL;
+	int r = container_open_damaged(rt->root, rt->id, "delete", &c, err);
+
+	if (r == -ENOENT) {
+		error_free(*err);
+		*err = NULL;
+		error_set(err, EUCLEAN, "%s, and its cgroup is not known", error_message(problem));
+		return error_hint(err, "remove the directory once its tasks are gone");
+	}
+	if (r == 0)
+		r = container_destroy(c, err);
+	if (r == 0)
+		r = container_remove(c, err);
+	if (r == 0)
+		fprintf(stderr, "firn: delete %s: %s: killed and removed by its cgroup\n", rt->id,
+			error_message(problem));
+	return r;
+}
+
 static int run(struct runtime *rt, struct error **err)
 {
 	__cleanup_container struct container *c = NULL;
@@ -45,6 +67,8 @@ static int run(struct runtime *rt, struct error **err)
 				   &problem);
 	if (r == -ENOENT && force)
 		return 0;
+	if (r == -EUCLEAN && force)
+		return delete_damaged(rt, problem, err);
 	if (r < 0) {
 		*err = problem;
 		problem = NULL;

@@ -299,8 +299,8 @@ static int run(struct runtime *rt, struct error **err)
 		return ret;
 	config = view_config(c);
 	if (!config)
-		return error_set(err, ENOENT, "its config.json in \"%s\" cannot be read",
-				 c->bundle);
+		return error_set(err, ENOENT, "its config.json in \"%s/%s\" cannot be read",
+				 c->root, c->id);
 	ret = find_process(rt, config, &w, err);
 	if (ret == 0)
 		ret = build_preserve_fds(rt, &exec.preserve_fds, err);

@@ -126,11 +126,7 @@ static int fill_container(struct restoring *r, char *bundle, struct error **err)
 		c->rootfs = NULL;
 		return error_errno(err, ENOMEM, "restoring");
 	}
-	ret = cgroup_create(c->id, r->config, &r->cg, err);
-	if (ret < 0)
-		return ret;
-	c->cgroup_path = strdup(cgroup_path(r->cg));
-	return container_save(c, err);
+	return build_cgroup(c, r->config, &r->cg, err);
 }
 
 static int make_empty(struct runtime *rt, struct restoring *r, struct error **err)

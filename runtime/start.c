@@ -22,8 +22,8 @@ static int run(struct runtime *rt, struct error **err)
 				 container_oci_status(c));
 	config = view_config(c);
 	if (!config)
-		return error_set(err, ENOENT, "its config.json in \"%s\" cannot be read",
-				 c->bundle);
+		return error_set(err, ENOENT, "its config.json in \"%s/%s\" cannot be read",
+				 c->root, c->id);
 	return build_start(c, config, err);
 }
 

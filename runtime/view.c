@@ -17,7 +17,7 @@ int view_container(const struct runtime *rt, const char *id, struct container **
 	struct container *recovered = NULL;
 	int r = container_read(rt->root, id, c, err);
 
-	if (r < 0 || !container_state_passes((*c)->state) || process_alive(&(*c)->worker))
+	if (r < 0 || !container_passes(*c) || process_alive(&(*c)->worker))
 		return r;
 	if (container_open(rt->root, id, rt->verb->name, false, &recovered, NULL) == 0) {
 		container_unlock(recovered);
@@ -30,13 +30,8 @@ int view_container(const struct runtime *rt, const char *id, struct container **
 struct oci_config *view_config(const struct container *c)
 {
 	struct oci_config *config = NULL;
-	__cleanup_fd int bundle = -1;
 
-	if (c->bundle)
-		bundle = open(c->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (bundle < 0 || oci_config_load(bundle, "config.json", &config, NULL) < 0)
-		return NULL;
-	return config;
+	return oci_config_load(c->dir_fd, KEPT_CONFIG, &config, NULL) < 0 ? NULL : config;
 }
 
 void view_state(const struct container *c, const struct oci_config *config, struct oci_state *s)

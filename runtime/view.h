@@ -16,7 +16,7 @@ struct runtime;
 int view_container(const struct runtime *rt, const char *id, struct container **c,
 		   struct error **err);
 
-/* The bundle's configuration, or NULL: it may be gone, and the state must be told all the same. */
+/* The configuration it was made with, or NULL: the state must be told all the same. */
 struct oci_config *view_config(const struct container *c);
 
 /* Fills in the state; strings are borrowed from c and config (which may be NULL). */

@@ -181,23 +181,118 @@ interrupted() {
 	works
 }
 
-# Of the runtime's own system calls a random one is its last.
-@test "checkpoint and restore: killed at random system calls" {
+# trace_calls ARG...: the system calls of firn's first thread, each with which one of its name
+# it is, a line each in $T/calls. That is how strace counts when it injects.
+trace_calls() {
+	strace -o "$T/trace" "$FIRN" --root "$FIRN_ROOT" "$@" </dev/null >"$T/out" 2>&1 3>&- ||
+		fail "under strace: $(cat "$T/out")"
+	sed -n 's/^\([a-z_0-9]*\)(.*/\1/p' "$T/trace" | awk '{ print $1, ++n[$1] }' >"$T/calls"
+}
+
+# random_call: one of them. strace cannot inject into the execve() that it starts firn with.
+random_call() {
+	sed 1d "$T/calls" | shuf -n 1
+}
+
+# killed_at NAME N ARG...: the Nth system call of that name is firn's last. Its children are
+# not followed: those it wants to trace itself.
+killed_at() {
+	local name=$1 n=$2
+	shift 2
+	strace -o /dev/null -e "inject=$name:signal=SIGKILL:when=$n" "$FIRN" \
+		--root "$FIRN_ROOT" "$@" </dev/null >"$T/out" 2>&1 3>&- || {
+		killed=$((killed + 1))
+		return 0
+	}
+}
+
+# no_tasks: of this container, whatever they have become: ck_worker, or still firn.
+no_tasks() {
+	[ -z "$(find -L /proc/[0-9]*/exe -maxdepth 0 -samefile "$B/rootfs/bin/ck_worker" \
+		2>/dev/null)" ] && ! pgrep -f -- "$ID" >/dev/null
+}
+
+# after_killed_restore: a container that works, or nothing; either goes away, and the image is good.
+after_killed_restore() {
+	has_image || fail "$1: the image is damaged"
+	firn state "$ID" >/dev/null 2>&1 || :
+	if [ "$(container_status "$ID" 2>/dev/null)" = running ]; then
+		works
+	else
+		wait_for 10 no_tasks
+	fi
+	firn delete --force "$ID"
+	wait_for 10 no_tasks
+	nothing_left
+}
+
+# Each state of the container is a file renamed into place.
+@test "checkpoint and restore: killed before every change of the container's state" {
 	need_command strace
 	ck_start ck_worker
-	rounds=$([ -n "$FIRN_FULL" ] && echo 200 || echo 6)
-	IMAGE=$T/probe
-	strace -f -o "$T/trace" "$FIRN" --root "$FIRN_ROOT" checkpoint --leave-running \
-		--image-path "$IMAGE" "$ID" 3>&-
-	calls=$(grep -c '(' "$T/trace")
-	for ((i = 0; i < rounds; i++)); do
-		n=$((RANDOM % calls + 1))
-		echo "# call $n of $calls"
-		IMAGE=$T/random-$i
-		run strace -f -o /dev/null -e inject=all:signal=SIGKILL:when=$n "$FIRN" \
-			--root "$FIRN_ROOT" checkpoint --image-path "$IMAGE" "$ID" </dev/null 3>&-
-		container_or_image "call $n"
+	for option in --leave-running ''; do
+		IMAGE=$T/probe$option
+		# shellcheck disable=SC2086
+		trace_calls checkpoint $option --image-path "$IMAGE" "$ID"
+		[ -n "$option" ] || ck_restore
+		for ((n = 1; n <= $(grep -c '^renameat ' "$T/calls"); n++)); do
+			echo "# checkpoint $option, state $n"
+			IMAGE=$T/image$option$n
+			# shellcheck disable=SC2086
+			killed_at renameat $n checkpoint $option --image-path "$IMAGE" "$ID"
+			container_or_image "checkpoint $option, state $n"
+		done
 	done
+	ck_checkpoint
+	restore=(restore --detach --image-path "$IMAGE" --bundle "$B" "$ID")
+	trace_calls "${restore[@]}"
+	firn delete --force "$ID"
+	for ((n = 1; n <= $(grep -c '^renameat ' "$T/calls"); n++)); do
+		echo "# restore, state $n"
+		killed_at renameat $n "${restore[@]}"
+		after_killed_restore "state $n"
+	done
+	ck_restore
+	works
+}
+
+@test "checkpoint: killed at random system calls" {
+	need_command strace
+	ck_start ck_worker
+	IMAGE=$T/probe
+	trace_calls checkpoint --leave-running --image-path "$IMAGE" "$ID"
+	rounds=${FIRN_ROUNDS_CALLS:-$([ -n "$FIRN_FULL" ] && echo 200 || echo 6)}
+	killed=0
+	for ((i = 0; i < rounds; i++)); do
+		read -r name n < <(random_call)
+		echo "# $name, call $n"
+		IMAGE=$T/random-$i
+		killed_at "$name" "$n" checkpoint --image-path "$IMAGE" "$ID"
+		container_or_image "$name, call $n"
+		rm -rf "$IMAGE"
+	done
+	[ $((killed * 2)) -ge "$rounds" ] || fail "only $killed of $rounds were killed"
+}
+
+@test "restore: killed at random system calls" {
+	need_command strace
+	ck_start ck_worker
+	ck_checkpoint
+	restore=(restore --detach --image-path "$IMAGE" --bundle "$B" "$ID")
+	trace_calls "${restore[@]}"
+	works
+	firn delete --force "$ID"
+	rounds=${FIRN_ROUNDS_CALLS:-$([ -n "$FIRN_FULL" ] && echo 200 || echo 6)}
+	killed=0
+	for ((i = 0; i < rounds; i++)); do
+		read -r name n < <(random_call)
+		echo "# $name, call $n"
+		killed_at "$name" "$n" "${restore[@]}"
+		after_killed_restore "$name, call $n"
+	done
+	[ $((killed * 2)) -ge "$rounds" ] || fail "only $killed of $rounds were killed"
+	ck_restore
+	works
 }
 
 # A task that we were running a call in goes on with its own registers, FPU and signal mask.
@@ -205,15 +300,13 @@ interrupted() {
 	need_command strace
 	ck_start ck_worker
 	IMAGE=$T/probe
-	strace -f -e trace=ptrace -o "$T/trace" "$FIRN" --root "$FIRN_ROOT" checkpoint \
-		--leave-running --image-path "$IMAGE" "$ID" 3>&-
-	calls=$(grep -c 'ptrace(' "$T/trace")
+	trace_calls checkpoint --leave-running --image-path "$IMAGE" "$ID"
+	calls=$(grep -c '^ptrace ' "$T/calls")
 	step=$([ -n "$FIRN_FULL" ] && echo 1 || echo $((calls / 8)))
+	killed=0
 	for ((n = RANDOM % step + 1; n <= calls; n += step)); do
 		echo "# ptrace call $n of $calls"
-		run strace -f -o /dev/null -e inject=ptrace:signal=SIGKILL:when=$n "$FIRN" \
-			--root "$FIRN_ROOT" checkpoint --leave-running --image-path "$T/image-$n" \
-			"$ID" </dev/null 3>&-
+		killed_at ptrace $n checkpoint --leave-running --image-path "$T/image" "$ID"
 		firn state "$ID" >/dev/null || :
 		works
 		for task in $(pids_in "$ID"); do

@@ -56,6 +56,16 @@ ck_once() {
 	ck_passes
 }
 
+# stuck_tasks: for the log
+stuck_tasks() {
+	local pid
+	cat "$FIRN_ROOT/$ID/state.json" "$(freezer_file "$ID")"
+	for pid in $(pids_in "$ID"); do
+		grep -H -E '^(State|SigBlk|SigPnd|ShdPnd|TracerPid)' "/proc/$pid"/task/*/status
+		grep -H . "/proc/$pid"/task/*/{wchan,syscall}
+	done
+}
+
 # works: all six workers of ck_worker get on, and none has seen anything.
 works() {
 	local i before=()
@@ -68,7 +78,10 @@ works() {
 		[ "$(number_at "$B/rootfs/tmp/counts" "$1")" -gt "$2" ]
 	}
 	for i in 0 1 2 3 4 5; do
-		wait_for 20 gets_on "$i" "${before[i]}"
+		wait_for 20 gets_on "$i" "${before[i]}" || {
+			stuck_tasks
+			return 1
+		}
 	done
 	equal "$(number_at "$B/rootfs/tmp/counts" 6)" 0 "number of wrong results"
 }

@@ -226,3 +226,26 @@ create_fails() {
 	[[ $(jq -r .msg "$T/log.json") == *"$T/none"* ]]
 	[[ $(jq -r .time "$T/log.json") == 20*T*Z ]]
 }
+
+@test "what becomes of the bundle's config.json after create changes nothing" {
+	edit_config "$B" --arg f "$T/hook" '.annotations = {a: "old"} | .process.env += ["WHO=old"]
+		| .process.args = ["sh", "-c", "echo $WHO >/tmp/who; exec sleep 1000"]
+		| .hooks = {poststop: [{path: "/bin/touch", args: ["touch", $f]}]}'
+	new_id
+	ok firn create --bundle "$B" "$ID" </dev/null 3>&-
+	cp "$B/config.json" "$T/old.json"
+	for change in new gone; do
+		rm "$B/config.json"
+		[ $change = gone ] || echo '{"ociVersion": "1.0.2", "process": {"cwd": "/",
+			"args": ["false"]}}' >"$B/config.json"
+		[ $change = gone ] || ok firn start "$ID"
+		wait_for 5 grep -q old "$B/rootfs/tmp/who"
+		equal "$(state_field "$ID" .annotations.a)" old
+		ok firn exec "$ID" sh -c 'echo $WHO'
+		equal "$output" old
+		ok firn checkpoint --leave-running --image-path "$T/image-$change" "$ID"
+		cmp "$T/image-$change/config.json" "$T/old.json"
+	done
+	ok firn delete --force "$ID"
+	[ -e "$T/hook" ] || fail "no poststop hook"
+}

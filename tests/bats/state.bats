@@ -82,6 +82,33 @@ teardown() {
 	done
 }
 
+@test "a container whose state file is damaged is deleted by its cgroup" {
+	make_bundle "$T/b" sleep 1000
+	for text in '{' '' '{"version": 99}' keep; do
+		new_id
+		run_detached "$ID" "$T/b"
+		pid=$(container_pid "$ID")
+		state=$FIRN_ROOT/$ID/state.json
+		if [ "$text" = keep ]; then
+			text=$(head -c 300 "$state")
+		fi
+		printf '%s' "$text" >"$state"
+		if [ -n "$text" ]; then
+			fails firn delete "$ID"
+			one_line
+			has "delete --force"
+		fi
+		ok firn delete --force "$ID"
+		if [ -n "$text" ]; then
+			one_line
+			has "$state"
+		fi
+		is_gone "$ID" || fail "not gone"
+		equal "$(cgroups_of "$ID")" "" cgroups
+		[ ! -e "/proc/$pid" ] || grep -q '^State:.Z' "/proc/$pid/status" || fail "still runs"
+	done
+}
+
 @test "an empty state file, as a crash of the machine may leave it, can be deleted" {
 	mkdir "$FIRN_ROOT/crashed"
 	: >"$FIRN_ROOT/crashed/state.json"

@@ -131,7 +131,7 @@ static void test_transitions(void **state)
 			/* who works on it is named exactly as long as the state passes */
 			if (r == 0)
 				assert_int_equal(seen->worker.pid,
-						 container_state_passes(to) ? getpid() : 0);
+						 container_passes(c) ? getpid() : 0);
 		}
 	}
 }
@@ -332,6 +332,7 @@ static void test_wait(void **state)
 		_exit(open_waiting("wait"));
 	usleep(50000);
 	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+	c->user_paused = true;
 	go(c, CONTAINER_FROZEN);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);

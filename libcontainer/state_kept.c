@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a container's directory holds beside its state. Both files are written
+ * once, before there is a task, and never changed:
+ *
+ *   config.json  the bundle's as it was: who changes the bundle later changes no
+ *                container that is there already
+ *   cgroup       where it may have cgroups, as cgroupPath in state.json: for who is
+ *                killed while making them, and for the case that that is damaged
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libcontainer/state.h"
+#include "libcontainer/state_file.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+int container_keep(struct container *c, const char *name, const void *data, size_t len,
+		   struct error **err)
+{
+	__cleanup_fd int fd = openat(c->dir_fd, name,
+				     O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int r = fd < 0 ? -errno : write_full(fd, data, len);
+
+	return r < 0 ? error_errno(err, -r, "writing %s/%s/%s", c->root, c->id, name) : 0;
+}
+
+int container_kept(const struct container *c, const char *name, size_t max, char **data,
+		   size_t *len, struct error **err)
+{
+	int r = read_file(c->dir_fd, name, max, data, len);
+
+	return r < 0 ? error_errno(err, -r, "reading %s/%s/%s", c->root, c->id, name) : 0;
+}
+
+/* All files but the lock. A writer that was killed may have left some of any name. */
+static int remove_files(int dir_fd)
+{
+	__cleanup_dir DIR *dir = NULL;
+	struct dirent *entry;
+	int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (copy < 0)
+		return -errno;
+	dir = fdopendir(copy);
+	if (!dir) {
+		close(copy);
+		return -ENOMEM;
+	}
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
+		    strcmp(entry->d_name, "lock") && unlinkat(copy, entry->d_name, 0) < 0 &&
+		    errno != ENOENT)
+			return -errno;
+	return 0;
+}
+
+int container_remove_directory(int dir_fd, const char *path)
+{
+	int r;
+
+	/* the state file first: from then on the container does not exist for anybody */
+	if (unlinkat(dir_fd, STATE_FILE, 0) < 0 && errno != ENOENT)
+		return -errno;
+	r = remove_files(dir_fd);
+	if (r == 0 && unlinkat(dir_fd, "lock", 0) < 0 && errno != ENOENT)
+		r = -errno;
+	if (r == 0 && rmdir(path) < 0 && errno != ENOENT)
+		r = -errno;
+	return r;
+}
+
+int container_remove(struct container *c, struct error **err)
+{
+	char path[PATH_MAX];
+	int r = snprintf(path, sizeof(path), "%s/%s", c->root, c->id) < (int)sizeof(path)
+			? container_remove_directory(c->dir_fd, path)
+			: -ENAMETOOLONG;
+
+	return r < 0 ? error_errno(err, -r, "removing %s/%s", c->root, c->id) : 0;
+}
