@@ -43,6 +43,17 @@ enum checkpoint_allow {
 	ALLOW_EXT_UNIX = 4, /* unix sockets with a peer outside come back disconnected */
 };
 
+/* Who saves and restores the resource classes that the patched kernel knows. */
+enum checkpoint_provider {
+	PROVIDER_AUTO,	 /* the kernel what it can, class by class */
+	PROVIDER_KERNEL, /* the kernel, or nobody */
+	PROVIDER_USER,	 /* interfaces of a stock kernel */
+};
+
+/* Calls fn for each resource class with what PROVIDER_AUTO is here: "kernel" or "user". */
+void checkpoint_providers(void (*fn)(void *ctx, const char *class_name, const char *provider),
+			  void *ctx);
+
 struct checkpoint_request {
 	const char *id;
 	pid_t init;	    /* host pid */
@@ -50,8 +61,9 @@ struct checkpoint_request {
 	const char *config; /* config.json in force */
 	size_t config_len;
 	struct checkpoint_stdio stdio[3];
-	bool terminal;	 /* /dev/console is a terminal whose master was given away */
-	unsigned allow;	 /* enum checkpoint_allow */
+	bool terminal;	/* /dev/console is a terminal whose master was given away */
+	unsigned allow; /* enum checkpoint_allow */
+	enum checkpoint_provider provider;
 	bool check_only; /* stop after admission; blockers is filled in */
 	bool leave_running;
 	bool was_frozen;	    /* a user paused it: stays frozen under leave_running */
@@ -116,7 +128,8 @@ struct restore_result {
  * Refuses (-EOPNOTSUPP, -EXDEV, -EBADMSG...) before any side effect what does
  * not fit this kernel and CPU. Called before the empty container is built.
  */
-int restore_admit(struct image_reader *image, struct error **err);
+int restore_admit(struct image_reader *image, enum checkpoint_provider provider,
+		  struct error **err);
 
 /* The container's clocks at the beginning of the checkpoint, for its time namespace. */
 int restore_clocks(struct image_reader *image, uint64_t *monotonic, uint64_t *boottime,

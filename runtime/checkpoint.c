@@ -22,6 +22,8 @@ static const struct option_spec options[] = {
 	 "lose this knowingly: exec (processes that entered by exec are left behind), tcp "
 	 "(connections come back reset), ext-unix (sockets to the outside come back closed)"},
 	{"ext-unix-sk", 0, NULL, "the same as --allow ext-unix"},
+	{"provider", 0, "PROVIDER",
+	 "who saves: auto (default; the patched kernel what it can), kernel, or user"},
 	{"wait", 0, NULL, "wait while another verb works on the container"},
 	{"work-path", 0, "DIR", NULL},
 	{"parent-path", 0, "DIR", NULL},
@@ -172,6 +174,8 @@ static int run(struct runtime *rt, struct error **err)
 
 	if (r == 0)
 		r = parse_allow(rt, &q.allow, err);
+	if (r == 0)
+		r = checkpoint_parse_provider(option_string(rt, "provider"), &q.provider, err);
 	if (!q.image)
 		q.image = "checkpoint";
 	if (r == 0)

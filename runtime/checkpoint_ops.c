@@ -154,3 +154,17 @@ const volatile int *checkpoint_catch_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 	return &cancelled;
 }
+
+int checkpoint_parse_provider(const char *word, enum checkpoint_provider *provider,
+			      struct error **err)
+{
+	static const char *const words[] = {
+		[PROVIDER_AUTO] = "auto", [PROVIDER_KERNEL] = "kernel", [PROVIDER_USER] = "user"};
+
+	for (unsigned i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (!word || !strcmp(word, words[i])) {
+			*provider = i;
+			return 0;
+		}
+	return error_set(err, EINVAL, "--provider \"%s\": must be auto, kernel or user", word);
+}

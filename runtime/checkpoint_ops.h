@@ -31,4 +31,8 @@ void checkpoint_ctx_close(struct checkpoint_ctx *ctx);
  */
 const volatile int *checkpoint_catch_signals(void);
 
+/* The value of --provider, NULL if it was not given. */
+int checkpoint_parse_provider(const char *word, enum checkpoint_provider *provider,
+			      struct error **err);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint/checkpoint.h"
 #include "libcontainer/mount_options.h"
 #include "runtime/verb.h"
 #include "util/cleanup.h"
@@ -30,18 +31,51 @@ static int compare(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* org.firn.checkpoint.provider.CLASS: who saves a resource class on this kernel */
+static void add_provider(void *ctx, const char *class_name, const char *provider)
+{
+	struct oci_pairs *pairs = ctx;
+	struct oci_pair *pair = vec_add(pairs);
+
+	if (!pair)
+		return;
+	if (asprintf(&pair->key, "org.firn.checkpoint.provider.%s", class_name) < 0)
+		pair->key = NULL;
+	for (char *c = pair->key; c && *c; c++)
+		*c = *c == ' ' ? '-' : *c;
+	pair->value = strdup(provider);
+	if (!pair->key || !pair->value) {
+		free(pair->key);
+		free(pair->value);
+		pairs->count--;
+	}
+}
+
+static void free_pairs(struct oci_pairs *pairs)
+{
+	vec_for_each (pair, pairs) {
+		free(pair->key);
+		free(pair->value);
+	}
+	vec_free(pairs);
+}
+
 static int run(struct runtime *rt, struct error **err)
 {
 	struct oci_features features = {.version = FIRN_VERSION};
 	__cleanup_free char *text = NULL;
+	struct oci_pairs providers = {0};
 	struct words words = {0};
 
 	mount_options_each(add_word, &words);
 	qsort(words.items, words.count, sizeof(*words.items), compare);
 	add_word(NULL, &words);
 	features.mount_options = words.items;
+	checkpoint_providers(add_provider, &providers);
+	features.annotations = &providers;
 	text = oci_features_json(&features);
 	vec_free(&words);
+	free_pairs(&providers);
 	if (!text)
 		return error_errno(err, ENOMEM, "listing the features");
 	puts(text);

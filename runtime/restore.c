@@ -31,6 +31,7 @@ static const struct option_spec options[] = {
 	{"image-path", 0, "DIR", "the checkpoint image (default \"checkpoint\")"},
 	{"bundle", 'b', "DIR", "the bundle (default: the current directory)"},
 	{"detach", 'd', NULL, "return when the container goes on"},
+	{"provider", 0, "PROVIDER", "who restores: auto (default), kernel, or user"},
 	{"pid-file", 0, "FILE", "write the init's pid there"},
 	{"console-socket", 0, "SOCKET", "send the terminal there"},
 	{"no-pivot", 0, NULL, "use MS_MOVE instead of pivot_root"},
@@ -59,6 +60,7 @@ struct restoring {
 	struct cgroup *cg;
 	struct init_process init;
 	struct foreground front; /* without --detach */
+	enum checkpoint_provider provider;
 	pid_t pid; /* that its init must get in a shared pid namespace; 0: it has its own */
 };
 
@@ -96,10 +98,12 @@ static int admit(struct runtime *rt, struct restoring *r, const char *bundle, st
 {
 	__cleanup_fd int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const char *path = option_string(rt, "image-path");
-	int ret = image_open(path ? path : "checkpoint", &r->image, err);
+	int ret = checkpoint_parse_provider(option_string(rt, "provider"), &r->provider, err);
 
 	if (ret == 0)
-		ret = restore_admit(r->image, err);
+		ret = image_open(path ? path : "checkpoint", &r->image, err);
+	if (ret == 0)
+		ret = restore_admit(r->image, r->provider, err);
 	if (ret < 0)
 		return ret;
 	if (dir < 0)

@@ -10,6 +10,7 @@
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/phases.h"
+#include "checkpoint/engine/provider.h"
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/resource/memory.h"
 #include "util/cleanup.h"
@@ -85,8 +86,10 @@ static int phase_begin(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
 	int64_t monotonic, boottime;
-	int r = read_clock_offsets(c->request->init, &monotonic, &boottime, err);
+	int r = provider_choose(c->request->provider, &c->kernel, err);
 
+	if (!r)
+		r = read_clock_offsets(c->request->init, &monotonic, &boottime, err);
 	if (r)
 		return r;
 	c->rootfd = open_fmt(O_PATH | O_DIRECTORY, "/proc/%d/root", c->request->init);

@@ -13,6 +13,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/image/image.h"
+#include "checkpoint/kernel/kernel.h"
 #include "checkpoint/user/remote.h"
 #include "util/buf.h"
 #include "util/undo.h"
@@ -84,6 +85,7 @@ struct checkpoint {
 	uint64_t xstate_features;
 	uint32_t xstate_size;
 	uint64_t vdso_hash;
+	struct kernel kernel; /* what of it is used; all 0: nothing */
 };
 
 /*
@@ -198,6 +200,9 @@ struct resource_class {
 	uint16_t version;
 	/* The record types it writes, zero-terminated. */
 	const enum ckpt_type *types;
+
+	/* KERNEL_CLASS()es which together save it on a kernel that has them all; 0: none does. */
+	uint64_t kernel;
 
 	/*
 	 * Once per checkpoint with t NULL, then once per task. admit names what

@@ -15,6 +15,7 @@
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/phases.h"
+#include "checkpoint/engine/provider.h"
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/resource/memory.h"
 #include "checkpoint/resource/thread.h"
@@ -60,11 +61,22 @@ static uint64_t own_vdso_len(void)
 	return end - start;
 }
 
-int restore_admit(struct image_reader *image, struct error **err)
+/* What is restored, stubs do by remote calls: of restart(2) there is no use yet. */
+static int refuse_kernel(struct error **err)
+{
+	struct kernel k;
+	int r = provider_choose(PROVIDER_KERNEL, &k, err);
+
+	return r ? r : error_set(err, EOPNOTSUPP, "a restore with restart(2) is not there yet");
+}
+
+int restore_admit(struct image_reader *image, enum checkpoint_provider provider, struct error **err)
 {
 	const struct image_info *info = image_reader_info(image);
 	uint64_t missing = info->xstate_features & ~cpu_xstate_features();
 
+	if (provider == PROVIDER_KERNEL)
+		return refuse_kernel(err);
 	if (missing) {
 		error_set(err, EOPNOTSUPP,
 			  "the container used CPU features (xstate %#llx) that this CPU has not",

@@ -103,7 +103,9 @@ struct image_info {
 	uint32_t xstate_size;
 	uint64_t vdso_hash;	   /* as in CKPT_MM; 0: no task had one */
 	const char *const *waived; /* what --allow let be lost; NULL-terminated, may be NULL */
-	const char *provider;	   /* "user" */
+	const char *provider;	   /* "user"; "kernel" if that has saved some classes */
+	/* which, by their names; NULL-terminated, NULL: none */
+	const char *const *kernel_classes;
 	const char *kernel; /* release it was taken on; NULL for the writer: the running one */
 };
 

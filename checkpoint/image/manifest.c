@@ -23,6 +23,7 @@ void manifest_free(struct manifest *m)
 {
 	free(m->strings);
 	free(m->waived);
+	free(m->kernel_classes);
 	vec_free(&m->files);
 }
 
@@ -121,6 +122,8 @@ char *manifest_text(const struct manifest *m, size_t *len)
 	json_add_string(j, "id", m->id);
 	json_add_string(j, "container", m->info.id);
 	json_add_string(j, "provider", m->info.provider);
+	if (m->info.kernel_classes)
+		json_add_strings(j, "kernelClasses", m->info.kernel_classes);
 	write_needs(j, &m->info);
 	write_numbers(j, &m->info);
 	json_add_strings(j, "waived", m->info.waived ? m->info.waived : none);
@@ -303,30 +306,42 @@ static int parse_numbers(const struct json_node *root, struct image_info *info, 
 	return 0;
 }
 
-static int parse_waived(const struct json_node *root, struct manifest *m, size_t *used,
-			struct error **err)
+/* A NULL-terminated array, which is the caller's, of strings that are the manifest's. */
+static int parse_list(const struct json_node *array, struct manifest *m, size_t *used,
+		      const char ***list, struct error **err)
 {
-	struct json_node waived;
-	int r = json_need(root, "waived", &waived, err);
+	int r = json_get_array(array, err);
 
-	if (!r)
-		r = json_get_array(&waived, err);
 	if (r)
 		return r;
-	m->waived = calloc(json_count(&waived) + 1, sizeof(*m->waived));
-	if (!m->waived)
+	*list = calloc(json_count(array) + 1, sizeof(**list));
+	if (!*list)
 		return error_errno(err, ENOMEM, "reading the manifest");
-	for (size_t i = 0; i < json_count(&waived); i++) {
-		struct json_node item = json_item(&waived, i);
+	for (size_t i = 0; i < json_count(array); i++) {
+		struct json_node item = json_item(array, i);
 		const char *text;
 
 		r = json_get_string(&item, &text, err);
 		if (r)
 			return r;
-		m->waived[i] = keep(m, used, text);
+		(*list)[i] = keep(m, used, text);
 	}
-	m->info.waived = m->waived;
 	return 0;
+}
+
+static int parse_lists(const struct json_node *root, struct manifest *m, size_t *used,
+		       struct error **err)
+{
+	struct json_node waived, classes = json_child(root, "kernelClasses");
+	int r = json_need(root, "waived", &waived, err);
+
+	if (!r)
+		r = parse_list(&waived, m, used, &m->waived, err);
+	if (!r && classes.value)
+		r = parse_list(&classes, m, used, &m->kernel_classes, err);
+	m->info.waived = m->waived;
+	m->info.kernel_classes = m->kernel_classes;
+	return r;
 }
 
 static int parse_data_area(const struct json_node *node, struct manifest_file *f,
@@ -452,6 +467,6 @@ int manifest_parse(const char *text, size_t len, struct manifest *m, struct erro
 	if (!r)
 		r = parse_numbers(&root, &m->info, err);
 	if (!r)
-		r = parse_waived(&root, m, &used, err);
+		r = parse_lists(&root, m, &used, err);
 	return r ? r : parse_files(&root, m, err);
 }

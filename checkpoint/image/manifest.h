@@ -31,7 +31,7 @@ struct manifest {
 	char id[IMAGE_ID_LEN + 1];
 	struct image_info info; /* its strings point into strings below */
 	char *strings;
-	const char **waived;
+	const char **waived, **kernel_classes;
 	VEC(struct manifest_file) files; /* sorted by name once parsed */
 };
 

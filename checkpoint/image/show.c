@@ -55,6 +55,11 @@ static void text_head(FILE *out, struct image_reader *r, const struct shown_imag
 	fprintf(out, ", frozen for %.3f s of %.3f s\n  provider   ", info->frozen_ns / 1e9,
 		info->total_ns / 1e9);
 	put_name(out, info->provider);
+	for (const char *const *k = info->kernel_classes; k && *k; k++) {
+		fputs(k == info->kernel_classes ? " (" : ", ", out);
+		put_name(out, *k);
+	}
+	fputs(info->kernel_classes && *info->kernel_classes ? "; the rest: user)" : "", out);
 	fputs("\n  needs      x86_64, Linux as of ", out);
 	put_name(out, info->kernel);
 	fprintf(out, ", xsave features 0x%" PRIx64 " (%u bytes)", info->xstate_features,
@@ -190,6 +195,8 @@ static void json_head(struct json *j, struct image_reader *r, const struct shown
 	json_add_string(j, "id", image_reader_manifest(r)->id);
 	json_add_string(j, "container", info->id);
 	json_add_string(j, "provider", info->provider);
+	if (info->kernel_classes)
+		json_add_strings(j, "kernelClasses", info->kernel_classes);
 	json_key(j, "needs");
 	json_object_begin(j);
 	json_add_string(j, "architecture", "x86_64");

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Who saves a class: the patched kernel, or stock interfaces (checkpoint/kernel/,
+ * checkpoint/user/). */
+#ifndef FIRN_CHECKPOINT_PROVIDER_H
+#define FIRN_CHECKPOINT_PROVIDER_H
+
+#include <stdbool.h>
+
+#include "checkpoint/checkpoint.h"
+
+struct error;
+struct kernel;
+struct resource_class;
+
+/*
+ * What of the running kernel is to be used. With PROVIDER_KERNEL it must have all
+ * that the table of classes wants of one: the error names what is missing.
+ */
+int provider_choose(enum checkpoint_provider wanted, struct kernel *k, struct error **err);
+
+/* Whether that kernel saves the class: all or nothing of it. */
+bool provider_is_kernel(const struct kernel *k, const struct resource_class *class);
+
+#endif
