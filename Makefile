@@ -14,7 +14,7 @@ FIRN_CFLAGS = -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFIRN_VERSION='"$
 ifneq ($(CI),)
 FIRN_CFLAGS += -Werror
 endif
-LIBS = -lseccomp -lcap -lyajl -lmnl -lxxhash -pthread
+LIBS = -lseccomp -lyajl -lmnl -lxxhash -pthread
 
 # One line per file that is made; V=1 shows the commands.
 Q := $(if $(V),,@)
