@@ -31,6 +31,8 @@ struct checkpoint_ops {
 	int (*freezer_version)(void *ctx);
 	/* All processes (thread group ids) in the container's cgroups. */
 	int (*tasks)(void *ctx, pid_vec *pids, struct error **err);
+	/* The cgroups that were made below the container's: "FILE-SYSTEM-PATH\0"... */
+	int (*nested_cgroups)(void *ctx, struct buf *paths, struct error **err);
 	/* Kills all of them and waits until none is left. */
 	int (*kill)(void *ctx, struct error **err);
 	/* Pages written so far; total may grow. NULL: nobody looks. */
@@ -60,6 +62,8 @@ struct checkpoint_request {
 	const char *image;  /* directory */
 	const char *config; /* config.json in force */
 	size_t config_len;
+	const char *mounts; /* /proc/INIT/mountinfo when the container had been set up; or NULL */
+	bool foreign_net;   /* its network namespace was joined by path: not the container's own */
 	struct checkpoint_stdio stdio[3];
 	bool terminal;	/* /dev/console is a terminal whose master was given away */
 	unsigned allow; /* enum checkpoint_allow */

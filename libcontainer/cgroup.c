@@ -526,6 +526,44 @@ int cgroup_pids(struct cgroup *cg, struct pid_list *list, struct error **err)
 	return 0;
 }
 
+static int add_nested(const struct hierarchy *h, struct buf *paths)
+{
+	__cleanup_dir DIR *dir = NULL;
+	struct dirent *entry;
+	int copy = openat(h->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	dir = copy < 0 ? NULL : fdopendir(copy);
+	if (!dir) {
+		int code = errno;
+
+		if (copy >= 0)
+			close(copy);
+		return -code;
+	}
+	while ((entry = readdir(dir))) {
+		__cleanup_free char *path = NULL;
+
+		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") ||
+		    !strcmp(entry->d_name, ".."))
+			continue;
+		if (asprintf(&path, "%s%s/%s", h->mount, h->path, entry->d_name) < 0 ||
+		    !buf_add(paths, path, strlen(path) + 1))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int cgroup_nested(struct cgroup *cg, struct buf *paths, struct error **err)
+{
+	vec_for_each (h, cg) {
+		int r = h->fd < 0 ? 0 : add_nested(h, paths);
+
+		if (r < 0)
+			return error_errno(err, -r, "reading cgroup \"%s%s\"", h->mount, h->path);
+	}
+	return 0;
+}
+
 /* Removes what is below a directory; cgroup_walk() would hold the directories open. */
 static void remove_below(int dir_fd, int depth)
 {

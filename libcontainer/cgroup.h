@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct buf;
 struct error;
 struct oci_config;
 struct cgroup; /* open directory fds of the container's cgroup in each hierarchy */
@@ -60,6 +61,9 @@ int cgroup_v2_fd(const struct cgroup *cg);
 
 /* All processes in it and in cgroups below it. The caller frees list->pids. */
 int cgroup_pids(struct cgroup *cg, struct pid_list *list, struct error **err);
+
+/* Appends the path of each directory right below it, with the hierarchy's mount, and a NUL. */
+int cgroup_nested(struct cgroup *cg, struct buf *paths, struct error **err);
 
 /* Kills every task (cgroup.kill on v2; v1 freeze-kill-thaw is the freezer's) and waits until it is
  * empty. */

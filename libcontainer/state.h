@@ -132,6 +132,7 @@ int container_remove(struct container *c, struct error **err);
 /* The files of ROOT/ID that are written once: see state_kept.c. */
 #define KEPT_CONFIG "config.json"
 #define KEPT_CGROUP "cgroup"
+#define KEPT_MOUNTS "mounts"
 int container_keep(struct container *c, const char *name, const void *data, size_t len,
 		   struct error **err);
 /* As read_file(): at most max bytes, NUL-terminated, the caller's to free; len may be NULL. */

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a container's directory holds beside its state. Both files are written
- * once, before there is a task, and never changed:
+ * What a container's directory holds beside its state. These files are written
+ * once, before its program runs, and never changed:
  *
  *   config.json  the bundle's as it was: who changes the bundle later changes no
  *                container that is there already
  *   cgroup       where it may have cgroups, as cgroupPath in state.json: for who is
  *                killed while making them, and for the case that that is damaged
+ *   mounts       mountinfo when everything was set up: what differs at a checkpoint was
+ *                made or unmounted inside
  */
 #include <dirent.h>
 #include <errno.h>

@@ -151,6 +151,17 @@ int build_cgroup(struct container *c, const struct oci_config *config, struct cg
 	return container_save(c, err);
 }
 
+int build_keep_mounts(struct container *c, pid_t init, struct error **err)
+{
+	__cleanup_free char *text = NULL;
+	size_t len;
+	int ret = proc_read(&text, &len, "%d/mountinfo", init);
+
+	if (ret < 0)
+		return error_errno(err, -ret, "reading the mounts of the container");
+	return container_keep(c, KEPT_MOUNTS, text, len, err);
+}
+
 static int fill_container(struct container *c, const struct oci_config *config,
 			  const struct create_options *options, struct init_process *init,
 			  struct error **err)
@@ -160,6 +171,8 @@ static int fill_container(struct container *c, const struct oci_config *config,
 
 	if (ret == 0)
 		ret = container_create_init(c, config, cg, options, init, err);
+	if (ret == 0)
+		ret = build_keep_mounts(c, init->pid, err);
 	if (ret == 0)
 		ret = container_set_state(c, CONTAINER_CREATED, err);
 	if (ret == 0)

@@ -52,6 +52,9 @@ int build_container(const struct runtime *rt, const char *bundle, const struct o
 int build_cgroup(struct container *c, const struct oci_config *config, struct cgroup **cg,
 		 struct error **err);
 
+/* Writes down the mounts of an init that is ready, for the checkpoint to compare. */
+int build_keep_mounts(struct container *c, pid_t init, struct error **err);
+
 /* Starts the init of a CREATED container: it is RUNNING then, and poststart hooks have run. */
 int build_start(struct container *c, const struct oci_config *config, struct error **err);
 

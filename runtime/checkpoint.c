@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,12 +8,15 @@
 #include "checkpoint/checkpoint.h"
 #include "libcontainer/lifecycle.h"
 #include "libcontainer/state.h"
+#include "oci/config.h"
 #include "runtime/checkpoint_ops.h"
 #include "runtime/verb.h"
+#include "runtime/view.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 
 #define CONFIG_MAX (8 << 20)
+#define MOUNTS_MAX (64 << 20)
 
 static const struct option_spec options[] = {
 	{"image-path", 0, "DIR", "where the checkpoint image goes (default \"checkpoint\")"},
@@ -111,6 +115,23 @@ static void print_blockers(const blocker_vec *blockers)
 		printf("the container can be checkpointed\n");
 }
 
+/* What the container was made with, to which the engine compares what it finds. */
+static int read_kept(const struct container *c, struct checkpoint_request *q, char **config,
+		     char **mounts, struct error **err)
+{
+	__cleanup_oci_config struct oci_config *parsed = view_config(c);
+	const struct oci_namespace *net =
+		parsed ? oci_config_namespace(parsed, CLONE_NEWNET) : NULL;
+	int r = container_kept(c, KEPT_CONFIG, CONFIG_MAX, config, &q->config_len, err);
+
+	if (r == 0)
+		r = container_kept(c, KEPT_MOUNTS, MOUNTS_MAX, mounts, NULL, err);
+	q->config = *config;
+	q->mounts = *mounts;
+	q->foreign_net = net && net->path;
+	return r;
+}
+
 /* Back to what it was, or gone. The tasks themselves are where the engine left them. */
 static int settle(struct container *c, const struct checkpoint_request *q, bool saved,
 		  struct error **err)
@@ -164,6 +185,7 @@ static int run(struct runtime *rt, struct error **err)
 {
 	__cleanup_container struct container *c = NULL;
 	__cleanup_free char *config = NULL;
+	__cleanup_free char *mounts = NULL;
 	struct checkpoint_request q = {
 		.id = rt->id,
 		.image = option_string(rt, "image-path"),
@@ -188,10 +210,9 @@ static int run(struct runtime *rt, struct error **err)
 	if (c->state != CONTAINER_RUNNING && c->state != CONTAINER_FROZEN)
 		return error_set(err, EINVAL, "container cannot be checkpointed: it is %s",
 				 container_oci_status(c));
-	r = container_kept(c, KEPT_CONFIG, CONFIG_MAX, &config, &q.config_len, err);
+	r = read_kept(c, &q, &config, &mounts, err);
 	if (r < 0)
 		return r;
-	q.config = config;
 	q.init = c->init.pid;
 	q.was_frozen = c->state == CONTAINER_FROZEN;
 	q.cancel = checkpoint_catch_signals();

@@ -90,6 +90,13 @@ static int op_tasks(void *data, pid_vec *pids, struct error **err)
 	return r;
 }
 
+static int op_nested_cgroups(void *data, struct buf *paths, struct error **err)
+{
+	struct checkpoint_ctx *ctx = data;
+
+	return cgroup_nested(ctx->cg, paths, err);
+}
+
 static int op_kill(void *data, struct error **err)
 {
 	struct checkpoint_ctx *ctx = data;
@@ -135,6 +142,7 @@ const struct checkpoint_ops checkpoint_ops = {
 	.thaw = op_thaw,
 	.freezer_version = op_freezer_version,
 	.tasks = op_tasks,
+	.nested_cgroups = op_nested_cgroups,
 	.kill = op_kill,
 	.progress = op_progress,
 };

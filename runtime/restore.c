@@ -152,6 +152,8 @@ static int make_empty(struct runtime *rt, struct restoring *r, struct error **er
 	with_clocks.monotonic_offset = offset_to(monotonic, CLOCK_MONOTONIC);
 	with_clocks.boottime_offset = offset_to(boottime, CLOCK_BOOTTIME);
 	ret = container_create_init(r->c, r->config, r->cg, &with_clocks, &r->init, err);
+	if (ret == 0)
+		ret = build_keep_mounts(r->c, r->init.pid, err);
 	return ret ? ret : container_set_state(r->c, CONTAINER_RSTRTING, err);
 }
 

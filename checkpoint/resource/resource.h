@@ -12,6 +12,8 @@ extern const struct resource_class resource_memory;
 extern const struct resource_class resource_memory_object;
 extern const struct resource_class resource_mqueue;
 extern const struct resource_class resource_owners;
+extern const struct resource_class resource_mounts;
+extern const struct resource_class resource_netdev;
 extern const struct resource_class resource_process;
 extern const struct resource_class resource_rlimits;
 extern const struct resource_class resource_signals;

@@ -11,7 +11,9 @@ const struct resource_class *const resource_classes[] = {
 	/* clang-format off: each in a line of its own */
 	&resource_tree,
 	&resource_memory,
+	&resource_mounts,
 	&resource_tmpfs,
+	&resource_netdev,
 	&resource_uts,
 	&resource_sysvipc,
 	&resource_tty,

@@ -15,79 +15,13 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "checkpoint/resource/mounts.h"
 #include "checkpoint/resource/resource.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
 
 #define DEPTH_MAX 64
-
-struct mount {
-	unsigned major, minor;
-	char *point;
-	bool tmpfs;
-};
-typedef VEC(struct mount) mount_vec;
-
-static void mounts_free(mount_vec *mounts)
-{
-	vec_for_each (m, mounts)
-		free(m->point);
-	vec_free(mounts);
-}
-
-/* mountinfo writes space, tab, newline and backslash as three octal digits. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (char *c = text; *c; c++) {
-		unsigned code;
-
-		if (*c == '\\' && sscanf(c + 1, "%3o", &code) == 1) {
-			*to++ = code;
-			c += 3;
-		} else {
-			*to++ = *c;
-		}
-	}
-	*to = '\0';
-}
-
-/* "ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [FIELDS...] - TYPE SOURCE SUPER", see proc(5) */
-static int parse_line(char *line, mount_vec *mounts)
-{
-	const char *type = strstr(line, " - ");
-	struct mount m = {.tmpfs = type && !strncmp(type, " - tmpfs ", 9)};
-	struct mount *slot;
-
-	if (sscanf(line, "%*d %*d %u:%u %*s %ms", &m.major, &m.minor, &m.point) != 3)
-		return -EPROTO;
-	unescape(m.point);
-	slot = vec_add(mounts);
-	if (!slot) {
-		free(m.point);
-		return -ENOMEM;
-	}
-	*slot = m;
-	return 0;
-}
-
-static int read_mounts(const char *pid, mount_vec *mounts, struct error **err)
-{
-	__cleanup_free char *text = NULL;
-	int r = proc_read(&text, NULL, "%s/mountinfo", pid);
-
-	for (char *line = text; !r && *line;) {
-		char *end = strchrnul(line, '\n');
-
-		if (*end)
-			*end++ = '\0';
-		r = parse_line(line, mounts);
-		line = end;
-	}
-	return r ? error_errno(err, -r, "reading the mounts of process %s", pid) : 0;
-}
 
 static bool is_mount_point(const mount_vec *mounts, const char *path)
 {
@@ -173,11 +107,11 @@ static int tmpfs_admit(struct checkpoint *c, struct dump_task *t, struct error *
 	if (t)
 		return 0;
 	snprintf(pid, sizeof(pid), "%d", c->request->init);
-	r = read_mounts(pid, &mounts, err);
+	r = mounts_read(pid, &mounts, err);
 	if (!r)
-		r = read_mounts("self", &ours, err);
+		r = mounts_read("self", &ours, err);
 	vec_for_each (m, &mounts)
-		if (!r && m->tmpfs && !is_from_outside(&ours, m))
+		if (!r && !strcmp(m->type, "tmpfs") && !is_from_outside(&ours, m))
 			r = admit_mount(c, &mounts, m);
 	mounts_free(&mounts);
 	mounts_free(&ours);
@@ -188,7 +122,6 @@ static const enum ckpt_type tmpfs_types[] = {0};
 
 static const char *const tmpfs_not_captured[] = {
 	"contents of file systems in memory (tmpfs): refused",
-	"mounts that the container has made inside: they are not made again",
 	NULL,
 };
 

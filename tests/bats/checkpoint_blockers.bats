@@ -1,0 +1,161 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# What was made inside a container and would not be there after a restore: named, all of it,
+# before anything is touched.
+# shellcheck disable=SC2034 # CK_EDIT is for ck_start
+
+load helpers
+load payloads
+load ck
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	umount "$T/volume/later" "$T/volume" 2>/dev/null || :
+	[ -z "${MADE_CGROUP:-}" ] || rmdir "$MADE_CGROUP" 2>/dev/null || :
+	teardown_firn
+}
+
+# in_mounts, in_net CMD...: the host's programs in the container's namespace
+in_mounts() {
+	nsenter --target "$(container_pid "$ID")" --pid --mount "$@"
+}
+
+in_net() {
+	nsenter --target "$(container_pid "$ID")" --net "$@"
+}
+
+can_be_saved() {
+	ok firn checkpoint --check --allow exec "$ID"
+	has "can be checkpointed"
+}
+
+# is_named TEXT...: --check lists all of them, and the checkpoint is refused in one line.
+is_named() {
+	fails firn checkpoint --check "$ID"
+	for text; do
+		has "$text"
+	done
+	fails firn checkpoint --image-path "$T/refused" "$ID"
+	one_line
+	[ ! -e "$T/refused" ] || fail "an image is left"
+	works
+}
+
+@test "mounts made inside, taken away, and changed" {
+	mkdir "$T/volume"
+	# what a container has by default, hidden and read-only paths, and a bind mount
+	CK_EDIT='.mounts += [{destination: "/volume", type: "bind", source: "'$T/volume'",
+		options: ["rbind", "ro"]}, {destination: "/scratch", type: "tmpfs", source: "tmpfs"}]'
+	ck_start ck_worker
+	can_be_saved
+	in_mounts /bin/mount -t tmpfs inner /tmp
+	is_named '"/tmp" (tmpfs), mounted inside'
+	in_mounts /bin/umount /tmp
+	can_be_saved
+	in_mounts /bin/umount /scratch
+	is_named '"/scratch" (tmpfs) was unmounted'
+	in_mounts /bin/mount -o remount,bind,rw /volume
+	in_mounts /bin/mount --bind /volume /scratch
+	is_named '"/scratch" (tmpfs) was unmounted' '"/volume" was mounted with' \
+		'"/scratch" (' 'mounted inside'
+}
+
+@test "after a restore the same is looked for" {
+	ck_start ck_worker
+	ck_checkpoint
+	ck_restore
+	can_be_saved
+	in_mounts /bin/mount -t tmpfs inner /tmp
+	is_named '"/tmp" (tmpfs), mounted inside'
+	in_mounts /bin/umount /tmp
+	ck_checkpoint
+	ck_restore
+	works
+}
+
+@test "a mount that came from the host by propagation is no obstacle" {
+	mkdir "$T/volume"
+	mount -t tmpfs volume "$T/volume"
+	mount --make-shared "$T/volume"
+	mkdir "$T/volume/later"
+	CK_EDIT='.mounts += [{destination: "/volume", type: "bind", source: "'$T/volume'",
+		options: ["rbind", "rslave"]}]'
+	ck_start ck_worker
+	mount -t tmpfs later "$T/volume/later"
+	in_mounts grep -q /volume/later /proc/self/mountinfo || fail "not propagated"
+	can_be_saved
+}
+
+@test "the network of a namespace of its own" {
+	need_command ip
+	ck_start ck_worker
+	can_be_saved
+	in_net ip link add inside type veth peer name other || skip "wants veth"
+	in_net ip link set other up
+	in_net ip link set inside up
+	in_net ip addr add 10.1.2.3/24 dev inside
+	in_net ip route add 10.9.0.0/16 via 10.1.2.1
+	in_net ip addr add 127.5.5.5/32 dev lo
+	in_net ip rule add pref 99 to 10.8.0.0/16 lookup 7
+	is_named 'network interface "inside"' 'route to 10.9.0.0/16' 'address 127.5.5.5/32' \
+		'routing rule 99'
+	in_net ip link del inside
+	in_net ip addr del 127.5.5.5/32 dev lo
+	in_net ip rule del pref 99
+	can_be_saved
+	in_net ip link set lo down
+	is_named 'loopback interface, down'
+	in_net ip link set lo up
+	can_be_saved
+	ck_checkpoint
+	ck_restore
+	in_net ip link show lo | grep -q LOOPBACK,UP
+	can_be_saved
+}
+
+@test "nftables of a namespace of its own" {
+	need_command nft
+	ck_start ck_worker
+	in_net nft add table inet inside || skip "wants nftables"
+	is_named 'nftables table "inside"'
+	in_net nft delete table inet inside
+	can_be_saved
+}
+
+@test "a network namespace that was joined by path is not the container's" {
+	need_command ip
+	ip netns add "firn-$$" || skip "wants network namespaces with names"
+	ip -n "firn-$$" link add outside type veth || :
+	CK_EDIT='(.linux.namespaces[] | select(.type == "network")).path = "/run/netns/firn-'$$'"'
+	ck_start ck_worker
+	run firn checkpoint --check "$ID"
+	ip netns del "firn-$$"
+	equal "$status" 0
+}
+
+@test "cgroups made inside" {
+	ck_start ck_worker
+	can_be_saved
+	MADE_CGROUP=$(dirname "$(freezer_file "$ID")")/inside
+	mkdir "$MADE_CGROUP"
+	is_named "$MADE_CGROUP"
+	rmdir "$MADE_CGROUP"
+	can_be_saved
+}
+
+@test "System V shared memory of which a part is attached" {
+	ck_start res_shmpart
+	is_named_part() {
+		fails firn checkpoint --check "$ID"
+		[ "$(grep -c 'a part of System V shared memory' <<<"$output")" -eq 3 ] ||
+			fail "not three parts"
+	}
+	is_named_part
+	fails firn checkpoint --image-path "$T/refused" "$ID"
+	one_line
+	equal "$(container_status "$ID")" running
+}
