@@ -52,6 +52,7 @@ static const struct {
 	{CKPT_SIGACTIONS, "sigactions"},
 	{CKPT_SIGPENDING, "sigpending"},
 	{CKPT_RLIMITS, "rlimits"},
+	{CKPT_MM_POLICY, "memory policy"},
 	{CKPT_ITIMERS, "itimers"},
 	{CKPT_POSIX_TIMERS, "posix timers"},
 	{CKPT_PROCESS, "process"},

@@ -63,6 +63,7 @@ enum ckpt_type {
 	CKPT_FDS = 67,
 	CKPT_FS = 68,
 	CKPT_RLIMITS = 71,
+	CKPT_MM_POLICY = 76,
 
 	/* task-N.core: of a thread */
 	CKPT_SECCOMP = 99,
@@ -447,6 +448,30 @@ struct ckpt_memfd {
 /* Of one checksum: XXH3_64bits over this many bytes of the data area, the last one shorter. */
 #define CKPT_CHUNK (1024 * 1024)
 
+/* in flags of struct ckpt_vma, with CKPT_VMA_LOCKED: pages are locked when they come */
+#define CKPT_VMA_ONFAULT 2048
+
+enum ckpt_range_kind {
+	CKPT_RANGE_GUARD,  /* MADV_GUARD_INSTALL */
+	CKPT_RANGE_POLICY, /* value: mode and flags as for mbind(2); nodes */
+	CKPT_RANGE_PKEY,   /* value: the protection key */
+};
+
+struct ckpt_range {
+	__u64 start, end;
+	__u32 kind; /* enum ckpt_range_kind */
+	__u32 value;
+	__u64 nodes[4]; /* bit n of the first: node n */
+};
+
+/* Rows of struct ckpt_range follow. */
+struct ckpt_mm_policy {
+	__u32 ranges;
+	__u32 pkeys;	   /* bit k: key k is in use */
+	__u32 lock_future; /* MCL_FUTURE, MCL_ONFAULT */
+	__u32 merge;	   /* PR_SET_MEMORY_MERGE */
+};
+
 #define CKPT_FD_CLOEXEC 1
 
 /* CKPT_FDS is an array of these, by number */
@@ -494,8 +519,11 @@ struct ckpt_sched {
 	__u32 util_min, util_max;
 	__u32 ioprio;
 	__u32 personality;
-	__s32 autogroup; /* of a process's first thread: nice of its session, or CKPT_NO_AUTOGROUP */
+	__s32 autogroup; /* of a first thread: nice of its session; or CKPT_NO_AUTOGROUP */
 	__u32 cpus_len;
+	__u32 policy_mode; /* of memory, as for set_mempolicy(2) */
+	__u32 reserved;
+	__u64 policy_nodes[4];
 };
 
 #endif

@@ -12,7 +12,8 @@
 #include "checkpoint/resource/resource.h"
 #include "util/error.h"
 
-/* clang-format off: those that many change */
+/* many add to these */
+/* clang-format off */
 static const struct file_kind *const kinds[] = {
 	&file_kind_inotify,
 	&file_kind_mqueue,

@@ -24,7 +24,8 @@
 #include "util/error.h"
 #include "util/io.h"
 
-/* clang-format off: those that many change */
+/* many add to these */
+/* clang-format off */
 static const struct file_kind *const kinds[] = {
 	&file_kind_inotify,
 	&file_kind_mqueue,

@@ -125,30 +125,8 @@ static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 	return classify_file(c, t, v, before, err);
 }
 
-static int check_guard_pages(struct checkpoint *c, struct dump_task *t, int pagemap,
-			     struct error **err)
-{
-	vec_for_each (v, &t->vmas) {
-		uint64_t address;
-		int r;
-
-		if (v->rec.kind != CKPT_VMA_ANON)
-			continue;
-		r = pages_find_guard(pagemap, v->rec.start, v->rec.end, &address, err);
-		if (r < 0)
-			return r;
-		if (r)
-			checkpoint_block(
-				c, t->rec.pid, -1, address,
-				"none in this version: MADV_GUARD_INSTALL is not saved yet",
-				"guard pages inside a mapping");
-	}
-	return 0;
-}
-
 static int memory_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
-	__cleanup_fd int pagemap = -1;
 	int r;
 
 	if (!t)
@@ -156,12 +134,7 @@ static int memory_admit(struct checkpoint *c, struct dump_task *t, struct error 
 	r = proc_vmas(t->pid, &t->vmas, err);
 	for (size_t i = 0; !r && i < t->vmas.count; i++)
 		r = classify(c, t, &t->vmas.items[i], i ? &t->vmas.items[i - 1] : NULL, err);
-	if (r)
-		return r;
-	pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
-	if (pagemap < 0)
-		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->pid);
-	return check_guard_pages(c, t, pagemap, err);
+	return r;
 }
 
 static bool is_vsyscall(const struct vma *v)

@@ -467,8 +467,6 @@ static int set_protections(struct restore_task *t, struct error **err)
 		if (i < t->vma_count && v->kind != CKPT_VMA_SPECIAL &&
 		    first_prot(t, v) != (int)v->prot)
 			remote_set(&call[n++], SYS_mprotect, v->start, v->end - v->start, v->prot);
-		if (i < t->vma_count && v->kind != CKPT_VMA_SPECIAL && (v->flags & CKPT_VMA_LOCKED))
-			remote_set(&call[n++], SYS_mlock, v->start, v->end - v->start);
 		if (n + 2 < REMOTE_CALLS_MAX && i < t->vma_count)
 			continue;
 		ret = remote_run(&t->remote, 0, n, err);

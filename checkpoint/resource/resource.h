@@ -10,6 +10,7 @@ extern const struct resource_class resource_files;
 extern const struct resource_class resource_locks;
 extern const struct resource_class resource_memory;
 extern const struct resource_class resource_memory_object;
+extern const struct resource_class resource_memory_policy;
 extern const struct resource_class resource_mqueue;
 extern const struct resource_class resource_owners;
 extern const struct resource_class resource_mounts;

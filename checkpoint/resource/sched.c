@@ -2,7 +2,8 @@
 /*
  * How a thread is scheduled: policy, priority, nice, deadlines, clamps, processors, I/O
  * priority; its personality; and of a process the nice value of its session's group
- * (autogroup, sched(7)). Timer slack and personality are set with the thread's prctls.
+ * (autogroup, sched(7)). Timer slack, personality and the policy of its memory are set
+ * with what else the thread does for itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -68,11 +69,12 @@ static int32_t read_autogroup(pid_t pid)
 	return at ? atoi(at + 5) : CKPT_NO_AUTOGROUP;
 }
 
-int sched_dump(struct dump_task *t, struct dump_thread *th, uint64_t slack, struct error **err)
+int sched_dump(struct dump_task *t, struct dump_thread *th, const struct ckpt_sched *asked,
+	       struct error **err)
 {
 	uint8_t mask[CPU_BYTES_MAX];
 	struct sched_attr attr;
-	struct ckpt_sched rec = {.timer_slack = slack};
+	struct ckpt_sched rec = *asked;
 	int r = get_attr(th->tid, &attr, err), cpus;
 
 	if (!r)

@@ -8,8 +8,10 @@
  * set behind the timers, which they bind.
  */
 const struct resource_class *const resource_classes[] = {
-	/* clang-format off: each in a line of its own */
+	/* each in a line of its own */
+	/* clang-format off */
 	&resource_tree,
+	&resource_memory_policy, /* before the mappings, of which it learns something */
 	&resource_memory,
 	&resource_mounts,
 	&resource_tmpfs,

@@ -89,17 +89,23 @@ int thread_read_stopped(struct dump_thread *th, struct error **err)
 }
 
 /* The batch: credentials first, then these. */
-enum { ASK_TID = CREDS_CALLS, ASK_STACK, ASK_PDEATHSIG, ASK_SLACK, ASK_CALLS };
+enum { ASK_TID = CREDS_CALLS, ASK_STACK, ASK_PDEATHSIG, ASK_SLACK, ASK_POLICY, ASK_CALLS };
+
+/* As many as the kernel may have; of the first 256 it is recorded. */
+#define POLICY_NODES_ASK 1024
 
 struct ask_data {
 	uint64_t tid_address;
 	stack_t stack;
 	uint64_t pdeathsig;
+	uint64_t policy_mode;
+	uint64_t policy_nodes[POLICY_NODES_ASK / 64];
 };
 #define CREDS_DATA 256
 _Static_assert(sizeof(struct ask_data) <= CREDS_DATA, "the data would overlap");
 
-static int ask(struct dump_task *t, struct dump_thread *th, struct error **err)
+static int ask(struct dump_task *t, struct dump_thread *th, struct ckpt_sched *sched,
+	       struct error **err)
 {
 	struct remote_call *call = remote_calls(&t->remote);
 	struct ask_data *data = remote_data(&t->remote);
@@ -113,11 +119,14 @@ static int ask(struct dump_task *t, struct dump_thread *th, struct error **err)
 	remote_set(&call[ASK_PDEATHSIG], SYS_prctl, PR_GET_PDEATHSIG,
 		   at + offsetof(struct ask_data, pdeathsig));
 	remote_set(&call[ASK_SLACK], SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	remote_set(&call[ASK_POLICY], SYS_get_mempolicy,
+		   at + offsetof(struct ask_data, policy_mode),
+		   at + offsetof(struct ask_data, policy_nodes), POLICY_NODES_ASK, 0, 0);
 	r = remote_run(&t->remote, th->tid, ASK_CALLS, err);
 	if (r)
 		return r;
 	for (unsigned i = ASK_TID; i < ASK_CALLS; i++)
-		if (call[i].ret < 0)
+		if (call[i].ret < 0 && i != ASK_POLICY) /* there may be no NUMA */
 			return error_errno(err, -call[i].ret, "asking thread %u (call %ld, %lu)",
 					   th->rec.tid, call[i].nr, call[i].args[0]);
 	th->rec.clear_child_tid = data->tid_address;
@@ -125,6 +134,9 @@ static int ask(struct dump_task *t, struct dump_thread *th, struct error **err)
 	th->rec.altstack_size = data->stack.ss_size;
 	th->rec.altstack_flags = data->stack.ss_flags;
 	th->rec.pdeathsig = (uint32_t)data->pdeathsig;
+	sched->timer_slack = call[ASK_SLACK].ret;
+	sched->policy_mode = data->policy_mode;
+	memcpy(sched->policy_nodes, data->policy_nodes, sizeof(sched->policy_nodes));
 	return 0;
 }
 
@@ -162,16 +174,15 @@ static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 		       struct error **err)
 {
 	struct ckpt_thread *rec;
-	uint64_t slack;
+	struct ckpt_sched sched = {0};
 	size_t at;
 	int r = read_outside(t, th, err);
 
 	if (!r)
-		r = ask(t, th, err);
+		r = ask(t, th, &sched, err);
 	if (r)
 		return r;
 	note_xstate(c, th);
-	slack = remote_calls(&t->remote)[ASK_SLACK].ret;
 	rec = record_add(&t->records, CKPT_THREAD, &th->rec, sizeof(th->rec));
 	if (!rec)
 		return error_errno(err, ENOMEM, "recording a thread");
@@ -186,7 +197,7 @@ static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 	if (!r)
 		r = seccomp_dump(t, th, err);
 	if (!r)
-		r = sched_dump(t, th, slack, err);
+		r = sched_dump(t, th, &sched, err);
 	/* last: it may run the call once more */
 	if (!r)
 		r = sleep_dump(c, t, th, err);
@@ -276,6 +287,7 @@ static int threads_load(struct restore *r, struct restore_task *t, const struct 
 struct settle_data {
 	stack_t stack;
 	char comm[16];
+	uint64_t nodes[POLICY_NODES_ASK / 64];
 };
 
 /* What the thread does for itself; the alternate stack is refused while the stack pointer is on it.
@@ -304,6 +316,12 @@ static int settle_thread(struct restore_task *t, struct restore_thread *th, stru
 		remote_set(&call[n++], SYS_prctl, PR_SET_TIMERSLACK, sched->timer_slack, 0, 0, 0);
 	if (sched)
 		remote_set(&call[n++], SYS_personality, sched->personality);
+	memset(data->nodes, 0, sizeof(data->nodes));
+	if (sched && sched->policy_mode) {
+		memcpy(data->nodes, sched->policy_nodes, sizeof(sched->policy_nodes));
+		remote_set(&call[n++], SYS_set_mempolicy, sched->policy_mode,
+			   at + offsetof(struct settle_data, nodes), POLICY_NODES_ASK);
+	}
 	if (rec->rseq)
 		remote_set(&call[n++], SYS_rseq, rec->rseq, rec->rseq_len, 0, rec->rseq_sig);
 	r = remote_run(&t->remote, th->tid, n, err);

@@ -53,7 +53,9 @@ int keys_check(struct dump_task *t, struct dump_thread *th, struct error **err);
 
 /* --- sched.c --- */
 
-int sched_dump(struct dump_task *t, struct dump_thread *th, uint64_t slack, struct error **err);
+/* asked: what only the thread itself could tell. */
+int sched_dump(struct dump_task *t, struct dump_thread *th, const struct ckpt_sched *asked,
+	       struct error **err);
 int sched_validate(const struct record *rec, struct error **err);
 /* The record of a thread, or NULL. */
 const struct ckpt_sched *sched_find(const struct restore_thread *th);

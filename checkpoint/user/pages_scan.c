@@ -181,28 +181,19 @@ int pages_scan(int pagemap_fd, uint64_t start, uint64_t end, unsigned flags, pag
 	return 0;
 }
 
-int pages_find_guard(int pagemap_fd, uint64_t start, uint64_t end, uint64_t *address,
+int pages_scan_guard(int pagemap_fd, uint64_t start, uint64_t end, page_run_vec *runs,
 		     struct error **err)
 {
-	struct scan_region region;
 	struct scan_arg arg = {
-		.size = sizeof(arg),
 		.start = start,
 		.end = end,
-		.vec = (uintptr_t)&region,
-		.vec_len = 1,
-		.max_pages = 1,
 		.category_mask = SCAN_GUARD,
 		.return_mask = SCAN_GUARD,
 	};
-	int n = ioctl(pagemap_fd, SCAN_IOCTL, &arg);
+	int r = scan_all(pagemap_fd, arg, runs);
 
-	if (n < 0 && (errno == EINVAL || errno == ENOTTY))
-		return 0;
-	if (n < 0)
-		return error_errno(err, errno, "looking for guard pages in 0x%llx-0x%llx",
+	if (r && r != -EINVAL && r != -ENOTTY)
+		return error_errno(err, -r, "looking for guard pages in 0x%llx-0x%llx",
 				   (unsigned long long)start, (unsigned long long)end);
-	if (n)
-		*address = region.start;
-	return n;
+	return 0;
 }

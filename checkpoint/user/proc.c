@@ -140,6 +140,7 @@ static const struct {
 } vm_flags[] = {
 	{"gd", CKPT_VMA_GROWSDOWN},
 	{"lo", CKPT_VMA_LOCKED},
+	{"lf", CKPT_VMA_ONFAULT},
 	{"nr", CKPT_VMA_NORESERVE},
 	{"hg", CKPT_VMA_HUGEPAGE},
 	{"nh", CKPT_VMA_NOHUGE},
@@ -220,6 +221,10 @@ int proc_vmas(pid_t pid, vma_vec *vmas, struct error **err)
 		struct vma *v;
 		int r;
 
+		if (!strncmp(line, "ProtectionKey:", 14) && vmas->count) {
+			vmas->items[vmas->count - 1].pkey = strtoul(line + 14, NULL, 10);
+			continue;
+		}
 		if (!strncmp(line, "VmFlags:", 8) && vmas->count) {
 			parse_vm_flags(line + 8, &vmas->items[vmas->count - 1]);
 			continue;

@@ -216,7 +216,7 @@ static void test_guard(void **state)
 	char *memory = reserve(4 * PAGE);
 	struct page_area area;
 	struct error *err = NULL;
-	uint64_t address = 0;
+	page_run_vec guards = {0};
 	pid_t pid;
 	int fd;
 
@@ -231,10 +231,13 @@ static void test_guard(void **state)
 	assert_int_equal(area.run_count, 2);
 	assert_int_equal(area.data_len, 2 * PAGE);
 	fd = open_fmt(O_RDONLY, "/proc/%d/pagemap", pid);
-	assert_int_equal(pages_find_guard(fd, (uintptr_t)memory, (uintptr_t)memory + 4 * PAGE,
-					  &address, &err),
-			 1);
-	assert_int_equal(address, (uintptr_t)memory + PAGE);
+	assert_int_equal(pages_scan_guard(fd, (uintptr_t)memory, (uintptr_t)memory + 4 * PAGE,
+					  &guards, &err),
+			 0);
+	assert_int_equal(guards.count, 1);
+	assert_int_equal(guards.items[0].address, (uintptr_t)memory + PAGE);
+	assert_int_equal(guards.items[0].len, PAGE);
+	vec_free(&guards);
 	close(fd);
 	page_area_free(&area);
 	end(pid);

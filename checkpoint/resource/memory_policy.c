@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a process has asked for about its memory that is not in the mappings' own flags:
+ * guard pages, protection keys, NUMA policies, locks on memory that is or will be mapped,
+ * merging (KSM). Contents are loaded before any of it is set.
+ */
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mempolicy.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "checkpoint/resource/resource.h"
+#include "checkpoint/user/pages.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
+#endif
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67 /* Linux 6.4 */
+#define PR_GET_MEMORY_MERGE 68
+#endif
+
+#define PAGE	   4096ull
+#define NODE_WORDS 4
+#define NODES_ASK  1024 /* as many as the kernel may have */
+#define PKEYS	   16
+#define RANGES_MAX (1u << 22)
+
+typedef VEC(struct ckpt_range) range_vec;
+
+static int add_range(range_vec *ranges, uint64_t start, uint64_t end, uint32_t kind, uint32_t value,
+		     const uint64_t *nodes, struct error **err)
+{
+	struct ckpt_range *range = vec_add(ranges);
+
+	if (!range)
+		return error_errno(err, ENOMEM, "recording what was asked for memory");
+	*range = (struct ckpt_range){.start = start, .end = end, .kind = kind, .value = value};
+	if (nodes)
+		memcpy(range->nodes, nodes, sizeof(range->nodes));
+	return 0;
+}
+
+static bool is_kernels(const struct ckpt_vma *v)
+{
+	return v->kind == CKPT_VMA_SPECIAL;
+}
+
+/* --- a checkpoint: page by page --- */
+
+static int find_guards(struct dump_task *t, int pagemap, range_vec *ranges, struct error **err)
+{
+	page_run_vec runs = {0};
+	int r = 0;
+
+	vec_for_each (v, &t->vmas)
+		if (!r && !is_kernels(&v->rec))
+			r = pages_scan_guard(pagemap, v->rec.start, v->rec.end, &runs, err);
+	vec_for_each (run, &runs)
+		if (!r)
+			r = add_range(ranges, run->address, run->address + run->len,
+				      CKPT_RANGE_GUARD, 0, NULL, err);
+	vec_free(&runs);
+	return r;
+}
+
+/*
+ * mlock(2) has made all pages present; where some are not, they are to be locked when they
+ * come (MLOCK_ONFAULT), which older kernels do not say ("lf" of VmFlags).
+ */
+static int find_onfault(struct dump_task *t, int pagemap, struct error **err)
+{
+	vec_for_each (v, &t->vmas) {
+		uint64_t entry;
+
+		if (is_kernels(&v->rec) || !(v->rec.flags & CKPT_VMA_LOCKED))
+			continue;
+		for (uint64_t at = v->rec.start; at < v->rec.end; at += PAGE) {
+			if (pread_full(pagemap, &entry, sizeof(entry), at / PAGE * sizeof(entry)))
+				return error_errno(err, EIO, "reading /proc/%d/pagemap", t->pid);
+			if (entry >> 63)
+				continue;
+			v->rec.flags |= CKPT_VMA_ONFAULT;
+			break;
+		}
+	}
+	return 0;
+}
+
+/* --- policies --- */
+
+struct policy_data {
+	uint32_t mode, pad;
+	uint64_t nodes[NODES_ASK / 64];
+};
+#define POLICIES 256 /* of a batch */
+
+static int ask_policies(struct dump_task *t, size_t first, size_t count, range_vec *ranges,
+			struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	struct policy_data *data = remote_data(&t->remote);
+	uint64_t at = remote_data_address(&t->remote);
+	int r;
+
+	memset(data, 0, count * sizeof(*data));
+	for (size_t i = 0; i < count; i++)
+		remote_set(&call[i], SYS_get_mempolicy, at + i * sizeof(*data),
+			   at + i * sizeof(*data) + offsetof(struct policy_data, nodes), NODES_ASK,
+			   t->vmas.items[first + i].rec.start, MPOL_F_ADDR);
+	r = remote_run(&t->remote, 0, count, err);
+	for (size_t i = 0; !r && i < count; i++) {
+		const struct ckpt_vma *v = &t->vmas.items[first + i].rec;
+
+		if (call[i].ret || !data[i].mode || is_kernels(v))
+			continue;
+		for (unsigned k = NODE_WORDS; k < NODES_ASK / 64; k++)
+			if (data[i].nodes[k])
+				return error_set(err, EOPNOTSUPP,
+						 "a NUMA policy of more than 256 nodes");
+		r = add_range(ranges, v->start, v->end, CKPT_RANGE_POLICY, data[i].mode,
+			      data[i].nodes, err);
+	}
+	return r;
+}
+
+static int find_policies(struct dump_task *t, range_vec *ranges, struct error **err)
+{
+	int r = 0;
+
+	_Static_assert(POLICIES * sizeof(struct policy_data) <= REMOTE_DATA_SIZE &&
+			       POLICIES <= REMOTE_CALLS_MAX,
+		       "a batch has to fit");
+	for (size_t i = 0; !r && i < t->vmas.count; i += POLICIES)
+		r = ask_policies(t, i, t->vmas.count - i < POLICIES ? t->vmas.count - i : POLICIES,
+				 ranges, err);
+	return r;
+}
+
+/* --- protection keys --- */
+
+/* CPUID 7: that the kernel uses them */
+static bool have_pkeys(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & (1 << 4);
+}
+
+/* All that are free, with the rights that unused ones have; got: bit k, key k. */
+static int take_free_keys(struct remote *remote, uint32_t *got, struct error **err)
+{
+	struct remote_call *call = remote_calls(remote);
+	int r;
+
+	*got = 0;
+	for (unsigned i = 1; i < PKEYS; i++)
+		remote_set(&call[i - 1], SYS_pkey_alloc, 0, PKEY_DISABLE_ACCESS);
+	r = remote_run(remote, 0, PKEYS - 1, err);
+	for (unsigned i = 1; !r && i < PKEYS; i++)
+		if (call[i - 1].ret > 0 && call[i - 1].ret < PKEYS)
+			*got |= 1u << call[i - 1].ret;
+	return r;
+}
+
+static int free_keys(struct remote *remote, uint32_t keys, struct error **err)
+{
+	struct remote_call *call = remote_calls(remote);
+	unsigned n = 0;
+
+	for (unsigned i = 1; i < PKEYS; i++)
+		if (keys & (1u << i))
+			remote_set(&call[n++], SYS_pkey_free, i);
+	return n ? remote_run(remote, 0, n, err) : 0;
+}
+
+static int find_keys(struct dump_task *t, uint32_t *keys, range_vec *ranges, struct error **err)
+{
+	uint32_t unused;
+	int r;
+
+	if (!have_pkeys())
+		return 0;
+	r = take_free_keys(&t->remote, &unused, err);
+	if (!r)
+		r = free_keys(&t->remote, unused, err);
+	*keys = ~unused & ((1u << PKEYS) - 2);
+	/* memory that can only be executed has a key of the kernel's own */
+	vec_for_each (v, &t->vmas)
+		if (!r && v->pkey && v->rec.prot != PROT_EXEC && !is_kernels(&v->rec))
+			r = add_range(ranges, v->rec.start, v->rec.end, CKPT_RANGE_PKEY, v->pkey,
+				      NULL, err);
+	return r;
+}
+
+/* --- the process as a whole --- */
+
+/* MCL_FUTURE is in no file; but our own window has been locked, if it is there. */
+static int find_lock_future(struct dump_task *t, uint32_t *flags, struct error **err)
+{
+	__cleanup_free char *status = NULL;
+	uint8_t *present = remote_data(&t->remote);
+	unsigned long long locked = 0, known = 0;
+	const char *at;
+	long ret;
+	int r = proc_read(&status, NULL, "%d/status", t->pid);
+
+	if (r)
+		return error_errno(err, -r, "reading /proc/%d/status", t->pid);
+	at = strstr(status, "\nVmLck:");
+	if (at)
+		locked = strtoull(at + 7, NULL, 10) * 1024;
+	vec_for_each (v, &t->vmas)
+		if (v->rec.flags & CKPT_VMA_LOCKED)
+			known += v->rec.end - v->rec.start;
+	if (locked <= known)
+		return 0;
+	*flags = MCL_FUTURE;
+	r = remote_syscall(&t->remote, err, "mincore", &ret, SYS_mincore, t->remote.address,
+			   REMOTE_WINDOW, remote_data_address(&t->remote), 0, 0, 0);
+	for (unsigned i = 0; !r && !ret && i < REMOTE_WINDOW / PAGE; i++)
+		if (!(present[i] & 1))
+			*flags = MCL_FUTURE | MCL_ONFAULT;
+	return r;
+}
+
+static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	__cleanup_fd int pagemap = -1;
+	struct ckpt_mm_policy rec = {0};
+	range_vec ranges = {0};
+	long merge = 0;
+	int r;
+
+	if (!t)
+		return 0;
+	pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
+	if (pagemap < 0)
+		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->pid);
+	r = find_guards(t, pagemap, &ranges, err);
+	if (!r)
+		r = find_onfault(t, pagemap, err);
+	if (!r)
+		r = find_policies(t, &ranges, err);
+	if (!r)
+		r = find_keys(t, &rec.pkeys, &ranges, err);
+	if (!r)
+		r = find_lock_future(t, &rec.lock_future, err);
+	if (!r)
+		r = remote_syscall(&t->remote, err, "prctl", &merge, SYS_prctl, PR_GET_MEMORY_MERGE,
+				   0, 0, 0, 0, 0);
+	rec.merge = merge > 0;
+	rec.ranges = ranges.count;
+	if (!r && !record_add2(&t->records, CKPT_MM_POLICY, &rec, sizeof(rec), ranges.items,
+			       ranges.count * sizeof(*ranges.items)))
+		r = error_errno(err, ENOMEM, "recording what was asked for memory");
+	vec_free(&ranges);
+	return r ? error_wrap(err, "process %u", t->rec.pid) : 0;
+}
+
+/* --- a restore --- */
+
+static bool range_is_sane(const struct ckpt_range *range)
+{
+	return range->start < range->end && !(range->start % PAGE) && !(range->end % PAGE) &&
+	       range->kind <= CKPT_RANGE_PKEY &&
+	       (range->kind != CKPT_RANGE_PKEY || (range->value && range->value < PKEYS));
+}
+
+static int policy_load(struct restore *r, struct restore_task *t, const struct record *rec,
+		       struct error **err)
+{
+	const struct ckpt_mm_policy *p = record_head(rec, sizeof(*p), err);
+	const struct ckpt_range *ranges;
+	struct record *more;
+
+	if (!p)
+		return -EBADMSG;
+	ranges = (const void *)(p + 1);
+	if (!t || p->ranges > RANGES_MAX || rec->len - sizeof(*p) != p->ranges * sizeof(*ranges) ||
+	    p->lock_future & ~(MCL_FUTURE | MCL_ONFAULT) || p->merge > 1)
+		return error_set(err, EBADMSG, "malformed");
+	for (uint32_t i = 0; i < p->ranges; i++)
+		if (!range_is_sane(&ranges[i]))
+			return error_set(err, EBADMSG, "a range at %#llx that cannot be",
+					 (unsigned long long)ranges[i].start);
+	more = vec_add(&t->more);
+	if (!more)
+		return error_errno(err, ENOMEM, "loading");
+	*more = *rec;
+	return 0;
+}
+
+static uint32_t prot_at(const struct restore_task *t, uint64_t address)
+{
+	for (size_t i = 0; i < t->vma_count; i++)
+		if (address >= t->vmas[i].start && address < t->vmas[i].end)
+			return t->vmas[i].prot;
+	return PROT_NONE;
+}
+
+static int set_range(struct restore_task *t, const struct ckpt_range *range, struct error **err)
+{
+	uint64_t len = range->end - range->start;
+	uint64_t at = remote_data_address(&t->remote);
+
+	switch (range->kind) {
+	case CKPT_RANGE_GUARD:
+		return remote_syscall(&t->remote, err, "madvise(MADV_GUARD_INSTALL)", NULL,
+				      SYS_madvise, range->start, len, MADV_GUARD_INSTALL, 0, 0, 0);
+	case CKPT_RANGE_POLICY:
+		memset(remote_data(&t->remote), 0, NODES_ASK / 8);
+		memcpy(remote_data(&t->remote), range->nodes, sizeof(range->nodes));
+		return remote_syscall(&t->remote, err, "mbind", NULL, SYS_mbind, range->start, len,
+				      range->value, at, NODES_ASK, MPOL_MF_MOVE);
+	default:
+		return remote_syscall(&t->remote, err, "pkey_mprotect", NULL, SYS_pkey_mprotect,
+				      range->start, len, prot_at(t, range->start), range->value, 0,
+				      0);
+	}
+}
+
+/* The numbers of those that were in use. */
+static int take_keys(struct restore_task *t, const struct ckpt_mm_policy *p, struct error **err)
+{
+	const struct ckpt_range *ranges = (const void *)(p + 1);
+	uint32_t got = 0;
+	int r;
+
+	if (!p->pkeys)
+		return 0;
+	r = have_pkeys() ? take_free_keys(&t->remote, &got, err) : 0;
+	for (uint32_t i = 0; !r && i < p->ranges; i++)
+		if (ranges[i].kind == CKPT_RANGE_PKEY && !(got & (1u << ranges[i].value)))
+			r = error_set(err, EOPNOTSUPP, "protection key %u is not to be had",
+				      ranges[i].value);
+	return r ? r : free_keys(&t->remote, got & ~p->pkeys, err);
+}
+
+/* What is not to be merged although everything is. */
+static int set_merge(struct restore_task *t, struct error **err)
+{
+	long ret;
+	int r = remote_syscall(&t->remote, err, "prctl(PR_SET_MEMORY_MERGE)", NULL, SYS_prctl,
+			       PR_SET_MEMORY_MERGE, 1, 0, 0, 0, 0);
+
+	for (size_t i = 0; !r && i < t->vma_count; i++)
+		if (t->vmas[i].kind == CKPT_VMA_ANON && !(t->vmas[i].flags & CKPT_VMA_MERGEABLE))
+			r = remote_syscall(&t->remote, err, "madvise(MADV_UNMERGEABLE)", &ret,
+					   SYS_madvise, t->vmas[i].start,
+					   t->vmas[i].end - t->vmas[i].start, MADV_UNMERGEABLE, 0,
+					   0, 0);
+	return r;
+}
+
+/* Last: guards cannot be installed in what is locked. */
+static int lock_mappings(struct restore_task *t, struct error **err)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < t->vma_count; i++) {
+		const struct ckpt_vma *v = &t->vmas[i];
+
+		if (v->kind == CKPT_VMA_SPECIAL || !(v->flags & CKPT_VMA_LOCKED))
+			continue;
+		r = remote_syscall(&t->remote, err, "mlock", NULL, SYS_mlock2, v->start,
+				   v->end - v->start,
+				   v->flags & CKPT_VMA_ONFAULT ? MLOCK_ONFAULT : 0, 0, 0, 0);
+	}
+	return r;
+}
+
+static const struct ckpt_mm_policy *find_record(const struct restore_task *t)
+{
+	vec_for_each (rec, &t->more)
+		if (rec->type == CKPT_MM_POLICY)
+			return rec->data;
+	return NULL;
+}
+
+static int policy_restore(struct restore *r, struct restore_task *t, struct error **err)
+{
+	const struct ckpt_mm_policy *p = find_record(t);
+	const struct ckpt_range *ranges = (const void *)(p + 1);
+	int ret = p ? take_keys(t, p, err) : 0;
+
+	for (uint32_t i = 0; p && !ret && i < p->ranges; i++)
+		ret = set_range(t, &ranges[i], err);
+	if (!ret && p && p->merge)
+		ret = set_merge(t, err);
+	if (!ret)
+		ret = lock_mappings(t, err);
+	return ret ? error_wrap(err, "process %u", t->rec->pid) : 0;
+}
+
+/* Nothing is mapped any more. */
+static int policy_arm(struct restore *r, struct restore_task *none, struct error **err)
+{
+	int ret = 0;
+
+	vec_for_each (t, &r->tasks) {
+		const struct ckpt_mm_policy *p =
+			t->rec->state == CKPT_TASK_ZOMBIE ? NULL : find_record(t);
+
+		if (!ret && p && p->lock_future)
+			ret = remote_syscall(&t->remote, err, "mlockall", NULL, SYS_mlockall,
+					     p->lock_future, 0, 0, 0, 0, 0);
+	}
+	return ret;
+}
+
+static const enum ckpt_type types[] = {CKPT_MM_POLICY, 0};
+
+static const char *const not_captured[] = {
+	"guard pages on Linux 6.13 and 6.14, which tell nobody of them",
+	"on kernels whose smaps lacks \"lf\", MLOCK_ONFAULT of memory whose pages have all come "
+	"already",
+	NULL,
+};
+
+const struct resource_class resource_memory_policy = {
+	.name = "memory policy",
+	.version = 1,
+	.types = types,
+	.dump = policy_dump,
+	.load = policy_load,
+	.restore = {[STAGE_TASK] = policy_restore, [STAGE_ARM] = policy_arm},
+	.not_captured = not_captured,
+};
