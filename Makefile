@@ -119,20 +119,29 @@ format: ## bring the sources into shape with clang-format
 
 # Own build directories: objects with and without instruments do not mix.
 ASAN_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-.PHONY: asan cover
+.PHONY: asan valgrind cover
 asan: ## unit and bats tests on this host under ASan and UBSan
 	@tests/install-deps build test
 	$(MAKE) BUILD=$(BUILD)/asan CFLAGS="$(ASAN_FLAGS)" $(BUILD)/asan/tests/sanitize/report.o
 	$(MAKE) BUILD=$(BUILD)/asan CFLAGS="$(ASAN_FLAGS)" LDFLAGS=$(BUILD)/asan/tests/sanitize/report.o \
 		all unit-tests
 	BUILD=$(BUILD)/asan FIRN=$(abspath $(BUILD))/asan/firn tests/sanitize/run $(BUILD)/log/asan
+valgrind: ## unit and bats tests on this host under memcheck (long)
+	@tests/install-deps build test memcheck
+	$(MAKE) BUILD=$(BUILD)/valgrind CFLAGS="-O1 -g" $(BUILD)/valgrind/tests/valgrind/calls.o
+	$(MAKE) BUILD=$(BUILD)/valgrind CFLAGS="-O1 -g" LDFLAGS=$(BUILD)/valgrind/tests/valgrind/calls.o \
+		all unit-tests
+	BUILD=$(BUILD)/valgrind tests/valgrind/run $(BUILD)/log/valgrind
 cover: ## line coverage of the unit and bats tests on this host
 	@tests/install-deps build test
 	$(MAKE) BUILD=$(BUILD)/cover CFLAGS="-O0 -g --coverage -fprofile-update=atomic" all unit-tests
 	BUILD=$(BUILD)/cover FIRN=$(abspath $(BUILD))/cover/firn tests/run-tests $(BUILD)/log/cover
 	@cd $(BUILD)/cover && find . -name '*.gcda' -exec gcov -n -r -s $(CURDIR) {} + 2>/dev/null | \
-		awk -F"[':%]" '/^File/ {f = $$2} /^Lines executed/ {if (f !~ /^\/|^tests/) print $$3 "%\t" f; f = "/"}' | \
-		sort -t'	' -k2 -u
+		awk -F"[':%]" '/^File/ { f = $$2 } \
+			/^Lines executed/ { if (f !~ /^\/|^tests/) print f "\t" $$2 "\t" substr($$3, 5); f = "/" }' | \
+		sort -t'	' -k1,1 -u | \
+		awk -F'\t' '{ printf "%6.1f%%\t%s\n", $$2, $$1; n += $$3; ran += $$2 * $$3 / 100 } \
+			END { if (n) printf "%6.1f%%\tof %d lines\n", ran * 100 / n, n }'
 
 MAN_PAGES := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(wildcard docs/man/*.scd))
 .PHONY: man install-man support
