@@ -309,6 +309,7 @@ static void files_release(struct checkpoint *c, struct restore *r)
 	}
 }
 
+/* clang-format off */
 static const enum ckpt_type types[] = {
 	CKPT_INOTIFY,
 	CKPT_MQUEUE_FD,
@@ -317,6 +318,8 @@ static const enum ckpt_type types[] = {
 	CKPT_PIDFD,
 	0,
 };
+
+/* clang-format on */
 
 static const char *const not_captured[] = {
 	"of the peers of unix sockets (SO_PEERCRED) the pid, if that process has ended, and groups",
