@@ -126,6 +126,7 @@ enum ckpt_file_kind {
 
 #define CKPT_FILE_DELETED 1 /* contents in ghost-GHOST */
 #define CKPT_FILE_MAPPING 2 /* only mapped, perhaps by nobody's fd */
+#define CKPT_FILE_ALONE	  4 /* a FIFO's end for reading, before anybody had one for writing */
 
 /* path bytes follow (no NUL), relative to the container's root, absolute */
 struct ckpt_file {
@@ -146,12 +147,12 @@ struct ckpt_file {
 	__u32 path_len;
 };
 
-/* contents follow */
+/* If there are packets their lengths follow, __u32 each; then the contents. */
 struct ckpt_pipe {
 	__u32 pipe; /* N: descriptions with the same N are ends of one pipe; for a FIFO too */
 	__u32 size; /* F_GETPIPE_SZ */
-	__u32 len;
-	__u32 reserved;
+	__u32 len;  /* of the contents */
+	__u32 packets;
 };
 
 struct ckpt_eventfd {

@@ -22,15 +22,9 @@
 #include "util/error.h"
 #include "util/io.h"
 
-#define GHOST_CHUNK    (1 << 20)
 #define MEM_MAJOR      1
 #define DELETED	       " (deleted)"
 #define PATH_BYTES_MAX 4096
-
-/* What an image may ask for: nothing that creates or truncates. */
-#define OPEN_FLAGS                                                                                 \
-	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECT | O_SYNC | O_DSYNC | O_NOATIME |             \
-	 O_DIRECTORY | O_NOFOLLOW | O_PATH | O_LARGEFILE)
 
 static bool is_memory_device(mode_t mode, dev_t rdev)
 {
@@ -85,17 +79,14 @@ static enum ckpt_file_kind kind_of(const struct description *d)
 	return CKPT_FILE_REGULAR;
 }
 
-static bool is_deleted(const struct description *d)
-{
-	return d->st.st_nlink == 0;
-}
-
 static int admit_path(struct checkpoint *c, struct description *d, struct error **err)
 {
 	__cleanup_fd int fd = open_in_root(c->rootfd, d->link, O_PATH | O_NOFOLLOW, 0);
 	struct stat st;
 
 	if (fd >= 0 && !fstat(fd, &st) && st.st_dev == d->st.st_dev && st.st_ino == d->st.st_ino)
+		return 0;
+	if (fd == -ENOENT && file_find_name(c, d))
 		return 0;
 	return description_block(
 		c, d, "close it: its name was changed, or something is mounted over it",
@@ -125,70 +116,22 @@ static int file_admit(struct checkpoint *c, struct description *d, struct error 
 		return description_block(c, d, "use a shorter path", "a file with a long path");
 	if (d->file_kind == CKPT_FILE_DEVICE && !is_memory_device(d->st.st_mode, d->st.st_rdev))
 		return block_device(c, d);
-	if (!is_deleted(d))
+	if (!file_is_deleted(d))
 		return admit_path(c, d, err);
 	if (is_secret(d))
 		return description_block(c, d, "let the program close it", "secret memory");
-	if (!S_ISREG(d->st.st_mode) || d->file_kind == CKPT_FILE_PROC)
-		return description_block(c, d, "close it, or leave the directory",
-					 "\"%s\", deleted and not a regular file", d->link);
+	if (!(S_ISREG(d->st.st_mode) || S_ISDIR(d->st.st_mode) || d->file_kind == CKPT_FILE_FIFO) ||
+	    d->file_kind == CKPT_FILE_PROC)
+		return description_block(c, d, "close it", "\"%s\", deleted", d->link);
 	return 0;
 }
 
 /* --- a checkpoint --- */
 
-static int save_ghost(struct checkpoint *c, const struct description *d, struct error **err)
+static bool is_nameless(const struct description *d)
 {
-	__cleanup_free char *chunk = malloc(GHOST_CHUNK);
-	__cleanup_fd int fd = reopen_fd(d->fd, O_RDONLY);
-	struct image_file *f;
-	char name[32];
-	int r;
-
-	if (!chunk || fd < 0)
-		return error_errno(err, chunk ? -fd : ENOMEM, "opening the deleted \"%s\"",
-				   d->link);
-	snprintf(name, sizeof(name), "ghost-%u", d->group);
-	r = image_add_file(c->image, name, &f, err);
-	while (!r) {
-		ssize_t n = read(fd, chunk, GHOST_CHUNK);
-
-		if (n < 0)
-			return error_errno(err, errno, "reading the deleted \"%s\"", d->link);
-		if (n == 0)
-			break;
-		r = checkpoint_cancelled(c->request->cancel, err);
-		if (!r)
-			r = image_file_write(f, chunk, n, err);
-	}
-	return r;
-}
-
-static bool has_ghost(const struct description *d)
-{
-	return d->kind == &file_kind_file && is_deleted(d) && !description_is_pipe(d) &&
-	       d->file_kind != CKPT_FILE_MEMFD;
-}
-
-/* The same deleted file may be open, or mapped, more than once. */
-int files_dump_ghosts(struct checkpoint *c, struct error **err)
-{
-	struct description **all = c->files->descriptions.items;
-	int r = 0;
-
-	for (size_t i = 0; !r && i < c->files->descriptions.count; i++) {
-		if (!has_ghost(all[i]))
-			continue;
-		for (size_t k = 0; k < i && !all[i]->group; k++)
-			if (has_ghost(all[k]) && all[k]->st.st_dev == all[i]->st.st_dev &&
-			    all[k]->st.st_ino == all[i]->st.st_ino)
-				all[i]->group = all[k]->group;
-		if (all[i]->group)
-			continue;
-		all[i]->group = ++c->files->groups;
-		r = save_ghost(c, all[i], err);
-	}
-	return r;
+	return file_has_ghost(d) ||
+	       (d->file_kind == CKPT_FILE_FIFO && file_is_deleted(d) && !description_is_pipe(d));
 }
 
 static size_t path_len(const struct description *d)
@@ -197,7 +140,7 @@ static size_t path_len(const struct description *d)
 
 	if (description_is_pipe(d))
 		return 0;
-	if (is_deleted(d) && len > cut && !strcmp(d->link + len - cut, DELETED))
+	if (file_is_deleted(d) && len > cut && !strcmp(d->link + len - cut, DELETED))
 		len -= cut;
 	return len;
 }
@@ -209,8 +152,9 @@ static int file_dump(struct checkpoint *c, struct description *d, struct error *
 	struct ckpt_file rec = {
 		.id = d->id,
 		.kind = d->file_kind,
-		.flags = (has_ghost(d) ? CKPT_FILE_DELETED : 0) |
-			 (d->number < 0 ? CKPT_FILE_MAPPING : 0),
+		.flags = (is_nameless(d) ? CKPT_FILE_DELETED : 0) |
+			 (d->number < 0 ? CKPT_FILE_MAPPING : 0) |
+			 (fifo_is_alone(c, d) ? CKPT_FILE_ALONE : 0),
 		.open_flags = d->open_flags,
 		.pos = pos < 0 ? 0 : pos,
 		.size = d->st.st_size,
@@ -252,11 +196,12 @@ static int file_load(struct restore *r, struct file_object *o, struct error **er
 {
 	const struct ckpt_file *rec = o->rec;
 	bool opened = !(rec->flags & CKPT_FILE_MAPPING);
-	struct file_group *g;
 
 	if (rec->path_len != o->tail_len || rec->path_len > PATH_BYTES_MAX ||
 	    rec->kind > CKPT_FILE_MEMFD || rec->pos > INT64_MAX || rec->owner ||
-	    rec->flags & ~(CKPT_FILE_DELETED | CKPT_FILE_MAPPING) ||
+	    rec->flags & ~(CKPT_FILE_DELETED | CKPT_FILE_MAPPING | CKPT_FILE_ALONE) ||
+	    (rec->flags & CKPT_FILE_ALONE &&
+	     (rec->kind != CKPT_FILE_FIFO || rec->flags & CKPT_FILE_DELETED)) ||
 	    (rec->mode & S_IFMT) != kind_mode(rec) ||
 	    (opened && rec->kind != CKPT_FILE_MEMFD &&
 	     !(rec->open_flags & O_PATH) == (rec->kind == CKPT_FILE_PATH)) ||
@@ -267,15 +212,7 @@ static int file_load(struct restore *r, struct file_object *o, struct error **er
 		return error_set(err, EBADMSG, "file %u has a malformed path", o->id);
 	if (!(rec->flags & CKPT_FILE_DELETED))
 		return 0;
-	if (!rec->ghost || rec->kind != CKPT_FILE_REGULAR)
-		return error_set(err, EBADMSG, "file %u is malformed", o->id);
-	if (files_group(&r->files->ghosts, rec->ghost))
-		return 0;
-	g = vec_add(&r->files->ghosts);
-	if (!g)
-		return error_errno(err, ENOMEM, "loading");
-	*g = (struct file_group){.number = rec->ghost, .fd = -1};
-	return 0;
+	return rec->kind == CKPT_FILE_FIFO ? 0 : ghost_load(r, o, err);
 }
 
 static int check_opened(const struct ckpt_file *rec, const char *path, int fd, struct error **err)
@@ -318,95 +255,9 @@ int file_open_object(struct restore *r, const struct file_object *o, int flags, 
 	ret = check_opened(rec, path, handle, err);
 	if (ret)
 		return ret;
-	flags &= OPEN_FLAGS;
+	flags &= FILE_OPEN_FLAGS;
 	*fd = flags & O_PATH ? take_fd(&handle) : reopen_fd(handle, flags & ~O_NOFOLLOW);
 	return *fd < 0 ? error_errno(err, -*fd, "opening \"%s\" in the container", path) : 0;
-}
-
-/* Without a name, in the directory where it was: on the same file system. */
-static int make_nameless(struct restore *r, const struct file_object *o, int *fd,
-			 struct error **err)
-{
-	__cleanup_free char *dir = strndup(o->tail, o->tail_len);
-	__cleanup_fd int dirfd = -1;
-	char *slash = dir ? strrchr(dir, '/') : NULL;
-	char name[64];
-
-	if (!slash)
-		return error_errno(err, ENOMEM, "making a deleted file");
-	slash[slash == dir] = '\0';
-	dirfd = open_in_root(r->rootfd, dir, O_RDONLY | O_DIRECTORY, 0);
-	if (dirfd < 0)
-		return error_errno(err, -dirfd, "opening \"%s\" for a deleted file", dir);
-	/* O_EXCL: nobody can link it to a name, whatever its mode and owner become */
-	*fd = openat(dirfd, ".", O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-	if (*fd >= 0)
-		return 0;
-	if (errno != EOPNOTSUPP && errno != EISDIR)
-		return error_errno(err, errno, "making a deleted file in \"%s\"", dir);
-	snprintf(name, sizeof(name), ".firn-ghost-%d-%u", getpid(), o->id);
-	*fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (*fd < 0)
-		return error_errno(err, errno, "making a deleted file in \"%s\"", dir);
-	unlinkat(dirfd, name, 0);
-	return 0;
-}
-
-static int copy_ghost(struct restore *r, uint32_t number, int to, struct error **err)
-{
-	__cleanup_free char *chunk = malloc(GHOST_CHUNK);
-	char name[32];
-	uint64_t size, at = 0;
-	int from, ret;
-
-	if (!chunk)
-		return error_errno(err, ENOMEM, "restoring a deleted file");
-	snprintf(name, sizeof(name), "ghost-%u", number);
-	ret = image_reader_file(r->image, name, &from, &size, err);
-	while (!ret && at < size) {
-		size_t n = size - at < GHOST_CHUNK ? size - at : GHOST_CHUNK;
-		int e = pread_full(from, chunk, n, at);
-
-		if (!e)
-			e = write_full(to, chunk, n);
-		if (e)
-			return error_errno(err, -e, "copying %s", name);
-		at += n;
-	}
-	return ret;
-}
-
-static int make_ghost(struct restore *r, const struct file_object *o, struct file_group *g,
-		      struct error **err)
-{
-	const struct ckpt_file *rec = o->rec;
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
-				    {rec->mtime / 1000000000, rec->mtime % 1000000000}};
-	int ret = ids_mapped(r->request->init, rec->uid, rec->gid, err);
-
-	if (!ret)
-		ret = make_nameless(r, o, &g->fd, err);
-	if (!ret)
-		ret = copy_ghost(r, rec->ghost, g->fd, err);
-	if (!ret && (fchown(g->fd, rec->uid, rec->gid) || fchmod(g->fd, rec->mode & 07777) ||
-		     futimens(g->fd, times)))
-		ret = error_errno(err, errno, "setting owner and times of a deleted file");
-	return ret;
-}
-
-static int open_ghost(struct restore *r, const struct file_object *o, int flags, int *fd,
-		      struct error **err)
-{
-	const struct ckpt_file *rec = o->rec;
-	struct file_group *g = files_group(&r->files->ghosts, rec->ghost);
-	int ret = 0;
-
-	if (g->fd < 0)
-		ret = make_ghost(r, o, g, err);
-	if (ret)
-		return ret;
-	*fd = reopen_fd(g->fd, flags & OPEN_FLAGS & ~(O_NOFOLLOW | O_DIRECTORY));
-	return *fd < 0 ? error_errno(err, -*fd, "opening a deleted file") : 0;
 }
 
 static int open_memfd(struct restore *r, const struct ckpt_file *rec, int flags, int *fd,
@@ -417,7 +268,7 @@ static int open_memfd(struct restore *r, const struct ckpt_file *rec, int flags,
 
 	if (ret)
 		return ret;
-	*fd = reopen_fd(object, flags & OPEN_FLAGS & ~(O_NOFOLLOW | O_DIRECTORY));
+	*fd = reopen_fd(object, flags & FILE_OPEN_FLAGS & ~(O_NOFOLLOW | O_DIRECTORY));
 	return *fd < 0 ? error_errno(err, -*fd, "opening memory file %u", rec->ghost) : 0;
 }
 
@@ -436,7 +287,7 @@ static int file_open(struct restore *r, struct file_object *o, struct error **er
 	if (rec->kind == CKPT_FILE_MEMFD)
 		ret = open_memfd(r, rec, rec->open_flags, &o->fd, err);
 	else if (rec->flags & CKPT_FILE_DELETED)
-		ret = open_ghost(r, o, rec->open_flags, &o->fd, err);
+		ret = ghost_open(r, o, rec->open_flags, &o->fd, err);
 	else
 		ret = file_open_object(r, o, rec->open_flags, &o->fd, err);
 	if (!ret && rec->pos && !(rec->open_flags & O_PATH) &&
@@ -455,7 +306,7 @@ int files_open(struct restore *r, uint32_t id, int flags, int *fd, struct error 
 	if (rec->kind == CKPT_FILE_MEMFD)
 		return open_memfd(r, rec, flags, fd, err);
 	if (rec->flags & CKPT_FILE_DELETED)
-		return open_ghost(r, o, flags, fd, err);
+		return ghost_open(r, o, flags, fd, err);
 	return file_open_object(r, o, flags, fd, err);
 }
 

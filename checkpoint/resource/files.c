@@ -324,7 +324,7 @@ static const enum ckpt_type types[] = {
 static const char *const not_captured[] = {
 	"of the peers of unix sockets (SO_PEERCRED) the pid, if that process has ended, and groups",
 	"empty datagrams behind others, if they were looked at before",
-	"the access times of deleted files",
+	"the access times of deleted files, all times of deleted directories and FIFOs",
 	"the number that inotify gives to the next watch, if the last ones were removed",
 	"multicast memberships of UDP sockets",
 	NULL,

@@ -148,6 +148,23 @@ int files_open_late(struct restore *r, struct error **err);
 /* Descriptors, working directory, root and umask of one task. */
 int files_give(struct restore *r, struct restore_task *t, struct error **err);
 
+/* What an image may ask for: nothing that creates or truncates. */
+#define FILE_OPEN_FLAGS                                                                            \
+	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECT | O_SYNC | O_DSYNC | O_NOATIME |             \
+	 O_DIRECTORY | O_NOFOLLOW | O_PATH | O_LARGEFILE)
+
+/* file_deleted.c */
+bool file_is_deleted(const struct description *d);
+/* It is saved as ghost-N: a regular file or a directory. */
+bool file_has_ghost(const struct description *d);
+/* Looks for another name of a file that has lost the one in d->link, and sets that. */
+bool file_find_name(struct checkpoint *c, struct description *d);
+int ghost_load(struct restore *r, struct file_object *o, struct error **err);
+int ghost_open(struct restore *r, const struct file_object *o, int flags, int *fd,
+	       struct error **err);
+/* Makes what had no name any more: open for reading and writing, or of O_PATH if it is no file. */
+int file_make_deleted(struct restore *r, const struct file_object *o, int *fd, struct error **err);
+
 /* file_regular.c and pipe.c */
 int file_open_object(struct restore *r, const struct file_object *o, int flags, int *fd,
 		     struct error **err);
@@ -158,6 +175,8 @@ int pipe_load(struct restore *r, const struct record *rec, struct error **err);
 int pipe_open(struct restore *r, const struct file_object *o, int *fd, struct error **err);
 int pipes_fill(struct restore *r, struct error **err);
 bool description_is_pipe(const struct description *d);
+/* Somebody reads from this FIFO, and no writer has been there yet. */
+bool fifo_is_alone(struct checkpoint *c, struct description *d);
 
 /* socket.c */
 

@@ -18,6 +18,7 @@
 #include "util/io.h"
 
 #define PIPE_LEN_MAX (64 << 20)
+#define PACKET_MAX   4096 /* PIPE_BUF: longer ones were several */
 
 bool description_is_pipe(const struct description *d)
 {
@@ -46,8 +47,19 @@ static bool writes(const struct description *d)
 
 struct pipe_ends {
 	struct description *first;
-	bool readers, writers, packets;
+	bool readers, writers;
+	bool packets, streams; /* how its writers write */
 };
+
+static void add_end(struct pipe_ends *ends, const struct description *d)
+{
+	bool packets = d->open_flags & O_DIRECT;
+
+	ends->readers |= reads(d);
+	ends->writers |= writes(d);
+	ends->packets |= writes(d) && packets;
+	ends->streams |= writes(d) && !packets;
+}
 
 static struct pipe_ends ends_of(struct checkpoint *c, struct description *d)
 {
@@ -60,31 +72,59 @@ static struct pipe_ends ends_of(struct checkpoint *c, struct description *d)
 			continue;
 		if (!ends.first)
 			ends.first = other;
-		ends.readers |= reads(other);
-		ends.writers |= writes(other);
-		ends.packets |= !!(other->open_flags & O_DIRECT);
+		add_end(&ends, other);
 	}
 	return ends;
 }
 
-/* An end that nobody inside has open must be closed: poll tells. */
-static int admit_ends(struct checkpoint *c, struct description *d, const struct pipe_ends *ends)
+/*
+ * Nothing is in it, and nobody could write: tee(2) says so where poll(2) does not, which
+ * shows no hangup to a reader of a FIFO that no writer has opened yet.
+ */
+static bool has_no_writer(const struct description *d)
+{
+	__cleanup_fd int from = reopen_fd(d->fd, O_RDONLY | O_NONBLOCK);
+	__cleanup_fd int in = -1, out = -1;
+	int copy[2];
+
+	if (from < 0 || pipe2(copy, O_CLOEXEC | O_NONBLOCK))
+		return false;
+	in = copy[1];
+	out = copy[0];
+	return tee(from, in, 1, SPLICE_F_NONBLOCK) == 0;
+}
+
+static short poll_end(const struct description *d)
 {
 	struct pollfd p = {.fd = d->fd, .events = POLLIN | POLLOUT};
+
+	return poll(&p, 1, 0) < 0 ? 0 : p.revents;
+}
+
+bool fifo_is_alone(struct checkpoint *c, struct description *d)
+{
+	return is_fifo(d) && !description_is_pipe(d) && reads(d) && !ends_of(c, d).writers &&
+	       !(poll_end(d) & POLLHUP);
+}
+
+/* An end that nobody inside has open must be closed. */
+static int admit_ends(struct checkpoint *c, struct description *d, const struct pipe_ends *ends)
+{
+	short events = poll_end(d);
 	int waiting = 0;
 
-	if (poll(&p, 1, 0) < 0)
-		p.revents = 0;
-	if ((!ends->writers && !(p.revents & POLLHUP)) ||
-	    (!ends->readers && !(p.revents & POLLERR)))
+	if ((!ends->writers && !(events & POLLHUP) &&
+	     (description_is_pipe(d) || file_is_deleted(d) || !has_no_writer(d))) ||
+	    (!ends->readers && !(events & POLLERR)))
 		return description_block(c, d,
 					 "connect both ends inside the container, or use its "
 					 "standard streams",
 					 "%s, whose other end is outside of the container",
 					 d->link);
-	if (ends->packets && !ioctl(d->fd, FIONREAD, &waiting) && waiting)
+	if (ends->packets && ends->streams && !ioctl(d->fd, FIONREAD, &waiting) && waiting)
 		return description_block(c, d, "let the reader empty it first",
-					 "%s in packet mode with %d bytes in it", d->link, waiting);
+					 "%s with %d bytes in it, written in packet mode and not",
+					 d->link, waiting);
 	return 0;
 }
 
@@ -125,9 +165,7 @@ int pipes_admit(struct checkpoint *c, struct error **err)
 
 		for (; i < all.count && same_pipe(ends.first, all.items[i]); i++) {
 			all.items[i]->group = number;
-			ends.readers |= reads(all.items[i]);
-			ends.writers |= writes(all.items[i]);
-			ends.packets |= !!(all.items[i]->open_flags & O_DIRECT);
+			add_end(&ends, all.items[i]);
 		}
 		r = admit_ends(c, ends.first, &ends);
 	}
@@ -135,15 +173,38 @@ int pipes_admit(struct checkpoint *c, struct error **err)
 	return r;
 }
 
+typedef VEC(uint32_t) length_vec;
+
+/* The copy has the packets too: each read gives one, and everything where there are none. */
+static int read_copy(const struct description *d, int fd, size_t waiting, struct buf *contents,
+		     length_vec *packets, struct error **err)
+{
+	uint8_t *to = buf_add(contents, NULL, waiting);
+	size_t done = 0;
+
+	while (to && done < waiting) {
+		ssize_t n = read(fd, to + done, waiting - done);
+		uint32_t *packet = n > 0 ? vec_add(packets) : NULL;
+
+		if (n <= 0)
+			return error_errno(err, n ? errno : EIO, "copying the contents of %s",
+					   d->link);
+		if (!packet)
+			return error_errno(err, ENOMEM, "copying the contents of %s", d->link);
+		*packet = n;
+		done += n;
+	}
+	return to ? 0 : error_errno(err, ENOMEM, "copying the contents of %s", d->link);
+}
+
 /* Copies what is in the pipe. */
 static int read_contents(const struct description *d, int size, struct buf *contents,
-			 struct error **err)
+			 length_vec *packets, struct error **err)
 {
 	__cleanup_fd int from = reopen_fd(d->fd, O_RDONLY | O_NONBLOCK);
 	__cleanup_fd int in = -1, out = -1;
 	int waiting, copy[2];
 	ssize_t n;
-	char *to;
 
 	if (from < 0)
 		return error_errno(err, -from, "opening %s to read", d->link);
@@ -160,29 +221,40 @@ static int read_contents(const struct description *d, int size, struct buf *cont
 	n = tee(from, in, waiting, SPLICE_F_NONBLOCK);
 	if (n != waiting)
 		return error_errno(err, n < 0 ? errno : EIO, "copying the contents of %s", d->link);
-	to = buf_add(contents, NULL, waiting);
-	if (!to)
-		return error_errno(err, ENOMEM, "copying the contents of %s", d->link);
-	n = read_full(out, to, waiting);
-	return n ? error_errno(err, -n, "copying the contents of %s", d->link) : 0;
+	return read_copy(d, out, waiting, contents, packets, err);
 }
 
-static int dump_pipe(struct checkpoint *c, const struct description *d, struct error **err)
+static int record_pipe(struct checkpoint *c, const struct description *d, struct ckpt_pipe *rec,
+		       const struct buf *contents, const length_vec *packets, struct error **err)
 {
-	struct buf contents __cleanup_buf = {0};
+	__cleanup_buf struct buf tail = {0};
+
+	rec->len = contents->len;
+	if ((rec->packets && !buf_add(&tail, packets->items, rec->packets * sizeof(uint32_t))) ||
+	    (rec->len && !buf_add(&tail, contents->data, contents->len)) ||
+	    !record_add2(&c->records, CKPT_PIPE, rec, sizeof(*rec), tail.data, tail.len))
+		return error_errno(err, ENOMEM, "recording %s", d->link);
+	return 0;
+}
+
+static int dump_pipe(struct checkpoint *c, struct description *d, struct error **err)
+{
+	__cleanup_buf struct buf contents = {0};
 	struct ckpt_pipe rec = {.pipe = d->group};
 	int size = fcntl(d->fd, F_GETPIPE_SZ), r;
+	length_vec packets = {0};
 
 	if (size < 0)
 		return error_errno(err, errno, "asking for the size of %s", d->link);
-	r = read_contents(d, size, &contents, err);
-	if (r)
-		return r;
 	rec.size = size;
-	rec.len = contents.len;
-	if (!record_add2(&c->records, CKPT_PIPE, &rec, sizeof(rec), contents.data, contents.len))
-		return error_errno(err, ENOMEM, "recording %s", d->link);
-	return 0;
+	r = read_contents(d, size, &contents, &packets, err);
+	/* one packet looks like none, but for the flag of who writes */
+	if (!r && (packets.count > 1 || (packets.count && ends_of(c, d).packets)))
+		rec.packets = packets.count;
+	if (!r)
+		r = record_pipe(c, d, &rec, &contents, &packets, err);
+	vec_free(&packets);
+	return r;
 }
 
 int pipes_dump(struct checkpoint *c, struct error **err)
@@ -210,6 +282,22 @@ struct file_group *files_group(void *vec, uint32_t number)
 	return NULL;
 }
 
+static bool packets_are_sound(const struct ckpt_pipe *pipe, size_t tail)
+{
+	const uint32_t *lengths = (const void *)(pipe + 1);
+	uint64_t total = 0;
+
+	if (pipe->len > PIPE_LEN_MAX || pipe->packets > pipe->len ||
+	    tail != pipe->packets * sizeof(*lengths) + pipe->len)
+		return false;
+	for (uint32_t i = 0; i < pipe->packets; i++) {
+		total += lengths[i];
+		if (!lengths[i] || lengths[i] > PACKET_MAX)
+			return false;
+	}
+	return !pipe->packets || total == pipe->len;
+}
+
 int pipe_load(struct restore *r, const struct record *rec, struct error **err)
 {
 	const struct ckpt_pipe *pipe = record_head(rec, sizeof(*pipe), err);
@@ -217,7 +305,7 @@ int pipe_load(struct restore *r, const struct record *rec, struct error **err)
 
 	if (!pipe)
 		return -EBADMSG;
-	if (!pipe->pipe || pipe->len != rec->len - sizeof(*pipe) || pipe->len > PIPE_LEN_MAX ||
+	if (!pipe->pipe || !packets_are_sound(pipe, rec->len - sizeof(*pipe)) ||
 	    pipe->size > PIPE_LEN_MAX || pipe->len > pipe->size ||
 	    files_group(&r->files->pipes, pipe->pipe))
 		return error_set(err, EBADMSG, "pipe %u is malformed", pipe->pipe);
@@ -228,6 +316,30 @@ int pipe_load(struct restore *r, const struct record *rec, struct error **err)
 	return 0;
 }
 
+static int open_fifo(struct restore *r, const struct file_object *o, struct file_group *g,
+		     struct error **err)
+{
+	const struct ckpt_file *rec = o->rec;
+	__cleanup_fd int handle = -1;
+	int ret;
+
+	if (!(rec->flags & CKPT_FILE_DELETED))
+		return file_open_object(r, o, O_RDWR | O_NONBLOCK, &g->fd, err);
+	ret = file_make_deleted(r, o, &handle, err);
+	if (ret)
+		return ret;
+	g->fd = reopen_fd(handle, O_RDWR | O_NONBLOCK);
+	return g->fd < 0 ? error_errno(err, -g->fd, "opening a deleted FIFO") : 0;
+}
+
+static int set_size(int fd, const struct file_group *g, struct error **err)
+{
+	if (g->pipe->size != (uint32_t)fcntl(fd, F_GETPIPE_SZ) &&
+	    fcntl(fd, F_SETPIPE_SZ, g->pipe->size) < 0)
+		return error_errno(err, errno, "making a pipe of %u bytes", g->pipe->size);
+	return 0;
+}
+
 /* Both ends stay open in ours until the contents are written: so no open waits. */
 static int make_pipe(struct restore *r, const struct file_object *o, struct file_group *g,
 		     struct error **err)
@@ -235,7 +347,7 @@ static int make_pipe(struct restore *r, const struct file_object *o, struct file
 	int ends[2];
 
 	if (o->tail_len) {
-		int ret = file_open_object(r, o, O_RDWR | O_NONBLOCK, &g->fd, err);
+		int ret = open_fifo(r, o, g, err);
 
 		if (ret)
 			return ret;
@@ -248,10 +360,16 @@ static int make_pipe(struct restore *r, const struct file_object *o, struct file
 		if (g->fd < 0)
 			return error_errno(err, -g->fd, "opening both ends of a pipe");
 	}
-	if (g->pipe->size != (uint32_t)fcntl(g->fd, F_GETPIPE_SZ) &&
-	    fcntl(g->fd, F_SETPIPE_SZ, g->pipe->size) < 0)
-		return error_errno(err, errno, "making a pipe of %u bytes", g->pipe->size);
-	return 0;
+	return set_size(g->fd, g, err);
+}
+
+/* Without anybody to write, as it was opened: a writer that leaves is a hangup. */
+static int open_alone(struct restore *r, const struct file_object *o, const struct file_group *g,
+		      int *fd, struct error **err)
+{
+	int ret = file_open_object(r, o, O_RDONLY | O_NONBLOCK, fd, err);
+
+	return ret ? ret : set_size(*fd, g, err);
 }
 
 int pipe_open(struct restore *r, const struct file_object *o, int *fd, struct error **err)
@@ -262,13 +380,39 @@ int pipe_open(struct restore *r, const struct file_object *o, int *fd, struct er
 
 	if (!g)
 		return error_set(err, EBADMSG, "there is no pipe %u", rec->ghost);
-	if (g->fd < 0)
-		ret = make_pipe(r, o, g, err);
-	if (ret)
-		return ret;
-	/* O_ASYNC given to open(2) could neither work nor be taken away again: owners.c sets it */
-	*fd = reopen_fd(g->fd, rec->open_flags & ~(O_NOFOLLOW | O_DIRECTORY | O_PATH | O_ASYNC));
-	return *fd < 0 ? error_errno(err, -*fd, "opening an end of a pipe") : 0;
+	if (g->fd < 0 && rec->flags & CKPT_FILE_ALONE) {
+		ret = open_alone(r, o, g, fd, err);
+	} else {
+		if (g->fd < 0)
+			ret = make_pipe(r, o, g, err);
+		if (ret)
+			return ret;
+		/* packet mode can be set, but not opened with */
+		*fd = reopen_fd(g->fd,
+				rec->open_flags & ~(O_NOFOLLOW | O_DIRECTORY | O_PATH | O_DIRECT));
+		ret = *fd < 0 ? error_errno(err, -*fd, "opening an end of a pipe") : 0;
+	}
+	if (!ret && fcntl(*fd, F_SETFL, rec->open_flags & (O_NONBLOCK | O_APPEND | O_DIRECT)))
+		ret = error_errno(err, errno, "setting the flags of a pipe");
+	return ret;
+}
+
+/* Returns an errno. */
+static int fill_pipe(const struct file_group *g)
+{
+	const uint32_t *lengths = (const void *)(g->pipe + 1);
+	const char *at = (const char *)(lengths + g->pipe->packets);
+	int ret = 0;
+
+	if (!g->pipe->packets)
+		return -write_full(g->fd, at, g->pipe->len);
+	if (fcntl(g->fd, F_SETFL, O_NONBLOCK | O_DIRECT))
+		return errno;
+	for (uint32_t i = 0; !ret && i < g->pipe->packets; i++) {
+		ret = write_full(g->fd, at, lengths[i]);
+		at += lengths[i];
+	}
+	return -ret;
 }
 
 int pipes_fill(struct restore *r, struct error **err)
@@ -278,9 +422,9 @@ int pipes_fill(struct restore *r, struct error **err)
 
 		if (g->fd < 0)
 			continue;
-		ret = write_full(g->fd, g->pipe + 1, g->pipe->len);
+		ret = fill_pipe(g);
 		if (ret)
-			return error_errno(err, -ret, "writing %u bytes into a pipe of %u",
+			return error_errno(err, ret, "writing %u bytes into a pipe of %u",
 					   g->pipe->len, g->pipe->size);
 		close(g->fd);
 		g->fd = -1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * res_refused GO: what a checkpoint cannot save, under descriptors 20 and up in this order;
- * 21, a memory file, it can.
+ * 21, 24 and 25 (a memory file, a file that has lost a name, a removed directory) it can.
  */
 #include <pthread.h>
 #include <signal.h>

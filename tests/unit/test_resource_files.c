@@ -309,6 +309,50 @@ static struct ckpt_file good_file(void)
 #define REFUSED(type, rec, tail, tail_len)                                                         \
 	assert_int_equal(load_alone(type, &(rec), sizeof(rec), tail, tail_len), -EBADMSG)
 
+static void test_hostile_packets(void **state)
+{
+	struct {
+		uint32_t lengths[2];
+		char text[8];
+	} two = {{3, 5}, "onetwo__"}, bad = two;
+	struct ckpt_pipe good = {.pipe = 1, .size = 4096, .len = 8, .packets = 2}, pipe = good;
+
+	assert_int_equal(load_alone(CKPT_PIPE, &good, sizeof(good), &two, sizeof(two)), 0);
+	REFUSED(CKPT_PIPE, good, &two, sizeof(two) - 1);
+	bad.lengths[1] = 6;
+	REFUSED(CKPT_PIPE, good, &bad, sizeof(bad));
+	bad.lengths[0] = 0;
+	bad.lengths[1] = 8;
+	REFUSED(CKPT_PIPE, good, &bad, sizeof(bad));
+	pipe.packets = UINT32_MAX;
+	REFUSED(CKPT_PIPE, pipe, &two, sizeof(two));
+	pipe.packets = 0;
+	REFUSED(CKPT_PIPE, pipe, &two, sizeof(two));
+	pipe = good;
+	pipe.len = UINT32_MAX - 7;
+	REFUSED(CKPT_PIPE, pipe, &two, sizeof(two));
+}
+
+static void test_hostile_deleted(void **state)
+{
+	struct ckpt_file f = good_file();
+
+	f.flags = CKPT_FILE_DELETED;
+	REFUSED(CKPT_FILE, f, "/a/bc", 5); /* whose contents? */
+	f.ghost = 1;
+	assert_int_equal(load_alone(CKPT_FILE, &f, sizeof(f), "/a/bc", 5), 0);
+	f.kind = CKPT_FILE_DIRECTORY;
+	f.mode = S_IFDIR;
+	assert_int_equal(load_alone(CKPT_FILE, &f, sizeof(f), "/a/bc", 5), 0);
+	f.kind = CKPT_FILE_PATH;
+	f.open_flags = O_PATH;
+	f.mode = S_IFCHR;
+	REFUSED(CKPT_FILE, f, "/a/bc", 5);
+	f = good_file();
+	f.flags = CKPT_FILE_ALONE; /* a regular file always is */
+	REFUSED(CKPT_FILE, f, "/a/bc", 5);
+}
+
 static void test_hostile_pidfds(void **state)
 {
 	struct ckpt_pidfd good = {.id = 1, .ended = 1, .exit_code = 9}, bad = good;
@@ -454,6 +498,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_renamed_is_blocked, setup, teardown),
 		cmocka_unit_test(test_hostile_files),
 		cmocka_unit_test(test_hostile_pidfds),
+		cmocka_unit_test(test_hostile_packets),
+		cmocka_unit_test(test_hostile_deleted),
 		cmocka_unit_test(test_hostile_others),
 		cmocka_unit_test(test_hostile_sockets),
 		cmocka_unit_test(test_hostile_fds),
