@@ -85,17 +85,27 @@ static int read_clock_offsets(pid_t init, int64_t *monotonic, int64_t *boottime,
 static int phase_begin(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
-	int64_t monotonic, boottime;
-	int r = provider_choose(c->request->provider, &c->kernel, err);
 
-	if (!r)
-		r = read_clock_offsets(c->request->init, &monotonic, &boottime, err);
-	if (r)
-		return r;
 	c->rootfd = open_fmt(O_PATH | O_DIRECTORY, "/proc/%d/root", c->request->init);
 	if (c->rootfd < 0)
 		return error_errno(err, -c->rootfd, "opening the root of task %d",
 				   c->request->init);
+	return 0;
+}
+
+/*
+ * The reference of every relative time: read when nobody runs any more, so that
+ * what the kernel has written down by itself on the way (what ppoll and select had
+ * left) was counted from before. cgroup v1 freezes calls in place, and it does that only
+ * when ptrace stops them.
+ */
+static int read_clocks(struct checkpoint *c, struct error **err)
+{
+	int64_t monotonic, boottime;
+	int r = read_clock_offsets(c->request->init, &monotonic, &boottime, err);
+
+	if (r)
+		return r;
 	c->begin_host_monotonic = clock_ns(CLOCK_MONOTONIC);
 	c->begin = (struct ckpt_begin){
 		.magic = CKPT_MAGIC,
@@ -121,10 +131,13 @@ static int phase_freeze(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
 	const struct checkpoint_request *q = c->request;
+	int r;
 
 	if (!q->was_frozen && undo_push(&c->undo, "freeze", undo_freeze, c))
 		return error_errno(err, ENOMEM, "freezing");
-	return q->ops->freeze(q->ctx, err);
+	c->frozen = clock_ns(CLOCK_MONOTONIC);
+	r = q->ops->freeze(q->ctx, err);
+	return r ? r : read_clocks(c, err);
 }
 
 static int phase_survey(void *ctx, struct error **err)
@@ -201,7 +214,12 @@ static int phase_image(void *ctx, struct error **err)
 
 static int phase_seize(void *ctx, struct error **err)
 {
-	return tasks_seize(ctx, err);
+	struct checkpoint *c = ctx;
+	int r = tasks_seize(c, err);
+
+	if (r || c->request->ops->freezer_version(c->request->ctx) != 1)
+		return r;
+	return read_clocks(c, err);
 }
 
 static int phase_capture(void *ctx, struct error **err)
@@ -226,7 +244,7 @@ static int phase_release(void *ctx, struct error **err)
 	const struct checkpoint_request *q = c->request;
 
 	undo_run_until(&c->undo, "freeze");
-	c->result->frozen_ns = clock_ns(CLOCK_MONOTONIC) - c->begin_host_monotonic;
+	c->result->frozen_ns = clock_ns(CLOCK_MONOTONIC) - c->frozen;
 	/* killed now, they would lose what they have done since */
 	if (c->refreeze_failed && (!q->leave_running || q->was_frozen))
 		return error_set(err, ETIMEDOUT, "the container did not freeze again");
@@ -262,7 +280,7 @@ static int phase_commit(void *ctx, struct error **err)
 		.begin_monotonic = c->begin.monotonic,
 		.begin_boottime = c->begin.boottime,
 		.frozen_ns = c->result->frozen_ns,
-		.total_ns = clock_ns(CLOCK_MONOTONIC) - c->begin_host_monotonic,
+		.total_ns = clock_ns(CLOCK_MONOTONIC) - c->started,
 		.page_bytes = c->page_bytes,
 		.tasks = c->tasks.count,
 		.xstate_features = c->xstate_features,
@@ -315,6 +333,7 @@ int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_
 	unsigned count = sizeof(checkpoint_phases) / sizeof(*checkpoint_phases);
 	int r;
 
+	c.started = clock_ns(CLOCK_MONOTONIC);
 	r = phases_run("checkpoint", checkpoint_phases, request->check_only ? CHECK_PHASES : count,
 		       &c, request->cancel, err);
 	/* after the commit there is an image: nothing cancels the rest */
@@ -322,7 +341,7 @@ int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_
 		r = phases_run("checkpoint", finish_phases, 1, &c, NULL, err);
 	undo_run(&c.undo);
 	result->page_bytes = c.page_bytes;
-	result->total_ns = clock_ns(CLOCK_MONOTONIC) - c.begin_host_monotonic;
+	result->total_ns = clock_ns(CLOCK_MONOTONIC) - c.started;
 	image_close(c.image);
 	for (unsigned i = 0; resource_classes[i]; i++)
 		if (resource_classes[i]->release)

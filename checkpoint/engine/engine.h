@@ -67,13 +67,16 @@ struct dump_task {
 	size_t auxv_len;
 };
 
+typedef VEC(struct dump_task) task_vec;
+
 struct checkpoint {
 	const struct checkpoint_request *request;
 	struct checkpoint_result *result;
 	struct image_writer *image;
 	struct buf records; /* container.rec */
 	struct ckpt_begin begin;
-	VEC(struct dump_task) tasks;
+	task_vec tasks;
+	task_vec outside; /* entered by exec and left behind: stopped, and otherwise let alone */
 	int rootfd; /* the container's root: O_PATH */
 	struct undo undo;
 	struct file_table *files; /* resource/files.c's */
@@ -82,7 +85,9 @@ struct checkpoint {
 	VEC(struct memory_object *) objects;
 	uint64_t page_bytes, page_total;
 	bool refreeze_failed;	       /* the tasks ran after they were let go */
-	uint64_t begin_host_monotonic; /* CLOCK_MONOTONIC at begin as we see it */
+	uint64_t started;	       /* CLOCK_MONOTONIC when it all began */
+	uint64_t frozen;	       /* when the tasks were frozen */
+	uint64_t begin_host_monotonic; /* of ckpt_begin, as we see it */
 	uint64_t xstate_features;
 	uint32_t xstate_size;
 	uint64_t vdso_hash;

@@ -55,6 +55,9 @@ static void release_tasks(void *ctx)
 	vec_for_each (t, &c->tasks)
 		vec_for_each (th, &t->threads)
 			release_thread(th);
+	vec_for_each (t, &c->outside)
+		vec_for_each (th, &t->threads)
+			release_thread(th);
 }
 
 static void unmap_windows(void *ctx)
@@ -163,11 +166,11 @@ static bool is_stopped(const struct dump_task *t, const struct dump_thread *th)
 	       !strcmp(where, "do_signal_stop");
 }
 
-static int seize_threads(struct checkpoint *c, bool stopped, struct error **err)
+static int seize_in(struct checkpoint *c, task_vec *tasks, bool stopped, struct error **err)
 {
 	bool waits = c->request->ops->freezer_version(c->request->ctx) == 1;
 
-	vec_for_each (t, &c->tasks) {
+	vec_for_each (t, tasks) {
 		if (t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
 		vec_for_each (th, &t->threads) {
@@ -188,6 +191,32 @@ static int seize_threads(struct checkpoint *c, bool stopped, struct error **err)
 	return 0;
 }
 
+static int seize_threads(struct checkpoint *c, bool stopped, struct error **err)
+{
+	int r = seize_in(c, &c->tasks, stopped, err);
+
+	return r ? r : seize_in(c, &c->outside, stopped, err);
+}
+
+/* Nobody asks for those that die meanwhile. */
+static int stop_outsiders(struct checkpoint *c, struct error **err)
+{
+	vec_for_each (t, &c->outside)
+		vec_for_each (th, &t->threads) {
+			struct error *problem = NULL;
+			int r = wait_stop(c, th, NULL, &problem);
+
+			if (r == -ESRCH) {
+				error_free(problem);
+				th->seized = false;
+			} else if (r) {
+				*err = problem;
+				return r;
+			}
+		}
+	return 0;
+}
+
 int tasks_seize(struct checkpoint *c, struct error **err)
 {
 	const struct checkpoint_request *q = c->request;
@@ -204,6 +233,8 @@ int tasks_seize(struct checkpoint *c, struct error **err)
 	vec_for_each (t, &c->tasks)
 		for (size_t i = 0; !r && i < t->threads.count; i++)
 			r = stop_thread(c, t, &t->threads.items[i], err);
+	if (!r)
+		r = stop_outsiders(c, err);
 	if (r)
 		return r;
 	if (undo_push(&c->undo, "windows", unmap_windows, c))

@@ -168,6 +168,18 @@ static bool in_cgroup(const pid_vec *pids, const struct dump_task *t)
 }
 
 /* Whoever is in the cgroup but not below the init came in by exec. */
+/* They could change what is shared with the others while that is captured. */
+static int add_outsider(struct survey *s, pid_t pid, struct error **err)
+{
+	struct dump_task *t = vec_add(&s->c->outside);
+
+	if (!t)
+		return error_errno(err, ENOMEM, "listing tasks");
+	t->pid = pid;
+	t->pidfd = -1;
+	return add_threads(s, t, err);
+}
+
 static int find_outsiders(struct survey *s, struct error **err)
 {
 	struct checkpoint *c = s->c;
@@ -179,8 +191,10 @@ static int find_outsiders(struct survey *s, struct error **err)
 
 		if (find_by_pid(c, pids.items[i]))
 			continue;
-		if (c->request->allow & ALLOW_EXEC)
+		if (c->request->allow & ALLOW_EXEC) {
+			r = add_outsider(s, pids.items[i], err);
 			continue;
+		}
 		r = proc_status(pids.items[i], 0, &status, err);
 		if (r)
 			break;
@@ -292,4 +306,7 @@ void tasks_free(struct checkpoint *c)
 			close(t->pidfd);
 	}
 	vec_free(&c->tasks);
+	vec_for_each (t, &c->outside)
+		vec_free(&t->threads);
+	vec_free(&c->outside);
 }

@@ -159,3 +159,35 @@ is_named() {
 	one_line
 	equal "$(container_status "$ID")" running
 }
+
+# What entered by exec could change what is shared while it is captured.
+@test "--allow exec: who entered by exec stands still meanwhile, and goes on" {
+	ck_start ck_worker
+	add_payload "$B" counter
+	firn exec --detach "$ID" counter /tmp/other 2 </dev/null >"$T/exec.log" 2>&1 3>&-
+	wait_for 10 non_empty "$B/rootfs/tmp/other"
+	other() {
+		echo "$(number_at "$B/rootfs/tmp/other" 0) $(number_at "$B/rootfs/tmp/other" 1)"
+	}
+	other_gets_on() {
+		[ "$(other)" != "$1" ]
+	}
+	wait_for 10 other_gets_on "$(other)"
+	for point in capture pages; do
+		env FIRN_FAULT="checkpoint-$point:stop" "$FIRN" --root "$FIRN_ROOT" checkpoint \
+			--allow exec --leave-running --image-path "$T/image-$point" "$ID" \
+			</dev/null >"$T/out" 2>&1 3>&- &
+		pid=$!
+		stopped() {
+			grep -q '^State:.T' "/proc/$pid/status"
+		}
+		wait_for 10 stopped
+		before=$(other)
+		sleep 0.3
+		equal "$(other)" "$before" "what the exec'ed processes count"
+		kill -CONT "$pid"
+		wait "$pid" || fail "$(cat "$T/out")"
+		wait_for 10 other_gets_on "$before"
+		works
+	done
+}

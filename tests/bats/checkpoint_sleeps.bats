@@ -27,12 +27,8 @@ took() {
 # slept: EXTRA ms more than 3000 at most; those that start over twice that and the first second.
 slept() {
 	local name extra=$1 again=$2
-	for name in nanosleep clock_relative clock_absolute poll futex futex_bitset cond; do
+	for name in nanosleep clock_relative clock_absolute poll ppoll select futex futex_bitset cond; do
 		took "$name" 2995 $((3000 + extra))
-	done
-	# the kernel has what they had left when they froze: a little after the clock was read
-	for name in ppoll select; do
-		took "$name" $((2995 - 300 * FIRN_SLOW)) $((3000 + extra))
 	done
 	for name in epoll_wait sigtimedwait semtimedop recv; do
 		took "$name" 2995 $((3000 + extra + again))
