@@ -41,7 +41,6 @@ struct checkpoint_ops {
 
 enum checkpoint_allow {
 	ALLOW_EXEC = 1,	    /* leave behind tasks that entered by exec */
-	ALLOW_TCP = 2,	    /* established TCP connections come back reset */
 	ALLOW_EXT_UNIX = 4, /* unix sockets with a peer outside come back disconnected */
 };
 
@@ -56,6 +55,9 @@ enum checkpoint_provider {
 void checkpoint_providers(void (*fn)(void *ctx, const char *class_name, const char *provider),
 			  void *ctx);
 
+/* What becomes of established TCP connections. */
+enum checkpoint_tcp { TCP_POLICY_REFUSE, TCP_POLICY_RESET, TCP_POLICY_KEEP };
+
 struct checkpoint_request {
 	const char *id;
 	pid_t init;	    /* host pid */
@@ -68,7 +70,9 @@ struct checkpoint_request {
 	bool terminal;	/* /dev/console is a terminal whose master was given away */
 	unsigned allow; /* enum checkpoint_allow */
 	enum checkpoint_provider provider;
-	bool check_only; /* stop after admission; blockers is filled in */
+	enum checkpoint_tcp tcp;
+	bool netns_stays; /* the network namespace is not the container's alone, and outlives it */
+	bool check_only;  /* stop after admission; blockers is filled in */
 	bool leave_running;
 	bool was_frozen;	    /* a user paused it: stays frozen under leave_running */
 	const volatile int *cancel; /* set by a signal handler; -ECANCELED. May be NULL */
@@ -116,6 +120,7 @@ struct restore_request {
 	bool caps_bounded;     /* false: caps_allowed is not looked at */
 	bool want_seccomp;     /* every thread must have a filter */
 	bool want_nnp;	       /* every thread must have no_new_privs */
+	bool reset_tcp;	       /* connections that were kept come back reset */
 	const volatile int *cancel;
 	const struct checkpoint_ops *ops;
 	void *ctx;

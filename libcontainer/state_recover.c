@@ -9,7 +9,8 @@
  *   FROZEN             the same, unless a user paused it: then it stays
  *   CKPTING            seized tasks were let go by the kernel with the tracer:
  *                      frozen again if a user had paused it -> FROZEN; else
- *                      thawed -> RUNNING
+ *                      thawed -> RUNNING. Connections that it held back or had in
+ *                      repair mode go on
  *   RSTRTING, ABORTING its tasks and cgroup go -> DEAD
  */
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <signal.h>
 
 #include "libcontainer/cgroup.h"
+#include "libcontainer/connections.h"
 #include "libcontainer/freezer.h"
 #include "libcontainer/state.h"
 #include "util/cleanup.h"
@@ -67,6 +69,7 @@ static int recover_checkpoint(struct container *c, struct error **err)
 {
 	int r = 0;
 
+	connections_recover(c);
 	if (c->user_paused)
 		r = freeze_or_thaw(c, true, err);
 	if (r == 0)

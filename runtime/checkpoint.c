@@ -22,16 +22,18 @@ static const struct option_spec options[] = {
 	{"image-path", 0, "DIR", "where the checkpoint image goes (default \"checkpoint\")"},
 	{"leave-running", 0, NULL, "let the container go on afterwards"},
 	{"check", 0, NULL, "only list what cannot be saved; nothing is changed"},
+	{"tcp", 0, "WHAT",
+	 "established TCP connections: keep, reset (they come back reset) or refuse (the default)"},
+	{"tcp-established", 0, NULL, "the same as --tcp keep"},
 	{"allow", 0, "WHAT",
-	 "lose this knowingly: exec (processes that entered by exec are left behind), tcp "
-	 "(connections come back reset), ext-unix (sockets to the outside come back closed)"},
+	 "lose this knowingly: exec (processes that entered by exec are left behind), tcp (the "
+	 "same as --tcp reset), ext-unix (sockets to the outside come back closed)"},
 	{"ext-unix-sk", 0, NULL, "the same as --allow ext-unix"},
 	{"provider", 0, "PROVIDER",
 	 "who saves: auto (default; the patched kernel what it can), kernel, or user"},
 	{"wait", 0, NULL, "wait while another verb works on the container"},
 	{"work-path", 0, "DIR", NULL},
 	{"parent-path", 0, "DIR", NULL},
-	{"tcp-established", 0, NULL, NULL},
 	{"tcp-skip-in-flight", 0, NULL, NULL},
 	{"link-remap", 0, NULL, NULL},
 	{"shell-job", 0, NULL, NULL},
@@ -51,7 +53,6 @@ static const struct {
 	const char *option;
 	const char *why;
 } refused[] = {
-	{"tcp-established", "connections cannot be kept yet; --allow tcp lets them be reset"},
 	{"pre-dump", "increments are not there yet; a full checkpoint works"},
 	{"lazy-pages", "pages cannot be served later; a full checkpoint works"},
 	{"page-server", "pages cannot be sent yet; copy the image directory"},
@@ -63,11 +64,29 @@ static const struct {
 	unsigned flag;
 } allowances[] = {
 	{"exec", ALLOW_EXEC},
-	{"tcp", ALLOW_TCP},
 	{"ext-unix", ALLOW_EXT_UNIX},
 };
 
-static int parse_allow(struct runtime *rt, unsigned *allow, struct error **err)
+static int parse_tcp(struct runtime *rt, enum checkpoint_tcp *policy, struct error **err)
+{
+	static const char *const words[] = {"refuse", "reset", "keep"};
+	const char *word = option_string(rt, "tcp");
+
+	if (!word) {
+		if (option_flag(rt, "tcp-established"))
+			*policy = TCP_POLICY_KEEP;
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (!strcmp(word, words[i])) {
+			*policy = i;
+			return 0;
+		}
+	return error_set(err, EINVAL, "--tcp \"%s\": must be keep, reset or refuse", word);
+}
+
+static int parse_allow(struct runtime *rt, unsigned *allow, enum checkpoint_tcp *policy,
+		       struct error **err)
 {
 	size_t position = 0;
 	const char *word;
@@ -77,6 +96,10 @@ static int parse_allow(struct runtime *rt, unsigned *allow, struct error **err)
 	while ((word = option_next(rt, "allow", &position))) {
 		unsigned flag = 0;
 
+		if (!strcmp(word, "tcp")) {
+			*policy = TCP_POLICY_RESET;
+			continue;
+		}
 		for (size_t i = 0; i < sizeof(allowances) / sizeof(*allowances); i++)
 			if (!strcmp(word, allowances[i].word))
 				flag = allowances[i].flag;
@@ -85,7 +108,7 @@ static int parse_allow(struct runtime *rt, unsigned *allow, struct error **err)
 					 "--allow \"%s\": must be exec, tcp or ext-unix", word);
 		*allow |= flag;
 	}
-	return 0;
+	return parse_tcp(rt, policy, err);
 }
 
 static int check_refused(struct runtime *rt, struct error **err)
@@ -129,6 +152,8 @@ static int read_kept(const struct container *c, struct checkpoint_request *q, ch
 	q->config = *config;
 	q->mounts = *mounts;
 	q->foreign_net = net && net->path;
+	/* one that is made for the container goes with it */
+	q->netns_stays = !net || net->path;
 	return r;
 }
 
@@ -195,7 +220,7 @@ static int run(struct runtime *rt, struct error **err)
 	int r = check_refused(rt, err);
 
 	if (r == 0)
-		r = parse_allow(rt, &q.allow, err);
+		r = parse_allow(rt, &q.allow, &q.tcp, err);
 	if (r == 0)
 		r = checkpoint_parse_provider(option_string(rt, "provider"), &q.provider, err);
 	if (!q.image)

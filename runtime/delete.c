@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "libcontainer/connections.h"
 #include "libcontainer/hooks.h"
 #include "libcontainer/lifecycle.h"
 #include "libcontainer/state.h"
@@ -24,6 +25,8 @@ static int delete (struct container *c, struct error **err)
 
 	if (r < 0)
 		return r;
+	if (config)
+		connections_forget(config, c->id);
 	r = container_remove(c, err);
 	/* after the deletion, and whatever they do it stays deleted: as the specification says */
 	if (r == 0 && config)

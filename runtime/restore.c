@@ -38,8 +38,9 @@ static const struct option_spec options[] = {
 	{"no-new-keyring", 0, NULL, "keep the caller's session keyring"},
 	{"no-subreaper", 0, NULL, NULL},
 	{"work-path", 0, "DIR", NULL},
+	{"tcp", 0, "WHAT", "TCP connections that were kept: keep (the default) or reset"},
+	{"tcp-close", 0, NULL, "the same as --tcp reset"},
 	{"tcp-established", 0, NULL, NULL},
-	{"tcp-close", 0, NULL, NULL},
 	{"ext-unix-sk", 0, NULL, NULL},
 	{"shell-job", 0, NULL, NULL},
 	{"file-locks", 0, NULL, NULL},
@@ -54,6 +55,7 @@ static const struct option_spec options[] = {
 };
 
 struct restoring {
+	bool reset_tcp;
 	struct image_reader *image;
 	struct oci_config *config;
 	struct container *c;
@@ -98,7 +100,12 @@ static int admit(struct runtime *rt, struct restoring *r, const char *bundle, st
 {
 	__cleanup_fd int dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	const char *path = option_string(rt, "image-path");
+	const char *tcp = option_string(rt, "tcp");
 	int ret = checkpoint_parse_provider(option_string(rt, "provider"), &r->provider, err);
+
+	if (tcp && strcmp(tcp, "keep") && strcmp(tcp, "reset"))
+		return error_set(err, EINVAL, "--tcp \"%s\": must be keep or reset", tcp);
+	r->reset_tcp = tcp ? !strcmp(tcp, "reset") : option_flag(rt, "tcp-close");
 
 	if (ret == 0)
 		ret = image_open(path ? path : "checkpoint", &r->image, err);
@@ -196,6 +203,7 @@ static int load(struct restoring *r, struct error **err)
 		.stub_sync = r->init.sync_fd,
 		.stub_fd = r->init.stub_fd,
 		.console = r->init.master_fd,
+		.reset_tcp = r->reset_tcp,
 		.cancel = checkpoint_catch_signals(),
 		.ops = &checkpoint_ops,
 		.ctx = &ctx,

@@ -15,6 +15,7 @@
 #include "checkpoint/resource/memory.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/fault.h"
 #include "util/io.h"
 #include "util/log.h"
 
@@ -237,6 +238,13 @@ static int phase_pages(void *ctx, struct error **err)
 	return memory_dump_pages(ctx, err);
 }
 
+static void spare_all(struct checkpoint *c)
+{
+	for (unsigned i = 0; resource_classes[i]; i++)
+		if (resource_classes[i]->spare)
+			resource_classes[i]->spare(c);
+}
+
 /* From here on the tasks are only frozen; if they are to go on, they do so while the disk works. */
 static int phase_release(void *ctx, struct error **err)
 {
@@ -248,8 +256,10 @@ static int phase_release(void *ctx, struct error **err)
 	/* killed now, they would lose what they have done since */
 	if (c->refreeze_failed && (!q->leave_running || q->was_frozen))
 		return error_set(err, ETIMEDOUT, "the container did not freeze again");
-	if (q->leave_running && !q->was_frozen)
-		undo_run(&c->undo);
+	if (!q->leave_running || q->was_frozen)
+		return 0;
+	spare_all(c);
+	undo_run(&c->undo);
 	return 0;
 }
 
@@ -295,8 +305,9 @@ static int phase_commit(void *ctx, struct error **err)
 		return r;
 	if (c->request->allow & ALLOW_EXEC)
 		waived[n++] = "exec";
-	if (c->request->allow & ALLOW_TCP)
+	if (c->request->tcp == TCP_POLICY_RESET)
 		waived[n++] = "tcp";
+	info.net_hold = c->net_hold;
 	if (c->request->allow & ALLOW_EXT_UNIX)
 		waived[n++] = "ext-unix";
 	vec_for_each (t, &c->tasks)
@@ -309,11 +320,22 @@ static int phase_finish(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
 	const struct checkpoint_request *q = c->request;
+	int r = 0;
 
 	if (q->leave_running)
 		return 0;
-	undo_forget(&c->undo);
-	return q->ops->kill(q->ctx, err);
+	for (unsigned i = 0; !r && resource_classes[i]; i++)
+		if (resource_classes[i]->seal)
+			r = resource_classes[i]->seal(c, err);
+	if (!r)
+		r = fault_point("checkpoint-seal", err);
+	if (!r) {
+		undo_forget(&c->undo);
+		r = q->ops->kill(q->ctx, err);
+	}
+	if (r)
+		spare_all(c);
+	return r;
 }
 
 static const struct phase checkpoint_phases[] = {
@@ -346,6 +368,7 @@ int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_
 	for (unsigned i = 0; resource_classes[i]; i++)
 		if (resource_classes[i]->release)
 			resource_classes[i]->release(&c, NULL);
+	free(c.net_hold);
 	tasks_free(&c);
 	buf_free(&c.records);
 	if (c.rootfd >= 0)

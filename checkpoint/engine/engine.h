@@ -77,7 +77,7 @@ struct checkpoint {
 	struct ckpt_begin begin;
 	task_vec tasks;
 	task_vec outside; /* entered by exec and left behind: stopped, and otherwise let alone */
-	int rootfd; /* the container's root: O_PATH */
+	int rootfd;	  /* the container's root: O_PATH */
 	struct undo undo;
 	struct file_table *files; /* resource/files.c's */
 	struct ipc_state *ipc;	  /* resource/sysvipc.c's */
@@ -88,6 +88,7 @@ struct checkpoint {
 	uint64_t started;	       /* CLOCK_MONOTONIC when it all began */
 	uint64_t frozen;	       /* when the tasks were frozen */
 	uint64_t begin_host_monotonic; /* of ckpt_begin, as we see it */
+	char *net_hold; /* the table that holds connections back until the restore; NULL: none */
 	uint64_t xstate_features;
 	uint32_t xstate_size;
 	uint64_t vdso_hash;
@@ -219,12 +220,19 @@ struct resource_class {
 	int (*admit)(struct checkpoint *c, struct dump_task *t, struct error **err);
 	int (*dump)(struct checkpoint *c, struct dump_task *t, struct error **err);
 
+	/* The tasks are about to go on; what could still fail does not concern them. */
+	void (*spare)(struct checkpoint *c);
+	/* The image is durable, the tasks are about to be killed. */
+	int (*seal)(struct checkpoint *c, struct error **err);
+
 	/* Each record of its types is shown to load once, validated here; t NULL: container.rec's.
 	 */
 	int (*load)(struct restore *r, struct restore_task *t, const struct record *rec,
 		    struct error **err);
 	/* t is NULL but in STAGE_TASK. NULL entries: nothing to do. */
 	int (*restore[STAGES])(struct restore *r, struct restore_task *t, struct error **err);
+	/* At the very end, with all tasks frozen: nothing but the thaw follows. */
+	int (*let_go)(struct restore *r, struct error **err);
 	/* Frees c->..., r->... of its own; either argument may be NULL. */
 	void (*release)(struct checkpoint *c, struct restore *r);
 

@@ -383,6 +383,9 @@ static int phase_release(void *ctx, struct error **err)
 			if (!ret)
 				ret = trace_detach(th->tid, err);
 	}
+	for (unsigned i = 0; !ret && resource_classes[i]; i++)
+		if (resource_classes[i]->let_go)
+			ret = resource_classes[i]->let_go(r, err);
 	return ret;
 }
 

@@ -106,7 +106,8 @@ struct image_info {
 	const char *provider;	   /* "user"; "kernel" if that has saved some classes */
 	/* which, by their names; NULL-terminated, NULL: none */
 	const char *const *kernel_classes;
-	const char *kernel; /* release it was taken on; NULL for the writer: the running one */
+	const char *net_hold; /* the nf_tables table that a restore removes, NULL: none */
+	const char *kernel;   /* release it was taken on; NULL for the writer: the running one */
 };
 
 /* fsyncs every file and the directory, then renames manifest.json into place. */

@@ -127,6 +127,8 @@ char *manifest_text(const struct manifest *m, size_t *len)
 	write_needs(j, &m->info);
 	write_numbers(j, &m->info);
 	json_add_strings(j, "waived", m->info.waived ? m->info.waived : none);
+	if (m->info.net_hold)
+		json_add_string(j, "networkHold", m->info.net_hold);
 	write_files(j, m);
 	json_object_end(j);
 	text = json_text(j);
@@ -423,6 +425,22 @@ static int parse_files(const struct json_node *root, struct manifest *m, struct 
 	return 0;
 }
 
+/* Only there if connections are held back by it. */
+static int parse_hold(const struct json_node *root, struct manifest *m, size_t *used,
+		      struct error **err)
+{
+	struct json_node node = json_child(root, "networkHold");
+	const char *name;
+	int r;
+
+	if (!node.value)
+		return 0;
+	r = json_get_string(&node, &name, err);
+	if (!r)
+		m->info.net_hold = keep(m, used, name);
+	return r;
+}
+
 static int parse_names(const struct json_node *root, struct manifest *m, size_t *used,
 		       struct error **err)
 {
@@ -468,5 +486,7 @@ int manifest_parse(const char *text, size_t len, struct manifest *m, struct erro
 		r = parse_numbers(&root, &m->info, err);
 	if (!r)
 		r = parse_lists(&root, m, &used, err);
+	if (!r)
+		r = parse_hold(&root, m, &used, err);
 	return r ? r : parse_files(&root, m, err);
 }

@@ -200,7 +200,9 @@ enum ckpt_socket_state {
 	CKPT_SOCKET_BOUND,
 	CKPT_SOCKET_LISTEN,
 	CKPT_SOCKET_CONNECTED,
-	CKPT_SOCKET_RESET
+	CKPT_SOCKET_RESET,
+	CKPT_SOCKET_KEPT,   /* a TCP connection, with CKPT_ITEM_TCP */
+	CKPT_SOCKET_CLOSED, /* TCP: a connection that has ended at both ends */
 };
 
 /* What setsockopt(2) has set; the order of values is resource/socket.c's. */
@@ -255,7 +257,39 @@ struct ckpt_unix_message {
 	__u32 reserved;
 };
 
-/* addresses as struct sockaddr_in or sockaddr_in6 */
+/* Follows a ckpt_inet: len bytes, padded to 8. */
+struct ckpt_item {
+	__u32 kind; /* enum ckpt_item_kind */
+	__u32 reserved;
+	__u64 len;
+};
+
+enum ckpt_item_kind {
+	CKPT_ITEM_TCP = 1,	  /* struct ckpt_tcp */
+	CKPT_ITEM_RECEIVED = 2,	  /* bytes that the program has not read */
+	CKPT_ITEM_SENT = 3,	  /* bytes that the other end has not acknowledged */
+	CKPT_ITEM_UNSENT = 4,	  /* bytes behind those that were not sent yet */
+	CKPT_ITEM_CONGESTION = 5, /* the name of the congestion control */
+};
+
+#define CKPT_TCP_SACK	    1
+#define CKPT_TCP_WSCALE	    2
+#define CKPT_TCP_TIMESTAMPS 4
+#define CKPT_TCP_WINDOW	    8 /* the last five fields are there */
+
+/* A TCP connection; sequence numbers do not count FINs. */
+struct ckpt_tcp {
+	__u32 state;	      /* as in TCP_INFO */
+	__u32 flags;	      /* CKPT_TCP_* */
+	__u32 received, sent; /* of the first byte of CKPT_ITEM_RECEIVED and CKPT_ITEM_SENT */
+	__u32 mss;
+	__u32 snd_wscale, rcv_wscale;
+	__u32 timestamp; /* TCP_TIMESTAMP at capture */
+	__u32 snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup;
+	__u32 reserved;
+};
+
+/* addresses as struct sockaddr_in or sockaddr_in6; items follow */
 struct ckpt_inet {
 	__u32 id;
 	__u32 open_flags;

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "checkpoint/resource/inet.h"
 #include "checkpoint/resource/resource.h"
 #include "util/error.h"
 
@@ -71,6 +72,8 @@ static int dump_descriptions(struct checkpoint *c, struct error **err)
 {
 	int r = files_dump_ghosts(c, err);
 
+	if (!r)
+		r = inet_hold_save(c, err);
 	for (size_t i = 0; !r && i < c->files->descriptions.count; i++)
 		r = c->files->descriptions.items[i]->kind->dump(c, c->files->descriptions.items[i],
 								err);
@@ -225,6 +228,7 @@ static int files_objects(struct restore *r, struct restore_task *t, struct error
 	}
 	if (!r->files)
 		return 0;
+	ret = inet_hold_load(r, err);
 	vec_for_each (o, &r->files->objects)
 		if (!ret && o->fd < 0 && !o->kind->late)
 			ret = o->kind->open(r, o, err);
@@ -282,6 +286,7 @@ static void table_free(struct file_table *table)
 		if (p->fd >= 0)
 			close(p->fd);
 	unix_table_free(table->unix_sockets);
+	net_hold_drop(table->hold);
 	vec_free(&table->descriptions);
 	vec_free(&table->uses);
 	vec_free(&table->fs);
@@ -326,6 +331,8 @@ static const char *const not_captured[] = {
 	"empty datagrams behind others, if they were looked at before",
 	"the access times of deleted files, all times of deleted directories and FIFOs",
 	"the number that inotify gives to the next watch, if the last ones were removed",
+	"of TCP connections the congestion window and what was measured of the path; connections in "
+	"TIME_WAIT",
 	"multicast memberships of UDP sockets",
 	NULL,
 };
@@ -341,6 +348,9 @@ const struct resource_class resource_files = {
 		    [STAGE_TASK] = files_give,
 		    [STAGE_CROSS] = files_cross,
 		    [STAGE_ARM] = files_arm},
+	.spare = files_spare,
+	.seal = files_seal,
+	.let_go = files_let_go,
 	.release = files_release,
 	.not_captured = not_captured,
 };

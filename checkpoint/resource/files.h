@@ -82,6 +82,7 @@ struct file_table {
 	bool gathered;
 	void *mqueues;			 /* mqueue.c's, a struct mqueue_state */
 	struct unix_table *unix_sockets; /* unix.c's */
+	struct net_hold *hold;		 /* inet_hold.c's */
 
 	VEC(struct file_object) objects; /* [i] has id i + 1 */
 	VEC(struct file_group) ghosts, pipes;
@@ -194,6 +195,11 @@ int socket_load_options(int fd, const struct ckpt_socket_options *options, struc
 /* A socket, or with pair a socketpair, in the container's network namespace. */
 int socket_make(pid_t init, int domain, int type, int protocol, int *fd, struct error **err);
 int socket_make_pair(pid_t init, int type, int pair[2], struct error **err);
+
+/* inet_hold.c: struct resource_class's, for connections */
+int files_seal(struct checkpoint *c, struct error **err);
+void files_spare(struct checkpoint *c);
+int files_let_go(struct restore *r, struct error **err);
 
 /* unix.c: reads the queues of all unix sockets, which may hold descriptors that nobody has open. */
 int unix_gather(struct checkpoint *c, struct error **err);

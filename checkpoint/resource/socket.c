@@ -294,6 +294,13 @@ static int load_linger(int fd, const struct ckpt_socket_options *saved, struct e
 	return 0;
 }
 
+/* With an address this has no meaning any more, and binding may have changed it. */
+static bool is_settled(size_t i)
+{
+	return options[i].level == IPPROTO_IPV6 && options[i].name == IPV6_V6ONLY &&
+	       errno == EINVAL;
+}
+
 int socket_load_options(int fd, const struct ckpt_socket_options *saved, struct error **err)
 {
 	int domain, type, ret;
@@ -310,7 +317,8 @@ int socket_load_options(int fd, const struct ckpt_socket_options *saved, struct 
 		    get_int(fd, options[i].level, options[i].name, &now) || now == saved->values[i])
 			continue;
 		if (setsockopt(fd, options[i].level, options[i].name, &saved->values[i],
-			       sizeof(saved->values[i])))
+			       sizeof(saved->values[i])) &&
+		    !is_settled(i))
 			return error_errno(err, errno, "setting a socket's option %d/%d to %d",
 					   options[i].level, options[i].name, saved->values[i]);
 	}

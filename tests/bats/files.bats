@@ -102,7 +102,7 @@ save() {
 	start_payload res_sockets tcp
 	fails firn checkpoint --image-path "$T/image" "$ID"
 	has "established TCP connection 127.0.0.1:7777"
-	has "--allow tcp"
+	has "--tcp reset"
 	save --allow tcp
 	restore_detached "$ID" "$T/b" "$T/image"
 	passes

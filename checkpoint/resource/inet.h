@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Sockets of the Internet families: inet.c has what all have, tcp.c and
+ * tcp_restore.c the connections, inet_hold.c what keeps their packets back.
+ */
+#ifndef FIRN_RESOURCE_INET_H
+#define FIRN_RESOURCE_INET_H
+
+#include <netinet/in.h>
+
+#include "checkpoint/resource/files.h"
+#include "util/net_hold.h"
+
+union inet_address {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* "10.0.0.1:80", "[::1]:80" */
+#define INET_TEXT 80
+void inet_print(const union inet_address *a, char text[INET_TEXT]);
+bool inet_has_port(const union inet_address *a);
+bool inet_has_host(const union inet_address *a);
+socklen_t inet_size(const union inet_address *a);
+int inet_get_int(int fd, int level, int name);
+
+/* --- a checkpoint --- */
+
+struct inet_state {
+	struct ckpt_inet rec;
+	union inet_address local, remote;
+	struct buf items;
+	bool repaired; /* the original is in repair mode */
+};
+
+int inet_add_item(struct inet_state *s, enum ckpt_item_kind kind, const void *data, size_t len);
+
+int tcp_admit(struct checkpoint *c, struct description *d, struct inet_state *s,
+	      struct error **err);
+
+/* Adds the items of a connection; packets are held back, so that it stays true. */
+int tcp_dump(struct description *d, struct inet_state *s, struct error **err);
+
+/* Repair mode: what is closed then says nothing to the other end. */
+int tcp_repair(int fd, int mode, struct error **err);
+
+/* --- a restore --- */
+
+/* The item of this kind, or NULL. */
+const void *inet_item(const struct file_object *o, enum ckpt_item_kind kind, size_t *len);
+
+/* 0 if what belongs to a connection is there and can be. */
+int tcp_load(const struct file_object *o, struct error **err);
+int tcp_open(struct restore *r, struct file_object *o, struct error **err);
+int inet_bind(const struct file_object *o, struct error **err);
+
+/* Out of repair mode: the connection goes on. */
+int tcp_go_on(const struct file_object *o, struct error **err);
+
+/* --- packets held back --- */
+
+int inet_hold_save(struct checkpoint *c, struct error **err);
+int inet_hold_load(struct restore *r, struct error **err);
+
+#endif
