@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Records of locks, leases, owners, watches, message queues, scheduling, memory and timers
+ * as an attacker would write them: refused when they are loaded, before anything is made.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "checkpoint/resource/files.h"
+#include "checkpoint/resource/resource.h"
+#include "checkpoint/resource/thread.h"
+#include "util/error.h"
+
+/* What is loaded refers to the stream: everything goes together. */
+struct loaded {
+	struct restore r;
+	struct restore_request request;
+	struct restore_task t;
+	struct ckpt_task task;
+	struct buf streams[4];
+	unsigned count;
+};
+
+static void begin(struct loaded *l)
+{
+	struct ckpt_eventfd eventfd = {.id = 1};
+	struct error *err = NULL;
+	struct record rec;
+	size_t pos = 0;
+
+	*l = (struct loaded){.task = {.pid = 1}};
+	l->r.request = &l->request;
+	l->t.rec = &l->task;
+	assert_non_null(record_add(&l->streams[l->count], CKPT_EVENTFD, &eventfd, sizeof(eventfd)));
+	assert_int_equal(record_next(l->streams[0].data, l->streams[0].len, &pos, &rec), 1);
+	l->count++;
+	assert_int_equal(resource_files.load(&l->r, NULL, &rec, &err), 0);
+}
+
+static void finish(struct loaded *l)
+{
+	resource_mqueue.release(NULL, &l->r);
+	resource_files.release(NULL, &l->r);
+	vec_free(&l->t.more);
+	for (unsigned i = 0; i < l->count; i++)
+		buf_free(&l->streams[i]);
+}
+
+static int load(struct loaded *l, const struct resource_class *class, bool in_core,
+		enum ckpt_type type, const void *head, size_t len, const void *tail,
+		size_t tail_len)
+{
+	struct buf *b = &l->streams[l->count++];
+	struct error *err = NULL;
+	struct record rec;
+	size_t pos = 0;
+	int ret;
+
+	assert_non_null(record_add2(b, type, head, len, tail, tail_len));
+	assert_int_equal(record_next(b->data, b->len, &pos, &rec), 1);
+	ret = class->load(&l->r, in_core ? &l->t : NULL, &rec, &err);
+	assert_true(!ret == !err);
+	error_free(err);
+	return ret;
+}
+
+static int load_alone(const struct resource_class *class, bool in_core, enum ckpt_type type,
+		      const void *head, size_t len, const void *tail, size_t tail_len)
+{
+	struct loaded l;
+	int ret;
+
+	begin(&l);
+	ret = load(&l, class, in_core, type, head, len, tail, tail_len);
+	finish(&l);
+	return ret;
+}
+
+/* The good one is taken, the same with one field changed is not. */
+#define TAKEN(class, core, type, rec, tail, tail_len)                                              \
+	assert_int_equal(load_alone(&(class), core, type, &(rec), sizeof(rec), tail, tail_len), 0)
+#define REFUSED(class, core, type, rec, tail, tail_len)                                            \
+	assert_int_equal(load_alone(&(class), core, type, &(rec), sizeof(rec), tail, tail_len),    \
+			 -EBADMSG)
+#define REFUSED_WITH(class, core, type, good, field, value)                                        \
+	do {                                                                                       \
+		__typeof__(good) changed = good;                                                   \
+		changed.field = value;                                                             \
+		REFUSED(class, core, type, changed, NULL, 0);                                      \
+	} while (0)
+
+static void test_locks(void **state)
+{
+	struct ckpt_lock lock = {.description = 1, .task = 1, .fd = 3, .start = 5, .end = 9};
+	struct ckpt_lease lease = {.description = 1, .task = 1, .fd = 3, .write = 1};
+
+	TAKEN(resource_locks, false, CKPT_LOCK, lock, NULL, 0);
+	REFUSED(resource_locks, true, CKPT_LOCK, lock, NULL, 0);
+	REFUSED_WITH(resource_locks, false, CKPT_LOCK, lock, description, 0);
+	REFUSED_WITH(resource_locks, false, CKPT_LOCK, lock, description, 2);
+	REFUSED_WITH(resource_locks, false, CKPT_LOCK, lock, kind, CKPT_LOCK_OFD + 1);
+	REFUSED_WITH(resource_locks, false, CKPT_LOCK, lock, write, 2);
+	REFUSED_WITH(resource_locks, false, CKPT_LOCK, lock, end, 4);
+	REFUSED_WITH(resource_locks, false, CKPT_LOCK, lock, end, UINT64_MAX - 1);
+	lock.end = UINT64_MAX;
+	TAKEN(resource_locks, false, CKPT_LOCK, lock, NULL, 0);
+	TAKEN(resource_locks, false, CKPT_LEASE, lease, NULL, 0);
+	REFUSED_WITH(resource_locks, false, CKPT_LEASE, lease, description, 9);
+	REFUSED_WITH(resource_locks, false, CKPT_LEASE, lease, becomes, CKPT_LEASE_READ + 1);
+	lease.write = 0; /* one for reading cannot become one */
+	REFUSED_WITH(resource_locks, false, CKPT_LEASE, lease, becomes, CKPT_LEASE_READ);
+}
+
+static void test_owners(void **state)
+{
+	struct ckpt_owner owner = {.id = 1, .type = F_OWNER_PID, .pid = 1, .signal = SIGUSR1};
+
+	TAKEN(resource_owners, false, CKPT_OWNER, owner, NULL, 0);
+	REFUSED(resource_owners, true, CKPT_OWNER, owner, NULL, 0);
+	REFUSED_WITH(resource_owners, false, CKPT_OWNER, owner, id, 2);
+	REFUSED_WITH(resource_owners, false, CKPT_OWNER, owner, type, 3);
+	REFUSED_WITH(resource_owners, false, CKPT_OWNER, owner, signal, 65);
+	REFUSED_WITH(resource_owners, false, CKPT_OWNER, owner, async, 2);
+}
+
+/* The eventfd is description 1. */
+static void test_watches(void **state)
+{
+	struct ckpt_inotify good = {.id = 2, .watches = 1};
+	struct {
+		struct ckpt_inotify_watch row;
+		char path[8];
+	} w = {{.wd = 1, .mask = IN_CREATE, .path_len = 5}, "/a/bc"}, bad = w, two[2] = {w, w};
+
+	TAKEN(resource_files, false, CKPT_INOTIFY, good, &w, sizeof(w));
+	REFUSED(resource_files, false, CKPT_INOTIFY, good, &w, sizeof(w) - 8);
+	REFUSED(resource_files, false, CKPT_INOTIFY, good, NULL, 0);
+	bad.row.path_len = UINT32_MAX;
+	REFUSED(resource_files, false, CKPT_INOTIFY, good, &bad, sizeof(bad));
+	bad.row.path_len = 9;
+	REFUSED(resource_files, false, CKPT_INOTIFY, good, &bad, sizeof(bad));
+	bad = w;
+	bad.row.wd = 0;
+	REFUSED(resource_files, false, CKPT_INOTIFY, good, &bad, sizeof(bad));
+	bad = w;
+	bad.row.mask = IN_ONESHOT; /* no event at all */
+	REFUSED(resource_files, false, CKPT_INOTIFY, good, &bad, sizeof(bad));
+	bad.row.mask = IN_CREATE | IN_MASK_ADD;
+	REFUSED(resource_files, false, CKPT_INOTIFY, good, &bad, sizeof(bad));
+	bad = w;
+	*bad.path = 'a';
+	REFUSED(resource_files, false, CKPT_INOTIFY, good, &bad, sizeof(bad));
+	good.watches = 2; /* the same number twice */
+	REFUSED(resource_files, false, CKPT_INOTIFY, good, two, sizeof(two));
+	two[1].row.wd = 2;
+	TAKEN(resource_files, false, CKPT_INOTIFY, good, two, sizeof(two));
+}
+
+static int load_queue(struct ckpt_mqueue q, const char *name, const void *messages, size_t len)
+{
+	char tail[256] = "";
+
+	memcpy(tail, name, 8);
+	if (len)
+		memcpy(tail + 8, messages, len);
+	return load_alone(&resource_mqueue, false, CKPT_MQUEUE, &q, sizeof(q), tail, 8 + len);
+}
+
+static void test_queues(void **state)
+{
+	struct ckpt_mqueue good = {.maxmsg = 2, .msgsize = 10, .name_len = 4}, q = good;
+	struct {
+		struct ckpt_mqueue_message head;
+		char text[8];
+	} m = {{.priority = 3, .len = 8}, "message"}, bad = m;
+	struct ckpt_mqueue_fd fd = {.id = 2, .queue = 1};
+	struct loaded l;
+
+	assert_int_equal(load_queue(good, "name\0\0\0", NULL, 0), 0);
+	assert_int_equal(load_queue(good, "a/b\0\0\0\0", NULL, 0), -EBADMSG);
+	assert_int_equal(load_queue(good, "na\0e\0\0\0", NULL, 0), -EBADMSG);
+	q.name_len = 2;
+	assert_int_equal(load_queue(q, "..\0\0\0\0\0", NULL, 0), -EBADMSG);
+	q.name_len = UINT32_MAX;
+	assert_int_equal(load_queue(q, "name\0\0\0", NULL, 0), -EBADMSG);
+	q = good;
+	q.maxmsg = 0;
+	assert_int_equal(load_queue(q, "name\0\0\0", NULL, 0), -EBADMSG);
+	q = good;
+	q.msgsize = UINT64_MAX;
+	assert_int_equal(load_queue(q, "name\0\0\0", NULL, 0), -EBADMSG);
+	q = good;
+	q.notify_task = 1;
+	q.notify = SIGEV_THREAD;
+	assert_int_equal(load_queue(q, "name\0\0\0", NULL, 0), -EBADMSG);
+	q = good;
+	q.messages = 1;
+	assert_int_equal(load_queue(q, "name\0\0\0", &m, sizeof(m)), 0);
+	assert_int_equal(load_queue(q, "name\0\0\0", NULL, 0), -EBADMSG);
+	assert_int_equal(load_queue(q, "name\0\0\0", &m, sizeof(m.head)), -EBADMSG);
+	assert_int_equal(load_queue(good, "name\0\0\0", &m, sizeof(m)), -EBADMSG);
+	bad.head.len = 11; /* more than the queue takes */
+	assert_int_equal(load_queue(q, "name\0\0\0", &bad, sizeof(bad)), -EBADMSG);
+	bad = m;
+	bad.head.priority = 32768;
+	assert_int_equal(load_queue(q, "name\0\0\0", &bad, sizeof(bad)), -EBADMSG);
+	q.messages = 3;
+	assert_int_equal(load_queue(q, "name\0\0\0", &m, sizeof(m)), -EBADMSG);
+
+	REFUSED(resource_files, false, CKPT_MQUEUE_FD, fd, NULL, 0);
+	begin(&l);
+	assert_int_equal(load(&l, &resource_mqueue, false, CKPT_MQUEUE, &good, sizeof(good),
+			      "name\0\0\0", 8),
+			 0);
+	assert_int_equal(load(&l, &resource_files, false, CKPT_MQUEUE_FD, &fd, sizeof(fd), NULL, 0),
+			 0);
+	finish(&l);
+}
+
+static int check_sched(const struct ckpt_sched *s, size_t cpus)
+{
+	struct error *err = NULL;
+	struct buf b = {0};
+	struct record rec;
+	char mask[64] = "";
+	size_t pos = 0;
+	int ret;
+
+	assert_non_null(record_add2(&b, CKPT_SCHED, s, sizeof(*s), mask, cpus));
+	assert_int_equal(record_next(b.data, b.len, &pos, &rec), 1);
+	ret = sched_validate(&rec, &err);
+	error_free(err);
+	buf_free(&b);
+	return ret;
+}
+
+static void test_sched(void **state)
+{
+	struct ckpt_sched good = {.cpus_len = 8, .autogroup = CKPT_NO_AUTOGROUP}, bad = good;
+
+	assert_int_equal(check_sched(&good, 8), 0);
+	assert_int_equal(check_sched(&good, 4), -EBADMSG);
+	assert_int_equal(check_sched(&good, 16), -EBADMSG);
+	bad.cpus_len = UINT32_MAX;
+	assert_int_equal(check_sched(&bad, 8), -EBADMSG);
+	bad = good;
+	bad.autogroup = 20;
+	assert_int_equal(check_sched(&bad, 8), -EBADMSG);
+	bad = good;
+	bad.nice = -21;
+	assert_int_equal(check_sched(&bad, 8), -EBADMSG);
+}
+
+static void test_memory(void **state)
+{
+	struct ckpt_mm_policy good = {.ranges = 1};
+	struct ckpt_range range = {.start = 0x10000, .end = 0x11000, .kind = CKPT_RANGE_GUARD};
+	struct ckpt_range bad = range;
+
+	TAKEN(resource_memory_policy, true, CKPT_MM_POLICY, good, &range, sizeof(range));
+	REFUSED(resource_memory_policy, false, CKPT_MM_POLICY, good, &range, sizeof(range));
+	REFUSED(resource_memory_policy, true, CKPT_MM_POLICY, good, NULL, 0);
+	bad.start = bad.end;
+	REFUSED(resource_memory_policy, true, CKPT_MM_POLICY, good, &bad, sizeof(bad));
+	bad = range;
+	bad.end++;
+	REFUSED(resource_memory_policy, true, CKPT_MM_POLICY, good, &bad, sizeof(bad));
+	bad = range;
+	bad.kind = CKPT_RANGE_PKEY; /* of key 0, which is nobody's */
+	REFUSED(resource_memory_policy, true, CKPT_MM_POLICY, good, &bad, sizeof(bad));
+	bad.value = 16;
+	REFUSED(resource_memory_policy, true, CKPT_MM_POLICY, good, &bad, sizeof(bad));
+	bad.kind = CKPT_RANGE_PKEY + 1;
+	REFUSED(resource_memory_policy, true, CKPT_MM_POLICY, good, &bad, sizeof(bad));
+	good.ranges = 0;
+	TAKEN(resource_memory_policy, true, CKPT_MM_POLICY, good, NULL, 0);
+	REFUSED_WITH(resource_memory_policy, true, CKPT_MM_POLICY, good, lock_future, MCL_CURRENT);
+	REFUSED_WITH(resource_memory_policy, true, CKPT_MM_POLICY, good, merge, 2);
+	/* so many that their size is small again in 32 bits */
+	REFUSED_WITH(resource_memory_policy, true, CKPT_MM_POLICY, good, ranges, 0x80000000);
+}
+
+static void test_dates(void **state)
+{
+	struct ckpt_posix_timer timer = {.id = 1, .clockid = CLOCK_REALTIME, .signo = SIGALRM};
+
+	timer.notify = SIGEV_SIGNAL | CKPT_TIMER_DATE;
+	TAKEN(resource_timers, true, CKPT_POSIX_TIMERS, timer, NULL, 0);
+	REFUSED_WITH(resource_timers, true, CKPT_POSIX_TIMERS, timer, clockid, CLOCK_MONOTONIC);
+	REFUSED_WITH(resource_timers, true, CKPT_POSIX_TIMERS, timer, notify,
+		     CKPT_TIMER_DATE | 0x100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_locks),	cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_watches), cmocka_unit_test(test_queues),
+		cmocka_unit_test(test_sched),	cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_dates),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
