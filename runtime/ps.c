@@ -238,6 +238,8 @@ static int run_ps(const struct runtime *rt, const struct pid_list *list, struct 
 	if (r || !in)
 		return error_errno(err, r ? r : errno, "running ps");
 	r = filter(in, list, err);
+	/* without a reader it ends, however much it still has to say */
+	fclose(take_ptr(in));
 	if (waitpid(pid, &status, 0) == pid && status && r == 0)
 		return error_set(err, EIO, "ps failed");
 	return r;

@@ -54,3 +54,11 @@ teardown() {
 	fails firn ps nobody
 	has "does not exist"
 }
+
+@test "a ps that prints much, and no column PID" {
+	mkdir "$T/bin"
+	printf '#!/bin/sh\nyes COMMAND | head -c 1000000\n' >"$T/bin/ps"
+	chmod 755 "$T/bin/ps"
+	fails timeout 60 env PATH="$T/bin:$PATH" "$FIRN" --root "$FIRN_ROOT" ps "$ID" -o args
+	has "no column PID"
+}
