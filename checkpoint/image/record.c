@@ -31,6 +31,7 @@ static const struct {
 	{CKPT_LEASE, "lease"},
 	{CKPT_OWNER, "owner"},
 	{CKPT_INOTIFY, "inotify"},
+	{CKPT_FANOTIFY, "fanotify"},
 	{CKPT_MQUEUE_LIMITS, "mqueue limits"},
 	{CKPT_MQUEUE, "mqueue"},
 	{CKPT_MQUEUE_FD, "mqueue descriptor"},

@@ -47,6 +47,7 @@ enum ckpt_type {
 	CKPT_DESCRIPTION = 25,
 	CKPT_OWNER = 28,
 	CKPT_INOTIFY = 29,
+	CKPT_FANOTIFY = 38,
 	CKPT_MQUEUE = 30,
 	CKPT_MQUEUE_FD = 31,
 
@@ -394,6 +395,25 @@ struct ckpt_inotify {
 struct ckpt_inotify_watch {
 	__u32 wd;
 	__u32 mask;
+	__u32 path_len; /* from the container's root, absolute */
+	__u32 reserved;
+};
+
+enum ckpt_mark_kind { CKPT_MARK_INODE, CKPT_MARK_MOUNT, CKPT_MARK_FILESYSTEM };
+
+/* Marks follow: struct ckpt_fanotify_mark, its path (no NUL) padded to 8 */
+struct ckpt_fanotify {
+	__u32 id;
+	__u32 open_flags;
+	__u32 flags, event_flags; /* as for fanotify_init(2) */
+	__u32 marks;
+	__u32 privileged; /* whoever has it open may administrate the host */
+};
+
+struct ckpt_fanotify_mark {
+	__u32 kind;  /* enum ckpt_mark_kind */
+	__u32 flags; /* FAN_MARK_* that stay with a mark */
+	__u32 mask, ignored;
 	__u32 path_len; /* from the container's root, absolute */
 	__u32 reserved;
 };

@@ -159,6 +159,7 @@ static int (*file_reader(enum ckpt_type type))(const struct record *, struct sho
 	case CKPT_SIGNALFD:
 	case CKPT_EXTERNAL:
 	case CKPT_INOTIFY:
+	case CKPT_FANOTIFY:
 	case CKPT_MQUEUE_FD:
 		return read_nameless;
 	default:

@@ -17,6 +17,7 @@
 /* clang-format off */
 static const struct file_kind *const kinds[] = {
 	&file_kind_inotify,
+	&file_kind_fanotify,
 	&file_kind_mqueue,
 	&file_kind_external, &file_kind_file,	 &file_kind_eventfd,
 	&file_kind_epoll,    &file_kind_timerfd, &file_kind_signalfd,
@@ -33,7 +34,6 @@ static int block_unknown(struct checkpoint *c, const struct description *d)
 	static const struct {
 		const char *prefix, *remedy;
 	} known[] = {
-		{"anon_inode:[fanotify]", "let the program close its fanotify descriptor"},
 		{"anon_inode:[io_uring]", "let the program use epoll instead of io_uring"},
 		{"anon_inode:[userfaultfd]", "let the program close its userfaultfd"},
 		{"anon_inode:bpf", "let the program close its BPF objects"},
@@ -317,6 +317,7 @@ static void files_release(struct checkpoint *c, struct restore *r)
 /* clang-format off */
 static const enum ckpt_type types[] = {
 	CKPT_INOTIFY,
+	CKPT_FANOTIFY,
 	CKPT_MQUEUE_FD,
 	CKPT_FILE, CKPT_PIPE, CKPT_EVENTFD,  CKPT_EPOLL, CKPT_TIMERFD, CKPT_SIGNALFD,
 	CKPT_UNIX, CKPT_INET, CKPT_EXTERNAL, CKPT_FDS,	 CKPT_FS,      CKPT_TTY,

@@ -108,7 +108,7 @@ struct file_kind {
 	int (*arm)(struct restore *r, struct file_object *o, struct error **err);
 };
 
-extern const struct file_kind file_kind_inotify, file_kind_mqueue;
+extern const struct file_kind file_kind_inotify, file_kind_fanotify, file_kind_mqueue;
 extern const struct file_kind file_kind_external, file_kind_file, file_kind_eventfd,
 	file_kind_epoll, file_kind_timerfd, file_kind_signalfd, file_kind_unix, file_kind_inet,
 	file_kind_tty, file_kind_pidfd;

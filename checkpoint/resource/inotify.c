@@ -40,7 +40,7 @@ static void free_state(void *state)
 
 /* --- a checkpoint --- */
 
-static int parse_handle(const char *line, struct watch *w)
+int watch_parse_handle(const char *line, struct watch *w)
 {
 	const char *at = strstr(line, "f_handle:"), *end = strchrnul(line, '\n');
 	unsigned bytes, type;
@@ -75,7 +75,7 @@ static int parse_watches(const struct description *d, watch_vec *watches, struct
 			   &w.mask) == 4) {
 			w.ino = ino;
 			w.mask &= MASKS;
-			if (parse_handle(line, &w))
+			if (watch_parse_handle(line, &w))
 				return error_set(err, EPROTO, "a watch is not understood: %.80s",
 						 line);
 			slot = vec_add(watches);
@@ -89,15 +89,25 @@ static int parse_watches(const struct description *d, watch_vec *watches, struct
 	return 0;
 }
 
+/* Of a mount or a file system everything is seen: ino is that of any then. */
+static bool parse_seen(const char *line, unsigned long long *ino, unsigned *dev, unsigned *mask)
+{
+	if (sscanf(line, "inotify wd:%*x ino:%llx sdev:%x mask:%x", ino, dev, mask) == 3 ||
+	    sscanf(line, "fanotify ino:%llx sdev:%x mflags:%*x mask:%x", ino, dev, mask) == 3)
+		return true;
+	*dev = 0;
+	return sscanf(line, "fanotify mnt_id:%*x mflags:%*x mask:%x", mask) == 1 ||
+	       sscanf(line, "fanotify sdev:%*x mflags:%*x mask:%x", mask) == 1;
+}
+
 static bool is_blind(const char *fdinfo, uint32_t dev, uint64_t ino)
 {
 	for (const char *line = fdinfo; line && *line;) {
-		unsigned long long watched;
-		unsigned mask, sdev;
+		unsigned long long watched = 0;
+		unsigned mask = 0, sdev = 0;
 
-		if (sscanf(line, "inotify wd:%*x ino:%llx sdev:%x mask:%x", &watched, &sdev,
-			   &mask) == 3 &&
-		    mask & NOISE && (!dev || (dev == sdev && ino == watched)))
+		if (parse_seen(line, &watched, &sdev, &mask) && mask & NOISE &&
+		    (!dev || !sdev || (dev == sdev && ino == watched)))
 			return false;
 		line = strchr(line, '\n');
 		line = line ? line + 1 : NULL;
@@ -110,7 +120,8 @@ bool watches_blind(const struct checkpoint *c, uint32_t dev, uint64_t ino)
 	for (size_t i = 0; i < c->files->descriptions.count; i++) {
 		const struct description *d = c->files->descriptions.items[i];
 
-		if (d->number >= 0 && matches(d) && !is_blind(d->fdinfo, dev, ino))
+		if (d->number >= 0 && !strncmp(d->link, "anon_inode:", 11) &&
+		    !is_blind(d->fdinfo, dev, ino))
 			return false;
 	}
 	return true;

@@ -18,6 +18,9 @@ struct watch {
 };
 typedef VEC(struct watch) watch_vec;
 
+/* The handle in a line of fdinfo. */
+int watch_parse_handle(const char *line, struct watch *w);
+
 void watches_free(watch_vec *watches);
 
 /* Finds the paths of those that have none, as far as no watch would notice. */

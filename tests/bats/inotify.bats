@@ -26,10 +26,11 @@ ended() {
 	says PASS || grep -q ^FAIL "$T/$ID.log" || [ "$(container_status "$ID")" = stopped ]
 }
 
-# start_payload ARG...: runs res_inotify in bundle B until it says that it is ready.
+# start_payload ARG...: runs res_inotify (or PROGRAM) in bundle B until it says that it is ready.
 start_payload() {
-	make_bundle "$B" res_inotify /tmp/go "$@"
-	add_payload "$B" res_inotify
+	make_bundle "$B" "${PROGRAM:=res_inotify}" /tmp/go "$@"
+	add_payload "$B" "$PROGRAM"
+	[ "$1" != admin ] || edit_config "$B" '.process.capabilities[] += ["CAP_SYS_ADMIN"]'
 	[ -z "${OVERLAY:-}" ] || overlay
 	new_id
 	run_detached "$ID" "$B"
@@ -117,5 +118,46 @@ overlay() {
 	OVERLAY=1 start_payload all
 	fails firn checkpoint --check "$ID"
 	has "fd 20: inotify watch 1 of inode"
+	passes
+}
+
+@test "fanotify without a checkpoint" {
+	PROGRAM=res_fanotify
+	for who in user admin; do
+		start_payload "$who"
+		passes
+		rm -rf "$B"
+	done
+}
+
+@test "fanotify marks, of users and of administrators, twice in a row" {
+	PROGRAM=res_fanotify
+	for who in user admin; do
+		start_payload "$who"
+		save
+		restore_detached "$ID" "$B" "$T/image"
+		save
+		restore_detached "$ID" "$B" "$T/image"
+		passes
+		rm -rf "$B" "$T/image"
+	done
+}
+
+@test "fanotify: an image that asks for more than config.json gives is refused" {
+	PROGRAM=res_fanotify
+	start_payload admin
+	save
+	edit_config "$B" '.process.capabilities[] -= ["CAP_SYS_ADMIN"]'
+	fails firn restore --image-path "$T/image" --bundle "$B" --detach "$ID"
+	one_line
+	has "config.json does not allow it"
+	is_gone "$ID" || fail "something is left"
+}
+
+@test "fanotify events that were not read are refused by name, and stay" {
+	PROGRAM=res_fanotify
+	start_payload unread
+	fails firn checkpoint --check "$ID"
+	has "fd 20: fanotify descriptor with events that were not read"
 	passes
 }

@@ -169,6 +169,31 @@ static void test_watches(void **state)
 	TAKEN(resource_files, false, CKPT_INOTIFY, good, two, sizeof(two));
 }
 
+static void test_marks(void **state)
+{
+	struct ckpt_fanotify good = {.id = 2, .marks = 1}, bad = good;
+	struct {
+		struct ckpt_fanotify_mark row;
+		char path[8];
+	} m = {{.kind = CKPT_MARK_INODE, .mask = 2, .path_len = 4}, "/abc"}, mount = m;
+	struct loaded l;
+
+	TAKEN(resource_files, false, CKPT_FANOTIFY, good, &m, sizeof(m));
+	REFUSED(resource_files, false, CKPT_FANOTIFY, good, NULL, 0);
+	mount.row.kind = CKPT_MARK_MOUNT; /* more than somebody without privileges may mark */
+	REFUSED(resource_files, false, CKPT_FANOTIFY, good, &mount, sizeof(mount));
+	bad.privileged = 1;
+	TAKEN(resource_files, false, CKPT_FANOTIFY, bad, &mount, sizeof(mount));
+	mount.row.kind = CKPT_MARK_FILESYSTEM + 1;
+	REFUSED(resource_files, false, CKPT_FANOTIFY, bad, &mount, sizeof(mount));
+	begin(&l);
+	l.request.caps_bounded = true;
+	assert_int_equal(
+		load(&l, &resource_files, false, CKPT_FANOTIFY, &bad, sizeof(bad), &m, sizeof(m)),
+		-EPERM);
+	finish(&l);
+}
+
 static int load_queue(struct ckpt_mqueue q, const char *name, const void *messages, size_t len)
 {
 	char tail[256] = "";
@@ -308,9 +333,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_locks),	cmocka_unit_test(test_owners),
-		cmocka_unit_test(test_watches), cmocka_unit_test(test_queues),
-		cmocka_unit_test(test_sched),	cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_dates),
+		cmocka_unit_test(test_watches), cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_queues),	cmocka_unit_test(test_sched),
+		cmocka_unit_test(test_memory),	cmocka_unit_test(test_dates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
