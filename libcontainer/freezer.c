@@ -39,6 +39,7 @@ struct freezer {
 	const struct hierarchy *h;
 	const struct freezer_ops *ops;
 	int events_fd; /* v2: cgroup.events */
+	const volatile int *cancel;
 };
 
 static long long now_ns(void)
@@ -214,6 +215,11 @@ int freezer_version(const struct freezer *f)
 	return f->ops->version;
 }
 
+void freezer_cancel_by(struct freezer *f, const volatile int *cancel)
+{
+	f->cancel = cancel;
+}
+
 static int fail(struct freezer *f, int r, const char *doing, struct error **err)
 {
 	return error_errno(err, -r, "%s cgroup \"%s%s\"", doing, f->h->mount, f->h->path);
@@ -231,6 +237,8 @@ static int wait_frozen(struct freezer *f, long long deadline_ns)
 
 		if (r < 0 || frozen)
 			return r;
+		if (f->cancel && *f->cancel)
+			return -ECANCELED;
 		waited = now_ns() - start;
 		if (waited >= deadline_ns)
 			return -ETIMEDOUT;
@@ -256,6 +264,8 @@ int freezer_freeze(struct freezer *f, int deadline_ms, struct error **err)
 		stuck_collect(f->cg, &stuck);
 	if (!self)
 		f->ops->ask(f, false);
+	if (r == -ECANCELED)
+		return error_set(err, ECANCELED, "cancelled");
 	if (r != -ETIMEDOUT)
 		return fail(f, r, "freezing", err);
 	return stuck_report(&stuck, deadline_ms, err);

@@ -30,6 +30,10 @@ int freezer_open(struct cgroup *cg, struct freezer **f, struct error **err);
  */
 int freezer_freeze(struct freezer *f, int deadline_ms, struct error **err);
 
+/* From now on freezer_freeze() gives up, as at its deadline, with -ECANCELED once *cancel is set.
+ */
+void freezer_cancel_by(struct freezer *f, const volatile int *cancel);
+
 /* -EBUSY if an ancestor is frozen, so that a thaw would not make the tasks run. */
 int freezer_may_thaw(struct freezer *f, struct error **err);
 

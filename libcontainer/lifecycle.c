@@ -36,7 +36,8 @@ static void take_back(struct container *c)
 		container_set_state(c, CONTAINER_RUNNING, NULL);
 }
 
-int container_freeze(struct container *c, bool user, int deadline_ms, struct error **err)
+int container_freeze(struct container *c, bool user, int deadline_ms, const volatile int *cancel,
+		     struct error **err)
 {
 	__cleanup_cgroup struct cgroup *cg = NULL;
 	__cleanup_freezer struct freezer *f = NULL;
@@ -54,6 +55,7 @@ int container_freeze(struct container *c, bool user, int deadline_ms, struct err
 		r = container_set_state(c, CONTAINER_FREEZING, err);
 	if (r < 0)
 		return r;
+	freezer_cancel_by(f, cancel);
 	r = freezer_freeze(f, deadline_ms, err);
 	if (r < 0) {
 		take_back(c);

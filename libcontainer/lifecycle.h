@@ -12,9 +12,11 @@ struct error;
  * RUNNING, FREEZING, FROZEN: returns with every task frozen. user says who
  * asked, see user_paused; a container that is FROZEN already only gets that
  * noted. If the tasks do not freeze within deadline_ms the container is RUNNING
- * again and the error (-ETIMEDOUT) names them. The container must be locked.
+ * again and the error (-ETIMEDOUT) names them; so it is once *cancel is set
+ * (-ECANCELED; cancel may be NULL). The container must be locked.
  */
-int container_freeze(struct container *c, bool user, int deadline_ms, struct error **err);
+int container_freeze(struct container *c, bool user, int deadline_ms, const volatile int *cancel,
+		     struct error **err);
 
 /*
  * FROZEN, THAWING, RUNNING. -EBUSY, the container FROZEN as before, when the

@@ -274,7 +274,8 @@ static int busy(const struct container *c, struct error **err)
 
 static bool worked_on(const struct container *c)
 {
-	return container_passes(c) && process_alive(&c->worker);
+	/* whoever goes through FROZEN keeps the lock meanwhile, and is done in milliseconds */
+	return states[c->state].passes && process_alive(&c->worker);
 }
 
 /*
@@ -654,8 +655,7 @@ int container_interrupt(const char *root, const char *id, struct error **err)
 
 	if (r < 0)
 		return r;
-	if (c->state != CONTAINER_CKPTING && c->state != CONTAINER_RSTRTING &&
-	    (c->state != CONTAINER_FROZEN || c->user_paused))
+	if (c->state != CONTAINER_CKPTING && c->state != CONTAINER_RSTRTING)
 		return 0;
 	pidfd = pidfd_open(c->worker.pid, 0);
 	/* looked at again after opening: the pid may have been another's by then */

@@ -239,3 +239,11 @@ void build_remove(struct container *c, const struct oci_config *config)
 	else if (config)
 		hooks_run_all(&config->hooks.poststop, "poststop", c, config, "stopped", 0);
 }
+
+void build_remove_ended(const struct runtime *rt, const struct oci_config *config)
+{
+	__cleanup_container struct container *c = NULL;
+
+	if (container_open(rt->root, rt->id, rt->verb->name, true, &c, NULL) == 0)
+		build_remove(c, config);
+}

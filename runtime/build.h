@@ -67,4 +67,7 @@ int write_pid_file(const char *path, pid_t pid, struct error **err);
  */
 void build_remove(struct container *c, const struct oci_config *config);
 
+/* The same for one that has ended while it was not locked: whoever was quicker has done it. */
+void build_remove_ended(const struct runtime *rt, const struct oci_config *config);
+
 #endif

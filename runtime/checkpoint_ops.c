@@ -19,6 +19,8 @@
 #define BAR_WIDTH	   30
 #define BAR_INTERVAL_NS	   50000000ull
 
+static volatile int cancelled;
+
 int checkpoint_ctx_open(struct checkpoint_ctx *ctx, struct container *c, struct error **err)
 {
 	int r;
@@ -47,7 +49,7 @@ static int op_freeze(void *data, struct error **err)
 
 	if (ctx->c->state == CONTAINER_CKPTING || ctx->c->state == CONTAINER_RSTRTING)
 		return freezer_freeze(ctx->f, FREEZE_DEADLINE_MS, err);
-	r = container_freeze(ctx->c, ctx->c->user_paused, FREEZE_DEADLINE_MS, err);
+	r = container_freeze(ctx->c, ctx->c->user_paused, FREEZE_DEADLINE_MS, &cancelled, err);
 	/* the state says so; that nobody has thawed the cgroup by hand, the cgroup says */
 	if (r == 0)
 		r = freezer_freeze(ctx->f, FREEZE_DEADLINE_MS, err);
@@ -146,8 +148,6 @@ const struct checkpoint_ops checkpoint_ops = {
 	.kill = op_kill,
 	.progress = op_progress,
 };
-
-static volatile int cancelled;
 
 static void on_signal(int signo)
 {

@@ -5,6 +5,7 @@
 
 #include "libcontainer/lifecycle.h"
 #include "libcontainer/state.h"
+#include "runtime/checkpoint_ops.h"
 #include "runtime/verb.h"
 #include "util/error.h"
 
@@ -34,7 +35,7 @@ static int run(struct runtime *rt, struct error **err)
 	if (c->state != CONTAINER_RUNNING && c->state != CONTAINER_FROZEN)
 		return error_set(err, EINVAL, "container not running: it is %s",
 				 container_oci_status(c));
-	r = container_freeze(c, true, seconds * 1000, err);
+	r = container_freeze(c, true, seconds * 1000, checkpoint_catch_signals(), err);
 	return r == -ETIMEDOUT ? error_hint(err, "the container runs on; --timeout waits longer")
 			       : r;
 }

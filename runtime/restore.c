@@ -247,11 +247,8 @@ static int go_on(struct runtime *rt, struct restoring *r, struct error **err)
 static void abort_restore(struct restoring *r)
 {
 	struct error *err = NULL;
+	bool killed, gone;
 
-	/* by pidfd: a failed load has reaped it, and its pid may be another's by now */
-	if (r->init.pidfd >= 0 && pidfd_send_signal(r->init.pidfd, SIGKILL, NULL, 0) == 0)
-		while (waitpid(r->init.pid, NULL, 0) < 0 && errno == EINTR)
-			;
 	if (r->c->lock_fd < 0)
 		container_lock(r->c, &err);
 	error_free(err);
@@ -260,7 +257,13 @@ static void abort_restore(struct restoring *r)
 		container_set_state(r->c, CONTAINER_ABORTING, &err);
 	error_free(err);
 	err = NULL;
-	if (r->cg && cgroup_kill_all(r->cg, SIGKILL, &err) == 0)
+	/* by pidfd: a failed load has reaped it, and its pid may be another's by now */
+	killed = r->init.pidfd >= 0 && pidfd_send_signal(r->init.pidfd, SIGKILL, NULL, 0) == 0;
+	/* what cgroup v1 has frozen does not die until this thaws it */
+	gone = r->cg && cgroup_kill_all(r->cg, SIGKILL, &err) == 0;
+	while (killed && waitpid(r->init.pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (gone)
 		cgroup_destroy(r->cg, &err);
 	error_free(err);
 	err = NULL;
@@ -268,14 +271,14 @@ static void abort_restore(struct restoring *r)
 	error_free(err);
 }
 
-static int wait_for_exit(struct restoring *r, struct error **err)
+/* Locked, the container would be out of reach for others as long as it runs. */
+static int wait_for_exit(const struct runtime *rt, struct restoring *r, struct error **err)
 {
 	int status;
 
 	container_unlock(r->c);
 	status = foreground_wait(&r->front, r->init.pid, err);
-	if (status >= 0 && container_lock(r->c, err) == 0 && container_destroy(r->c, err) == 0)
-		container_remove(r->c, err);
+	build_remove_ended(rt, r->config);
 	return status;
 }
 
@@ -320,7 +323,7 @@ static int run(struct runtime *rt, struct error **err)
 		if (ret < 0)
 			abort_restore(&r);
 		else if (!option_flag(rt, "detach"))
-			ret = wait_for_exit(&r, err);
+			ret = wait_for_exit(rt, &r, err);
 	}
 	foreground_end(&r.front);
 	init_process_close(&r.init);

@@ -26,15 +26,6 @@ static int wait_unlocked(struct container *c, struct foreground *f, struct error
 	return foreground_wait(f, c->init.pid, err);
 }
 
-static void remove_ended(const struct runtime *rt, const struct oci_config *config)
-{
-	__cleanup_container struct container *c = NULL;
-
-	/* whoever was quicker to delete it has done it */
-	if (container_open(rt->root, rt->id, "run", true, &c, NULL) == 0)
-		build_remove(c, config);
-}
-
 static int run_in(const struct runtime *rt, const char *bundle, const struct oci_config *config,
 		  const struct create_options *create, struct foreground *f, struct error **err)
 {
@@ -55,7 +46,7 @@ static int run_in(const struct runtime *rt, const char *bundle, const struct oci
 		return 0;
 	status = wait_unlocked(c, f, err);
 	if (!option_flag(rt, "keep"))
-		remove_ended(rt, config);
+		build_remove_ended(rt, config);
 	return status;
 }
 

@@ -192,6 +192,36 @@ teardown() {
 	wait_for 5 moved
 }
 
+@test "a pause that is interrupted leaves the container running" {
+	make_bundle "$T/b" sh -c 'wontfreeze /tmp/ready & exec counter /tmp/counts 2'
+	add_payload "$T/b" wontfreeze counter
+	edit_config "$T/b" '.process.capabilities[] += ["CAP_SYS_PTRACE"] | del(.linux.seccomp)'
+	new_id
+	run_detached "$ID" "$T/b"
+	wait_for 10 exists "$T/b/rootfs/tmp/ready" || skip "wants userfaultfd for kernel faults"
+	for signal in TERM INT; do
+		# bash lets what it starts in the background ignore SIGINT
+		env --default-signal=INT "$FIRN" --root "$FIRN_ROOT" pause --timeout 100 "$ID" \
+			</dev/null >"$T/out" 2>&1 3>&- &
+		pause=$!
+		wait_for 10 firn_state_is "$ID" FREEZING
+		kill "-$signal" "$pause"
+		status=0
+		wait "$pause" || status=$?
+		equal "$status" 1 "exit status"
+		output=$(cat "$T/out")
+		mapfile -t lines <"$T/out"
+		one_line
+		has cancelled
+		# written down, not found out by who looks
+		equal "$(jq -r .state "$FIRN_ROOT/$ID/state.json")" RUNNING
+		! cgroup_is_frozen "$ID" || fail "left frozen"
+		before=$(od "$T/b/rootfs/tmp/counts")
+		moved() { [ "$(od "$T/b/rootfs/tmp/counts")" != "$before" ]; }
+		wait_for 5 moved
+	done
+}
+
 @test "frozen from outside: not called paused, not thawed by resume, told apart" {
 	make_bundle "$T/b" sleep 1000
 	new_id
