@@ -10,19 +10,44 @@ ended() {
 	says PASS || grep -q ^FAIL "$T/$ID.log" || [ "$(container_status "$ID")" = stopped ]
 }
 
-# start_payload NAME [ARG...]: runs it until it says that it is ready.
+# start_payload NAME [ARG...]: runs it until it says that it is ready. RES_PLACE is "user" for
+# a user namespace, "overlay" for a root file system on overlayfs.
 start_payload() {
 	local name=$1
 	shift
 	make_bundle "$T/b" "$name" /tmp/go "$@"
 	add_payload "$T/b" "$name"
-	[ -z "${RES_EDIT:-}" ] || edit_config "$T/b" "$RES_EDIT"
+	case ${RES_PLACE:-} in
+	user) enter_user_namespace ;;
+	overlay) mount_overlay ;;
+	esac
 	new_id
 	run_detached "$ID" "$T/b"
 	wait_for 10 says ready || {
 		cat "$T/$ID.log"
 		return 1
 	}
+}
+
+enter_user_namespace() {
+	chmod 711 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$BATS_TEST_TMPDIR"
+	edit_config "$T/b" '.linux.namespaces += [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+		| .linux.gidMappings = .linux.uidMappings'
+	chown -R 100000:100000 "$T/b/rootfs"
+}
+
+mount_overlay() {
+	mkdir "$T/b/upper" "$T/b/work"
+	mount -t overlay -o "lowerdir=$T/b/rootfs,upperdir=$T/b/upper,workdir=$T/b/work" \
+		overlay "$T/b/rootfs"
+	RES_MOUNTED=$T/b/rootfs
+}
+
+# res_unmount: for teardown, behind the containers' end.
+res_unmount() {
+	[ -z "${RES_MOUNTED:-}" ] || umount -l "$RES_MOUNTED"
+	RES_MOUNTED=
 }
 
 # passes: lets it go on, and it finds everything in order.
@@ -44,6 +69,7 @@ around() {
 
 # again: removes what the last payload has left, for the next one.
 again() {
+	res_unmount
 	rm -rf "$T/b" "$T/image"
 }
 
