@@ -189,6 +189,16 @@ trace_calls() {
 	sed -n 's/^\([a-z_0-9]*\)(.*/\1/p' "$T/trace" | awk '{ print $1, ++n[$1] }' >"$T/calls"
 }
 
+rounds_of_kills() {
+	if [ -n "${FIRN_ROUNDS_CALLS:-}" ]; then
+		echo "$FIRN_ROUNDS_CALLS"
+	elif [ -n "$FIRN_FULL" ]; then
+		[ -n "${FIRN_VM:-}" ] && echo 20 || echo 200
+	else
+		echo 6
+	fi
+}
+
 # random_call: one of them. strace cannot inject into the execve() that it starts firn with.
 random_call() {
 	sed 1d "$T/calls" | shuf -n 1
@@ -261,7 +271,7 @@ after_killed_restore() {
 	ck_start ck_worker
 	IMAGE=$T/probe
 	trace_calls checkpoint --leave-running --image-path "$IMAGE" "$ID"
-	rounds=${FIRN_ROUNDS_CALLS:-$([ -n "$FIRN_FULL" ] && echo 200 || echo 6)}
+	rounds=$(rounds_of_kills)
 	killed=0
 	for ((i = 0; i < rounds; i++)); do
 		read -r name n < <(random_call)
@@ -282,7 +292,7 @@ after_killed_restore() {
 	trace_calls "${restore[@]}"
 	works
 	firn delete --force "$ID"
-	rounds=${FIRN_ROUNDS_CALLS:-$([ -n "$FIRN_FULL" ] && echo 200 || echo 6)}
+	rounds=$(rounds_of_kills)
 	killed=0
 	for ((i = 0; i < rounds; i++)); do
 		read -r name n < <(random_call)
@@ -302,7 +312,9 @@ after_killed_restore() {
 	IMAGE=$T/probe
 	trace_calls checkpoint --leave-running --image-path "$IMAGE" "$ID"
 	calls=$(grep -c '^ptrace ' "$T/calls")
-	step=$([ -n "$FIRN_FULL" ] && echo 1 || echo $((calls / 8)))
+	# all of them under check-full, but under emulation
+	step=$((calls / 8))
+	[ -z "$FIRN_FULL" ] || step=$([ -n "${FIRN_VM:-}" ] && echo $((calls / 20)) || echo 1)
 	killed=0
 	for ((n = RANDOM % step + 1; n <= calls; n += step)); do
 		echo "# ptrace call $n of $calls"
@@ -314,4 +326,5 @@ after_killed_restore() {
 				$'SigBlk:\t0000000000000000'
 		done
 	done
+	[ "$killed" -gt 0 ] || fail "none was killed"
 }
