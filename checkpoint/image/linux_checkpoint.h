@@ -298,14 +298,17 @@ struct ckpt_itimer {
 	__u64 interval, value;
 };
 
-/* CKPT_POSIX_TIMERS: an array */
+/* in notify: value is a date, nanoseconds since the epoch */
+#define CKPT_TIMER_DATE 0x80000000u
+
+/* CKPT_POSIX_TIMERS: an array, by id */
 struct ckpt_posix_timer {
 	__u32 id;
 	__u32 clockid;
 	__u32 signo;
 	__u32 notify;
 	__u32 notify_tid; /* SIGEV_THREAD_ID */
-	__u32 overrun;
+	__u32 overrun; /* of the last signal; from the kernel: of the one that is pending, if any */
 	__u64 sigev_value;
 	__u64 interval;
 	__u64 value; /* time left, 0 disarmed */

@@ -558,9 +558,6 @@ struct ckpt_seccomp {
 	__u32 reserved;
 };
 
-/* in notify of struct ckpt_posix_timer: value is a date, nanoseconds since the epoch */
-#define CKPT_TIMER_DATE 0x80000000u
-
 #define CKPT_NO_AUTOGROUP 100
 
 /* cpus_len bytes of a mask of processors follow; none: it may run on all that there are */
