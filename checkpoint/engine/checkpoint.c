@@ -86,7 +86,10 @@ static int read_clock_offsets(pid_t init, int64_t *monotonic, int64_t *boottime,
 static int phase_begin(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
+	int r = provider_choose(c->request->provider, &c->kernel, err);
 
+	if (r)
+		return r;
 	c->rootfd = open_fmt(O_PATH | O_DIRECTORY, "/proc/%d/root", c->request->init);
 	if (c->rootfd < 0)
 		return error_errno(err, -c->rootfd, "opening the root of task %d",
