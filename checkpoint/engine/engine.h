@@ -31,8 +31,9 @@ struct vma {
 	uint64_t dev, ino; /* 0: anonymous */
 	char *path;	   /* as in maps, or NULL */
 	bool deleted;
-	uint32_t pkey;	/* protection key */
-	uint32_t flags; /* CKPT_VMA_* and the two below */
+	uint32_t pkey;	  /* protection key */
+	uint32_t page_kb; /* size of its pages */
+	uint32_t flags;	  /* CKPT_VMA_* and the ones below */
 };
 /* "mw" of VmFlags; and what no class can restore: userfaultfd, huge pages of hugetlbfs, device
  * memory */

@@ -505,6 +505,9 @@ struct ckpt_memfd {
 
 /* in flags of struct ckpt_vma, with CKPT_VMA_LOCKED: pages are locked when they come */
 #define CKPT_VMA_ONFAULT 2048
+/* private anonymous memory of MAP_HUGETLB: huge pages of 2 MiB, or of 1 GiB */
+#define CKPT_VMA_HUGETLB    4096
+#define CKPT_VMA_HUGETLB_1G 8192
 
 enum ckpt_range_kind {
 	CKPT_RANGE_GUARD,  /* MADV_GUARD_INSTALL */

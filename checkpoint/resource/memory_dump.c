@@ -92,6 +92,13 @@ static bool is_shared_memfd(const struct vma *v)
 	return v->rec.shared && v->deleted && v->path && starts_with(v->path, "/memfd:");
 }
 
+/* MAP_HUGETLB without a file; the kernel has one behind it all the same */
+static bool is_private_hugetlb(const struct vma *v)
+{
+	return v->flags & VMA_HUGETLB && !v->rec.shared && v->deleted && v->path &&
+	       !strcmp(v->path, "/anon_hugepage");
+}
+
 static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 		    const struct vma *before, struct error **err)
 {
@@ -99,6 +106,11 @@ static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 	if (v->path && is_kernels(v->path)) {
 		v->rec.kind = CKPT_VMA_SPECIAL;
 		strncpy(v->rec.name, v->path, sizeof(v->rec.name) - 1);
+		return 0;
+	}
+	if (is_private_hugetlb(v) && (v->page_kb == 2 << 10 || v->page_kb == 1 << 20)) {
+		v->rec.kind = CKPT_VMA_ANON;
+		v->rec.flags |= v->page_kb == 2 << 10 ? CKPT_VMA_HUGETLB : CKPT_VMA_HUGETLB_1G;
 		return 0;
 	}
 	if (v->flags & VMA_REFUSED || (v->flags & VMA_HUGETLB && !is_shared_memfd(v)))

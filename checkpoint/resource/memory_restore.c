@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mman.h>
 #include <linux/prctl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,6 +314,10 @@ static void add_mmap(const struct restore_task *t, struct remote_call *call,
 
 	if (v->kind == CKPT_VMA_ANON)
 		flags |= MAP_ANONYMOUS;
+	if (v->flags & CKPT_VMA_HUGETLB)
+		flags |= MAP_HUGETLB | MAP_HUGE_2MB;
+	if (v->flags & CKPT_VMA_HUGETLB_1G)
+		flags |= MAP_HUGETLB | MAP_HUGE_1GB;
 	if (v->flags & CKPT_VMA_GROWSDOWN)
 		flags |= MAP_GROWSDOWN;
 	if (v->flags & CKPT_VMA_NORESERVE)

@@ -221,6 +221,10 @@ int proc_vmas(pid_t pid, vma_vec *vmas, struct error **err)
 		struct vma *v;
 		int r;
 
+		if (!strncmp(line, "KernelPageSize:", 15) && vmas->count) {
+			vmas->items[vmas->count - 1].page_kb = strtoul(line + 15, NULL, 10);
+			continue;
+		}
 		if (!strncmp(line, "ProtectionKey:", 14) && vmas->count) {
 			vmas->items[vmas->count - 1].pkey = strtoul(line + 14, NULL, 10);
 			continue;

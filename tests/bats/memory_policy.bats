@@ -13,6 +13,7 @@ setup() {
 
 teardown() {
 	teardown_firn
+	[ -z "${HUGE_BEFORE:-}" ] || echo "$HUGE_BEFORE" >/proc/sys/vm/nr_hugepages
 }
 
 says() {
@@ -23,11 +24,12 @@ ended() {
 	says PASS || grep -q ^FAIL "$T/$ID.log" || [ "$(container_status "$ID")" = stopped ]
 }
 
-# start_payload: runs res_advice until it says that it is ready.
+# start_payload [NAME]: runs it, or res_advice, until it says that it is ready.
 start_payload() {
-	make_bundle "$T/b" res_advice /tmp/go
+	local name=${1:-res_advice}
+	make_bundle "$T/b" "$name" /tmp/go
 	edit_config "$T/b" '.process.capabilities[] += ["CAP_IPC_LOCK"]'
-	add_payload "$T/b" res_advice
+	add_payload "$T/b" "$name"
 	new_id
 	run_detached "$ID" "$T/b"
 	wait_for 10 says ready
@@ -72,5 +74,27 @@ save() {
 @test "a checkpoint leaves them as they were in a program that goes on" {
 	start_payload
 	save --leave-running
+	passes
+}
+
+# need_huge_pages N: so many of 2 MiB, free.
+need_huge_pages() {
+	[ -e /proc/sys/vm/nr_hugepages ] || skip "wants hugetlbfs"
+	HUGE_BEFORE=$(cat /proc/sys/vm/nr_hugepages)
+	echo $((HUGE_BEFORE + $1)) >/proc/sys/vm/nr_hugepages 2>/dev/null || :
+	[ "$(awk '/^HugePages_Free:/ { print $2 }' /proc/meminfo)" -ge "$1" ] ||
+		skip "wants $1 huge pages that can be had"
+}
+
+@test "private memory of huge pages, twice in a row" {
+	need_huge_pages 8
+	start_payload res_hugetlb
+	passes
+	rm -rf "$T/b"
+	start_payload res_hugetlb
+	save
+	restore_detached "$ID" "$T/b" "$T/image"
+	save
+	restore_detached "$ID" "$T/b" "$T/image"
 	passes
 }
