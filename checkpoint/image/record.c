@@ -40,6 +40,7 @@ static const struct {
 	{CKPT_CTTY, "controlling terminals"},
 	{CKPT_MEMFD, "memfd"},
 	{CKPT_PIDFD, "pidfd"},
+	{CKPT_NETLINK, "netlink"},
 	{CKPT_MEMORY_OBJECT, "memory object"},
 	{CKPT_IPC_LIMITS, "ipc limits"},
 	{CKPT_IPC_SHM, "ipc shm"},

@@ -56,6 +56,7 @@ enum ckpt_type {
 	CKPT_CTTY = 34,
 	CKPT_MEMFD = 35,
 	CKPT_PIDFD = 36,
+	CKPT_NETLINK = 37,
 
 	CKPT_MQUEUE_LIMITS = 39,
 	CKPT_MEMORY_OBJECT = 40,
@@ -271,6 +272,37 @@ enum ckpt_item_kind {
 	CKPT_ITEM_SENT = 3,	  /* bytes that the other end has not acknowledged */
 	CKPT_ITEM_UNSENT = 4,	  /* bytes behind those that were not sent yet */
 	CKPT_ITEM_CONGESTION = 5, /* the name of the congestion control */
+	CKPT_ITEM_DATAGRAM = 6,	  /* one that was not read: struct ckpt_datagram, then data */
+	CKPT_ITEM_DEVICE = 7,	  /* the name given to SO_BINDTODEVICE */
+	CKPT_ITEM_FILTER = 8,	  /* struct sock_filter rows (SO_ATTACH_FILTER) */
+	CKPT_ITEM_MEMBERSHIP = 9, /* struct ckpt_membership, then sources of 28 bytes each */
+	CKPT_ITEM_GROUPS = 10,	  /* groups of a netlink socket, __u32 each */
+	CKPT_ITEM_ICMP6 = 11,	  /* struct icmp6_filter */
+	CKPT_ITEM_LOCKED = 12,	  /* the filter cannot be taken off (SO_LOCK_FILTER); empty */
+};
+
+/* addresses as in ckpt_inet; the port of `to` is the socket's */
+struct ckpt_datagram {
+	__u8 from[28], to[28];
+};
+
+struct ckpt_membership {
+	char device[16];
+	__u8 group[28]; /* as an address in ckpt_inet */
+	__u32 mode;	/* MCAST_EXCLUDE, MCAST_INCLUDE */
+	__u32 sources;
+};
+
+/* items follow */
+struct ckpt_netlink {
+	__u32 id;
+	__u32 open_flags;
+	__u32 type;
+	__u32 protocol;
+	__u32 portid; /* 0: not bound */
+	__u32 to_portid, to_group; /* connect(2) */
+	__u32 flags;  /* bit n: option n of SOL_NETLINK is on */
+	struct ckpt_socket_options options;
 };
 
 #define CKPT_TCP_SACK	    1

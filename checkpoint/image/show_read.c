@@ -154,6 +154,7 @@ static int (*file_reader(enum ckpt_type type))(const struct record *, struct sho
 		return read_tty;
 	case CKPT_EVENTFD:
 	case CKPT_PIDFD:
+	case CKPT_NETLINK:
 	case CKPT_EPOLL:
 	case CKPT_TIMERFD:
 	case CKPT_SIGNALFD:

@@ -23,6 +23,7 @@ static const struct file_kind *const kinds[] = {
 	&file_kind_epoll,    &file_kind_timerfd, &file_kind_signalfd,
 	&file_kind_unix,     &file_kind_inet,	 &file_kind_tty,
 	&file_kind_pidfd,
+	&file_kind_netlink,
 };
 
 /* clang-format on */
@@ -322,6 +323,7 @@ static const enum ckpt_type types[] = {
 	CKPT_FILE, CKPT_PIPE, CKPT_EVENTFD,  CKPT_EPOLL, CKPT_TIMERFD, CKPT_SIGNALFD,
 	CKPT_UNIX, CKPT_INET, CKPT_EXTERNAL, CKPT_FDS,	 CKPT_FS,      CKPT_TTY,
 	CKPT_PIDFD,
+	CKPT_NETLINK,
 	0,
 };
 
@@ -334,7 +336,8 @@ static const char *const not_captured[] = {
 	"the number that inotify gives to the next watch, if the last ones were removed",
 	"of TCP connections the congestion window and what was measured of the path; connections in "
 	"TIME_WAIT",
-	"multicast memberships of UDP sockets",
+	"device, time to live and type of service of datagrams that were not read; programs that "
+	"choose among sockets that share a port (SO_ATTACH_REUSEPORT_CBPF and EBPF)",
 	NULL,
 };
 

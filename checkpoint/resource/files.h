@@ -111,7 +111,7 @@ struct file_kind {
 extern const struct file_kind file_kind_inotify, file_kind_fanotify, file_kind_mqueue;
 extern const struct file_kind file_kind_external, file_kind_file, file_kind_eventfd,
 	file_kind_epoll, file_kind_timerfd, file_kind_signalfd, file_kind_unix, file_kind_inet,
-	file_kind_tty, file_kind_pidfd;
+	file_kind_tty, file_kind_pidfd, file_kind_netlink;
 
 /* The table, made at first use; NULL with an error for want of memory. */
 struct file_table *files_table(struct checkpoint *c, struct error **err);
@@ -187,8 +187,24 @@ bool description_is_socket(const struct description *d, int domain);
 /* 1: a socket of the container's network namespace; 0: of another one. */
 int socket_is_inside(struct checkpoint *c, const struct description *d, struct error **err);
 
-/* Blocks a socket of another network namespace, and options that are not captured. 1: blocked. */
-int socket_admit(struct checkpoint *c, const struct description *d, struct error **err);
+/*
+ * Blocks a socket of another network namespace, and what is not captured; extras: it has items for
+ * a device and a filter. 1: blocked.
+ */
+int socket_admit(struct checkpoint *c, const struct description *d, bool extras,
+		 struct error **err);
+
+/* The items CKPT_ITEM_DEVICE and CKPT_ITEM_FILTER; the latter is set last, with SO_LOCK_FILTER. */
+int socket_save_extras(int fd, struct buf *items, struct error **err);
+int socket_load_device(const struct file_object *o, struct error **err);
+int socket_load_filter(const struct file_object *o, struct error **err);
+
+/* Items behind a record, see struct ckpt_item. */
+int items_add(struct buf *items, enum ckpt_item_kind kind, const void *data, size_t len);
+bool items_valid(const struct file_object *o);
+/* The first one of this kind behind `after` (NULL: of all), or NULL. */
+const void *items_find(const struct file_object *o, enum ckpt_item_kind kind, const void *after,
+		       size_t *len);
 int socket_save_options(int fd, struct ckpt_socket_options *options, struct error **err);
 int socket_load_options(int fd, const struct ckpt_socket_options *options, struct error **err);
 

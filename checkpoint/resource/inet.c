@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/tcp.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,21 +88,12 @@ static void find_out(const struct description *d, struct inet_state *s)
 		s->remote.any.sa_family = 0;
 }
 
-static int admit_udp(struct checkpoint *c, struct description *d, struct inet_state *s)
+/* UDP, ICMP's echoes ("ping sockets"), raw: which all are datagrams. */
+static bool is_datagram(uint32_t type, uint32_t protocol)
 {
-	uint32_t memory[9] = {0};
-	socklen_t len = sizeof(memory);
-	char address[INET_TEXT];
-
-	s->rec.state = s->remote.any.sa_family	  ? CKPT_SOCKET_CONNECTED
-		       : inet_has_port(&s->local) ? CKPT_SOCKET_BOUND
-						  : CKPT_SOCKET_NEW;
-	getsockopt(d->fd, SOL_SOCKET, SO_MEMINFO, memory, &len);
-	if (!memory[0])
-		return 0;
-	inet_print(&s->local, address);
-	return description_block(c, d, "let the program read them first",
-				 "UDP socket %s with datagrams that were not read", address);
+	return type == SOCK_RAW ||
+	       (type == SOCK_DGRAM && (protocol == IPPROTO_UDP || protocol == IPPROTO_ICMP ||
+				       protocol == IPPROTO_ICMPV6));
 }
 
 static int inet_admit(struct checkpoint *c, struct description *d, struct error **err)
@@ -113,25 +105,29 @@ static int inet_admit(struct checkpoint *c, struct description *d, struct error 
 		return error_errno(err, ENOMEM, "looking at a socket");
 	d->state = s;
 	d->state_free = state_free;
-	r = socket_admit(c, d, err);
+	r = socket_admit(c, d, true, err);
 	if (r)
 		return r < 0 ? r : 0;
 	find_out(d, s);
 	if (s->rec.protocol == IPPROTO_TCP && s->rec.type == SOCK_STREAM)
 		return tcp_admit(c, d, s, err);
-	if (s->rec.protocol == IPPROTO_UDP && s->rec.type == SOCK_DGRAM)
-		return admit_udp(c, d, s);
+	if (is_datagram(s->rec.type, s->rec.protocol))
+		return udp_admit(c, d, s, err);
 	return description_block(c, d, "close it for the checkpoint", "socket of protocol %u",
 				 s->rec.protocol);
 }
 
-int inet_add_item(struct inet_state *s, enum ckpt_item_kind kind, const void *data, size_t len)
+static int save_icmp6(int fd, struct inet_state *s, struct error **err)
 {
-	struct ckpt_item item = {.kind = kind, .len = len};
+	struct icmp6_filter filter;
+	socklen_t len = sizeof(filter);
 
-	if (!buf_add(&s->items, &item, sizeof(item)) || (len && !buf_add(&s->items, data, len)))
-		return -ENOMEM;
-	return buf_align(&s->items, 8);
+	if (s->rec.type != SOCK_RAW || s->rec.protocol != IPPROTO_ICMPV6 ||
+	    getsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, &len))
+		return 0;
+	return items_add(&s->items, CKPT_ITEM_ICMP6, &filter, sizeof(filter))
+		       ? error_errno(err, ENOMEM, "recording a socket")
+		       : 0;
 }
 
 static int inet_dump(struct checkpoint *c, struct description *d, struct error **err)
@@ -141,6 +137,12 @@ static int inet_dump(struct checkpoint *c, struct description *d, struct error *
 
 	if (!r && s->rec.state == CKPT_SOCKET_KEPT)
 		r = tcp_dump(d, s, err);
+	if (!r)
+		r = socket_save_extras(d->fd, &s->items, err);
+	if (!r && s->rec.type != SOCK_STREAM)
+		r = multicast_save(c, d->fd, s, err);
+	if (!r)
+		r = save_icmp6(d->fd, s, err);
 	if (r)
 		return r;
 	s->rec.id = d->id;
@@ -155,54 +157,11 @@ static int inet_dump(struct checkpoint *c, struct description *d, struct error *
 
 /* --- a restore --- */
 
-/* Where the next item begins; 0: malformed. */
-static size_t next_item(const struct file_object *o, size_t at, struct ckpt_item *item)
-{
-	size_t left = o->tail_len - at;
-
-	if (left < sizeof(*item))
-		return 0;
-	memcpy(item, o->tail + at, sizeof(*item));
-	left -= sizeof(*item);
-	if (item->reserved || item->len > left || ((item->len + 7) & ~7ull) > left)
-		return 0;
-	return at + sizeof(*item) + ((item->len + 7) & ~7ull);
-}
-
-const void *inet_item(const struct file_object *o, enum ckpt_item_kind kind, size_t *len)
-{
-	struct ckpt_item item;
-
-	*len = 0;
-	for (size_t at = 0, next; at < o->tail_len; at = next) {
-		next = next_item(o, at, &item);
-		if (!next)
-			break;
-		if (item.kind == kind) {
-			*len = item.len;
-			return o->tail + at + sizeof(item);
-		}
-	}
-	return NULL;
-}
-
-static bool items_valid(const struct file_object *o)
-{
-	struct ckpt_item item;
-
-	for (size_t at = 0; at < o->tail_len;) {
-		at = next_item(o, at, &item);
-		if (!at)
-			return false;
-	}
-	return true;
-}
-
 static int inet_load(struct restore *r, struct file_object *o, struct error **err)
 {
 	const struct ckpt_inet *rec = o->rec;
 	bool tcp = rec->type == SOCK_STREAM && rec->protocol == IPPROTO_TCP;
-	bool udp = rec->type == SOCK_DGRAM && rec->protocol == IPPROTO_UDP;
+	bool udp = is_datagram(rec->type, rec->protocol);
 	union inet_address local;
 
 	memcpy(&local, rec->local, sizeof(rec->local));
@@ -211,7 +170,7 @@ static int inet_load(struct restore *r, struct file_object *o, struct error **er
 	    (tcp ? rec->state == CKPT_SOCKET_CONNECTED : rec->state == CKPT_SOCKET_LISTEN) ||
 	    (udp && rec->state >= CKPT_SOCKET_RESET) || local.any.sa_family != rec->family)
 		return error_set(err, EBADMSG, "socket %u is malformed", o->id);
-	return tcp_load(o, err);
+	return tcp ? tcp_load(o, err) : udp_load(o, err);
 }
 
 /*
@@ -284,6 +243,16 @@ static int bind_and_more(const struct file_object *o, struct error **err)
 	return ret;
 }
 
+static int load_icmp6(const struct file_object *o, struct error **err)
+{
+	size_t len;
+	const void *filter = items_find(o, CKPT_ITEM_ICMP6, NULL, &len);
+
+	if (filter && setsockopt(o->fd, IPPROTO_ICMPV6, ICMP6_FILTER, filter, len))
+		return error_errno(err, errno, "setting the ICMPv6 filter of a socket");
+	return 0;
+}
+
 static int inet_open(struct restore *r, struct file_object *o, struct error **err)
 {
 	const struct ckpt_inet *rec = o->rec;
@@ -293,6 +262,8 @@ static int inet_open(struct restore *r, struct file_object *o, struct error **er
 
 	if (!ret)
 		ret = socket_load_options(o->fd, &rec->options, err);
+	if (!ret)
+		ret = socket_load_device(o, err);
 	if (!ret && reset)
 		make_reset(o->fd, rec);
 	else if (!ret && rec->state == CKPT_SOCKET_KEPT)
@@ -302,7 +273,19 @@ static int inet_open(struct restore *r, struct file_object *o, struct error **er
 		shutdown(o->fd, SHUT_RDWR);
 	else if (!ret && rec->state != CKPT_SOCKET_NEW)
 		ret = bind_and_more(o, err);
+	if (!ret)
+		ret = multicast_load(o, err);
+	if (!ret)
+		ret = load_icmp6(o, err);
 	return ret ? ret : files_set_flags(o->fd, rec->open_flags, err);
+}
+
+/* When all sockets are there; the filter last, for what is in the queue has passed it. */
+static int inet_cross(struct restore *r, struct file_object *o, struct error **err)
+{
+	int ret = udp_fill(r, o, err);
+
+	return ret ? ret : socket_load_filter(o, err);
 }
 
 const struct file_kind file_kind_inet = {
@@ -313,4 +296,5 @@ const struct file_kind file_kind_inet = {
 	.dump = inet_dump,
 	.load = inet_load,
 	.open = inet_open,
+	.cross = inet_cross,
 };

@@ -34,8 +34,6 @@ struct inet_state {
 	bool repaired; /* the original is in repair mode */
 };
 
-int inet_add_item(struct inet_state *s, enum ckpt_item_kind kind, const void *data, size_t len);
-
 int tcp_admit(struct checkpoint *c, struct description *d, struct inet_state *s,
 	      struct error **err);
 
@@ -47,9 +45,6 @@ int tcp_repair(int fd, int mode, struct error **err);
 
 /* --- a restore --- */
 
-/* The item of this kind, or NULL. */
-const void *inet_item(const struct file_object *o, enum ckpt_item_kind kind, size_t *len);
-
 /* 0 if what belongs to a connection is there and can be. */
 int tcp_load(const struct file_object *o, struct error **err);
 int tcp_open(struct restore *r, struct file_object *o, struct error **err);
@@ -57,6 +52,24 @@ int inet_bind(const struct file_object *o, struct error **err);
 
 /* Out of repair mode: the connection goes on. */
 int tcp_go_on(const struct file_object *o, struct error **err);
+
+/*
+ * A segment of TCP or UDP to a socket of the container as if from `sender`; its checksum is filled
+ * in. What holds packets back lets it through.
+ */
+int inet_inject(struct restore *r, const union inet_address *sender,
+		const union inet_address *receiver, int protocol, void *segment, size_t len,
+		size_t checksum_at, struct error **err);
+
+/* --- datagrams, multicast groups: udp.c, multicast.c --- */
+
+int udp_admit(struct checkpoint *c, struct description *d, struct inet_state *s,
+	      struct error **err);
+int udp_load(const struct file_object *o, struct error **err);
+int udp_fill(struct restore *r, struct file_object *o, struct error **err);
+
+int multicast_save(struct checkpoint *c, int fd, struct inet_state *s, struct error **err);
+int multicast_load(const struct file_object *o, struct error **err);
 
 /* --- packets held back --- */
 

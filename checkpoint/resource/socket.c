@@ -2,6 +2,8 @@
 /* What sockets of all families have in common: namespace and options. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/icmp.h>
 #include <linux/in.h>
 #include <linux/in6.h>
 #include <linux/sockios.h>
@@ -130,6 +132,9 @@ static const struct {
 	{IPPROTO_UDP, UDP_GRO},
 	{IPPROTO_UDP, UDP_NO_CHECK6_TX},
 	{IPPROTO_UDP, UDP_NO_CHECK6_RX},
+	{IPPROTO_IP, IP_MULTICAST_IF},
+	{IPPROTO_IPV6, IPV6_MULTICAST_IF},
+	{SOL_RAW, ICMP_FILTER},
 };
 #define OPTION_COUNT (sizeof(options) / sizeof(*options))
 _Static_assert(OPTION_COUNT <= 96, "as many values as a record has");
@@ -147,9 +152,11 @@ static bool is_multicast(size_t i)
 	int name = options[i].name;
 
 	if (options[i].level == IPPROTO_IP)
-		return name == IP_MULTICAST_TTL || name == IP_MULTICAST_LOOP;
+		return name == IP_MULTICAST_TTL || name == IP_MULTICAST_LOOP ||
+		       name == IP_MULTICAST_IF;
 	return options[i].level == IPPROTO_IPV6 &&
-	       (name == IPV6_MULTICAST_HOPS || name == IPV6_MULTICAST_LOOP);
+	       (name == IPV6_MULTICAST_HOPS || name == IPV6_MULTICAST_LOOP ||
+		name == IPV6_MULTICAST_IF);
 }
 
 /* A unix socket answers IPPROTO_IP's questions with an error; SOL_TCP is asked of TCP only. */
@@ -168,6 +175,8 @@ static bool applies(size_t i, int domain, int type)
 		return domain == AF_INET6;
 	if (level == IPPROTO_TCP)
 		return type == SOCK_STREAM;
+	if (level == SOL_RAW)
+		return type == SOCK_RAW && domain == AF_INET;
 	return level != IPPROTO_UDP || type == SOCK_DGRAM;
 }
 
@@ -179,18 +188,20 @@ bool description_is_socket(const struct description *d, int domain)
 	       !get_int(d->fd, SOL_SOCKET, SO_DOMAIN, &value) && value == domain;
 }
 
-/* What an option must be, for nothing here saves it. */
-static int admit_options(struct checkpoint *c, const struct description *d)
+/* What nothing here saves. */
+static int admit_options(struct checkpoint *c, const struct description *d, bool extras)
 {
-	char device[64] = "";
+	char device[IFNAMSIZ] = "";
 	socklen_t len = sizeof(device);
 	const char *what = NULL;
 
-	if (!getsockopt(d->fd, SOL_SOCKET, SO_BINDTODEVICE, device, &len) && *device)
+	if (!extras && !getsockopt(d->fd, SOL_SOCKET, SO_BINDTODEVICE, device, &len) && *device)
 		what = "SO_BINDTODEVICE";
 	len = 0;
-	if (!getsockopt(d->fd, SOL_SOCKET, SO_GET_FILTER, NULL, &len) && len)
-		what = "a filter";
+	/* only a classic filter can be read back */
+	if (getsockopt(d->fd, SOL_SOCKET, SO_GET_FILTER, NULL, &len) ? errno == EACCES
+								     : !extras && len)
+		what = errno == EACCES ? "an eBPF filter" : "a filter";
 	if (!what)
 		return 0;
 	return description_block(c, d, "let the program do without the option", "socket with %s",
@@ -213,7 +224,7 @@ int socket_is_inside(struct checkpoint *c, const struct description *d, struct e
 	return ours.st_ino == inits.st_ino && ours.st_dev == inits.st_dev;
 }
 
-int socket_admit(struct checkpoint *c, const struct description *d, struct error **err)
+int socket_admit(struct checkpoint *c, const struct description *d, bool extras, struct error **err)
 {
 	int inside = socket_is_inside(c, d, err);
 
@@ -224,7 +235,7 @@ int socket_admit(struct checkpoint *c, const struct description *d, struct error
 					 "socket of another network namespace")
 			       ? -ENOMEM
 			       : 1;
-	return admit_options(c, d);
+	return admit_options(c, d, extras);
 }
 
 static uint64_t get_timeout(int fd, int name)
@@ -326,6 +337,115 @@ int socket_load_options(int fd, const struct ckpt_socket_options *saved, struct 
 	if (!ret)
 		ret = load_timeout(fd, SO_RCVTIMEO, saved->rcvtimeo, err);
 	return ret ? ret : load_timeout(fd, SO_SNDTIMEO, saved->sndtimeo, err);
+}
+
+/* --- items --- */
+
+int items_add(struct buf *items, enum ckpt_item_kind kind, const void *data, size_t len)
+{
+	struct ckpt_item item = {.kind = kind, .len = len};
+
+	if (!buf_add(items, &item, sizeof(item)) || (len && !buf_add(items, data, len)))
+		return -ENOMEM;
+	return buf_align(items, 8);
+}
+
+/* Where the next one begins; 0: malformed. */
+static size_t next_item(const struct file_object *o, size_t at, struct ckpt_item *item)
+{
+	size_t left = o->tail_len - at;
+
+	if (left < sizeof(*item))
+		return 0;
+	memcpy(item, o->tail + at, sizeof(*item));
+	left -= sizeof(*item);
+	if (item->reserved || item->len > left || ((item->len + 7) & ~7ull) > left)
+		return 0;
+	return at + sizeof(*item) + ((item->len + 7) & ~7ull);
+}
+
+bool items_valid(const struct file_object *o)
+{
+	struct ckpt_item item;
+
+	for (size_t at = 0; at < o->tail_len;) {
+		at = next_item(o, at, &item);
+		if (!at)
+			return false;
+	}
+	return true;
+}
+
+const void *items_find(const struct file_object *o, enum ckpt_item_kind kind, const void *after,
+		       size_t *len)
+{
+	struct ckpt_item item;
+
+	*len = 0;
+	for (size_t at = 0, next; at < o->tail_len; at = next) {
+		const char *data = o->tail + at + sizeof(item);
+
+		next = next_item(o, at, &item);
+		if (!next)
+			break;
+		if (item.kind == kind && (!after || data > (const char *)after)) {
+			*len = item.len;
+			return data;
+		}
+	}
+	return NULL;
+}
+
+int socket_save_extras(int fd, struct buf *items, struct error **err)
+{
+	struct sock_filter rows[BPF_MAXINSNS];
+	char device[IFNAMSIZ] = "";
+	socklen_t len = sizeof(device);
+	int r = 0, locked;
+
+	if (!getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &len) && *device)
+		r = items_add(items, CKPT_ITEM_DEVICE, device, strnlen(device, sizeof(device)));
+	/* of this one option the length is in rows */
+	len = BPF_MAXINSNS;
+	if (!r && !getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, rows, &len) && len)
+		r = items_add(items, CKPT_ITEM_FILTER, rows, len * sizeof(*rows));
+	if (!r && !get_int(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked) && locked)
+		r = items_add(items, CKPT_ITEM_LOCKED, NULL, 0);
+	return r ? error_errno(err, ENOMEM, "recording a socket") : 0;
+}
+
+int socket_load_device(const struct file_object *o, struct error **err)
+{
+	size_t len;
+	const void *device = items_find(o, CKPT_ITEM_DEVICE, NULL, &len);
+	char name[IFNAMSIZ] = "";
+
+	if (!device)
+		return 0;
+	if (len >= sizeof(name))
+		return error_set(err, EBADMSG, "socket %u has a malformed device", o->id);
+	memcpy(name, device, len);
+	if (setsockopt(o->fd, SOL_SOCKET, SO_BINDTODEVICE, name, len + 1))
+		return error_errno(err, errno, "binding a socket to the device \"%s\"", name);
+	return 0;
+}
+
+int socket_load_filter(const struct file_object *o, struct error **err)
+{
+	size_t len;
+	const void *rows = items_find(o, CKPT_ITEM_FILTER, NULL, &len);
+	struct sock_fprog program = {.len = len / sizeof(struct sock_filter),
+				     .filter = (void *)rows};
+	int on = 1;
+
+	if (rows && (len % sizeof(struct sock_filter) || program.len > BPF_MAXINSNS))
+		return error_set(err, EBADMSG, "socket %u has a malformed filter", o->id);
+	if (rows && setsockopt(o->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
+		return error_errno(err, errno, "attaching a filter to a socket");
+	if (items_find(o, CKPT_ITEM_LOCKED, NULL, &len) &&
+	    setsockopt(o->fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof(on)))
+		return error_errno(err, errno, "locking the filter of a socket");
+	return 0;
 }
 
 /* --- making them --- */

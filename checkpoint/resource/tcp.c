@@ -157,7 +157,7 @@ static int read_queue(int fd, char *data, size_t len, struct error **err)
 static int add_queue(struct inet_state *s, enum ckpt_item_kind kind, const char *data, size_t len,
 		     struct error **err)
 {
-	if (len && inet_add_item(s, kind, data, len))
+	if (len && items_add(&s->items, kind, data, len))
 		return error_errno(err, ENOMEM, "saving a TCP queue");
 	return 0;
 }
@@ -231,7 +231,7 @@ static int save_options(int fd, struct inet_state *s, struct ckpt_tcp *t,
 	}
 	len = sizeof(name) - 1;
 	if (!getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) &&
-	    inet_add_item(s, CKPT_ITEM_CONGESTION, name, strlen(name)))
+	    items_add(&s->items, CKPT_ITEM_CONGESTION, name, strlen(name)))
 		return error_errno(err, ENOMEM, "saving a TCP connection");
 	return 0;
 }
@@ -279,7 +279,7 @@ static int save_connection(int fd, struct inet_state *s, struct ckpt_tcp *t, str
 	if (!r)
 		r = save_window(fd, t, t->received + waiting, err);
 	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &none, sizeof(none));
-	if (!r && inet_add_item(s, CKPT_ITEM_TCP, t, sizeof(*t)))
+	if (!r && items_add(&s->items, CKPT_ITEM_TCP, t, sizeof(*t)))
 		r = error_errno(err, ENOMEM, "saving a TCP connection");
 	return r;
 }

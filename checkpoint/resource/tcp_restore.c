@@ -8,8 +8,7 @@
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/ip.h>
-#include <netinet/ip6.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -39,12 +38,12 @@ int tcp_load(const struct file_object *o, struct error **err)
 	const struct ckpt_inet *rec = o->rec;
 	struct inet_ends e = ends_of(o);
 	size_t len, queues[3], name;
-	const struct ckpt_tcp *t = inet_item(o, CKPT_ITEM_TCP, &len);
+	const struct ckpt_tcp *t = items_find(o, CKPT_ITEM_TCP, NULL, &len);
 
-	inet_item(o, CKPT_ITEM_RECEIVED, &queues[0]);
-	inet_item(o, CKPT_ITEM_SENT, &queues[1]);
-	inet_item(o, CKPT_ITEM_UNSENT, &queues[2]);
-	inet_item(o, CKPT_ITEM_CONGESTION, &name);
+	items_find(o, CKPT_ITEM_RECEIVED, NULL, &queues[0]);
+	items_find(o, CKPT_ITEM_SENT, NULL, &queues[1]);
+	items_find(o, CKPT_ITEM_UNSENT, NULL, &queues[2]);
+	items_find(o, CKPT_ITEM_CONGESTION, NULL, &name);
 	if (rec->state != CKPT_SOCKET_KEPT)
 		return 0;
 	if (!t || len != sizeof(*t) || t->state > 31 || !(1u << t->state & TCP_KEPT_STATES) ||
@@ -77,7 +76,7 @@ static int set_options(int fd, const struct file_object *o, const struct ckpt_tc
 {
 	struct tcp_repair_opt options[4] = {{.opt_code = TCP_OPTION_MSS, .opt_val = t->mss}};
 	size_t len, n = 1;
-	const void *name = inet_item(o, CKPT_ITEM_CONGESTION, &len);
+	const void *name = items_find(o, CKPT_ITEM_CONGESTION, NULL, &len);
 
 	if (t->flags & CKPT_TCP_WSCALE)
 		options[n++] = (struct tcp_repair_opt){TCP_OPTION_WINDOW,
@@ -123,8 +122,8 @@ static int fill_queues(int fd, const struct file_object *o, struct error **err)
 {
 	int large = 1 << 29, r;
 	size_t received_len, sent_len;
-	const char *received = inet_item(o, CKPT_ITEM_RECEIVED, &received_len);
-	const char *sent = inet_item(o, CKPT_ITEM_SENT, &sent_len);
+	const char *received = items_find(o, CKPT_ITEM_RECEIVED, NULL, &received_len);
+	const char *sent = items_find(o, CKPT_ITEM_SENT, NULL, &sent_len);
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof(large));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &large, sizeof(large));
@@ -147,110 +146,15 @@ static int set_window(int fd, const struct ckpt_tcp *t, struct error **err)
 
 /* --- what the other end has sent besides data --- */
 
-struct segment {
-	union {
-		struct iphdr v4;
-		struct ip6_hdr v6;
-	} ip;
-	struct tcphdr tcp;
-};
-
-static uint32_t add_words(uint32_t sum, const void *data, size_t len)
-{
-	const uint8_t *bytes = data;
-
-	for (size_t i = 0; i + 1 < len; i += 2)
-		sum += bytes[i] << 8 | bytes[i + 1];
-	return sum;
-}
-
-/* RFC 9293, 3.1: over a header of addresses, length and protocol, and the segment. */
-static uint16_t checksum(const void *from, const void *to, size_t len, const struct tcphdr *tcp)
-{
-	uint32_t sum = add_words(add_words(0, from, len), to, len);
-
-	sum += IPPROTO_TCP + sizeof(*tcp);
-	sum = add_words(sum, tcp, sizeof(*tcp));
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return htons(~sum);
-}
-
-static size_t make_segment(struct segment *s, const struct inet_ends *e, bool v4)
-{
-	size_t len;
-
-	if (v4) {
-		s->ip.v4 = (struct iphdr){.version = 4,
-					  .ihl = 5,
-					  .ttl = 64,
-					  .protocol = IPPROTO_TCP,
-					  .saddr = e->remote.in.sin_addr.s_addr,
-					  .daddr = e->local.in.sin_addr.s_addr};
-		s->ip.v4.tot_len = htons(sizeof(s->ip.v4) + sizeof(s->tcp));
-		s->tcp.check = checksum(&s->ip.v4.saddr, &s->ip.v4.daddr, 4, &s->tcp);
-		len = sizeof(s->ip.v4);
-	} else {
-		s->ip.v6 = (struct ip6_hdr){.ip6_src = e->remote.in6.sin6_addr,
-					    .ip6_dst = e->local.in6.sin6_addr};
-		s->ip.v6.ip6_flow = htonl(6u << 28);
-		s->ip.v6.ip6_plen = htons(sizeof(s->tcp));
-		s->ip.v6.ip6_nxt = IPPROTO_TCP;
-		s->ip.v6.ip6_hlim = 64;
-		s->tcp.check = checksum(&s->ip.v6.ip6_src, &s->ip.v6.ip6_dst, 16, &s->tcp);
-		len = sizeof(s->ip.v6);
-	}
-	return len;
-}
-
-/* An IPv6 socket that talks IPv4. */
-static bool is_mapped(const struct inet_ends *e)
-{
-	return e->local.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&e->local.in6.sin6_addr);
-}
-
-static void unmap(union inet_address *a)
-{
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = a->in6.sin6_port};
-
-	memcpy(&in.sin_addr, (const uint8_t *)&a->in6.sin6_addr + 12, 4);
-	a->in = in;
-}
-
-/* Sends from the other end to ours, through the loopback device and past the hold. */
-static int inject(struct restore *r, struct inet_ends e, const struct tcphdr *tcp,
+/* Sends from the other end to ours, past the hold. */
+static int inject(struct restore *r, const struct inet_ends *e, struct tcphdr *tcp,
 		  struct error **err)
 {
-	struct segment s = {.tcp = *tcp};
-	uint32_t mark = NET_HOLD_MARK;
-	__cleanup_fd int raw = -1;
-	char packet[sizeof(s)];
-	socklen_t to_len;
-	size_t head;
-	int ret;
-
-	if (is_mapped(&e)) {
-		unmap(&e.local);
-		unmap(&e.remote);
-	}
-	s.tcp.source = e.remote.in.sin_port;
-	s.tcp.dest = e.local.in.sin_port;
-	head = make_segment(&s, &e, e.local.any.sa_family == AF_INET);
-	memcpy(packet, &s.ip, head);
-	memcpy(packet + head, &s.tcp, sizeof(s.tcp));
-	to_len = inet_size(&e.local);
-	/* of a raw socket it is the protocol */
-	e.local.in.sin_port = 0;
-	ret = socket_make(r->request->init, e.local.any.sa_family, SOCK_RAW, IPPROTO_RAW, &raw,
-			  err);
-	if (ret)
-		return ret;
-	setsockopt(raw, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));
-	if (sendto(raw, packet, head + sizeof(s.tcp), 0, &e.local.any, to_len) < 0) {
-		error_errno(err, errno, "sending a TCP segment to the container itself");
-		return error_hint(err, "is its loopback device up?");
-	}
-	return 0;
+	/* the ports are at the same place in both kinds of addresses */
+	tcp->source = e->remote.in.sin_port;
+	tcp->dest = e->local.in.sin_port;
+	return inet_inject(r, &e->remote, &e->local, IPPROTO_TCP, tcp, sizeof(*tcp),
+			   offsetof(struct tcphdr, check), err);
 }
 
 static unsigned state_of(int fd)
@@ -264,15 +168,16 @@ static unsigned state_of(int fd)
 static int send_segment(struct restore *r, struct file_object *o, const struct ckpt_tcp *t,
 			bool fin, uint32_t acked, struct error **err)
 {
+	struct inet_ends e = ends_of(o);
 	size_t received_len;
 	struct tcphdr tcp = {.doff = sizeof(tcp) / 4, .ack = 1, .fin = fin};
 
-	inet_item(o, CKPT_ITEM_RECEIVED, &received_len);
+	items_find(o, CKPT_ITEM_RECEIVED, NULL, &received_len);
 	tcp.seq = htonl(t->received + received_len);
 	tcp.ack_seq = htonl(acked);
 	/* it is taken as news of the window */
 	tcp.window = htons(t->snd_wnd >> t->snd_wscale);
-	return inject(r, ends_of(o), &tcp, err);
+	return inject(r, &e, &tcp, err);
 }
 
 /* The order of the two FINs is that in which the state can be reached. */
@@ -284,8 +189,8 @@ static int close_halves(struct restore *r, struct file_object *o, const struct c
 	bool got = mask & TCP_GOT_FIN, sent = mask & TCP_SENT_FIN;
 	int ret = 0;
 
-	inet_item(o, CKPT_ITEM_SENT, &sent_len);
-	inet_item(o, CKPT_ITEM_UNSENT, &unsent_len);
+	items_find(o, CKPT_ITEM_SENT, NULL, &sent_len);
+	items_find(o, CKPT_ITEM_UNSENT, NULL, &unsent_len);
 	/*
 	 * The queue that was chosen last is that of sending: a FIN of ours counts as sent. One
 	 * behind unsent data comes when that has been sent, see tcp_go_on().
@@ -308,7 +213,7 @@ static int close_halves(struct restore *r, struct file_object *o, const struct c
 static int open_kept(struct restore *r, struct file_object *o, struct error **err)
 {
 	size_t len;
-	const struct ckpt_tcp *t = inet_item(o, CKPT_ITEM_TCP, &len);
+	const struct ckpt_tcp *t = items_find(o, CKPT_ITEM_TCP, NULL, &len);
 	const struct ckpt_inet *rec = o->rec;
 	struct inet_ends e = ends_of(o);
 	int ret = tcp_repair(o->fd, TCP_REPAIR_ON, err);
@@ -354,8 +259,8 @@ int tcp_go_on(const struct file_object *o, struct error **err)
 {
 	const struct ckpt_inet *rec = o->rec;
 	size_t len, unsent_len;
-	const struct ckpt_tcp *t = inet_item(o, CKPT_ITEM_TCP, &len);
-	const char *unsent = inet_item(o, CKPT_ITEM_UNSENT, &unsent_len);
+	const struct ckpt_tcp *t = items_find(o, CKPT_ITEM_TCP, NULL, &len);
+	const char *unsent = items_find(o, CKPT_ITEM_UNSENT, NULL, &unsent_len);
 	int reuse = rec->options.values[0], ret;
 	socklen_t size = sizeof(int);
 	int repair = 0;

@@ -415,7 +415,7 @@ static int unix_admit(struct checkpoint *c, struct description *d, struct error 
 		if (r <= 0)
 			return r < 0 ? r : admit_accepted(c, d, s);
 	}
-	r = socket_admit(c, d, err);
+	r = socket_admit(c, d, false, err);
 	if (r)
 		return r < 0 ? r : 0;
 	find_address(d, s);

@@ -126,7 +126,7 @@ save() {
 	has "fd 23: signals for changes in directory \"/tmp\" (dnotify)"
 	lacks "fd 24"
 	lacks "fd 25"
-	has "fd 26: socket"
+	has "fd 26: netlink socket of netfilter"
 	fails firn checkpoint --image-path "$T/image" "$ID"
 	[ ! -e "$T/image/manifest.json" ] || fail "there is an image"
 	passes

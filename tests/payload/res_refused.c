@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 	CHECK(!mkdir("/tmp/removed", 0755));
 	keep(open("/tmp/removed", O_RDONLY | O_DIRECTORY));
 	CHECK(!rmdir("/tmp/removed"));
-	keep(socket(AF_NETLINK, SOCK_RAW, 0));
+	keep(socket(AF_NETLINK, SOCK_RAW, 12 /* NETLINK_NETFILTER */));
 	ready_and_wait(argv[1]);
 	return passed();
 }
