@@ -95,6 +95,6 @@ const struct verb verb_delete = {
 	.max_args = 1,
 	.takes_id = true,
 	.notes = "With --force a container that runs, is paused, or is being checkpointed or\n"
-		 "restored is killed first.",
+		 "restored is killed first; one whose state file is damaged by its cgroup.",
 	.run = run,
 };
