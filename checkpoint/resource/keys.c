@@ -33,27 +33,36 @@ static bool is_hosts(const char *description, long len)
 			   (n == len && (size_t)n < sizeof(ours) && !memcmp(description, ours, n)));
 }
 
-int keys_check(struct dump_task *t, struct dump_thread *th, struct error **err)
+void keys_ask(struct remote_call calls[KEYS_CALLS])
+{
+	_Static_assert(RINGS == KEYS_CALLS, "one call for each");
+	/* a length of 0: only how much there is */
+	for (unsigned i = 0; i < RINGS; i++)
+		remote_set(&calls[i], SYS_keyctl, KEYCTL_READ, rings[i].id, 0, 0);
+}
+
+static int check_ring(struct dump_task *t, struct dump_thread *th, unsigned i, struct error **err)
 {
 	struct remote_call *call = remote_calls(&t->remote);
-	uint64_t at = remote_data_address(&t->remote);
 	int r;
 
-	for (unsigned i = 0; i < RINGS; i++) {
-		/* a length of 0: only how much there is */
-		remote_set(&call[2 * i], SYS_keyctl, KEYCTL_READ, rings[i].id, 0, 0);
-		remote_set(&call[2 * i + 1], SYS_keyctl, KEYCTL_DESCRIBE, rings[i].id, at + i * 256,
-			   255);
-	}
-	r = remote_run(&t->remote, th->tid, 2 * RINGS, err);
-	for (unsigned i = 0; !r && i < RINGS; i++) {
-		const char *description = (const char *)remote_data(&t->remote) + i * 256;
+	remote_set(call, SYS_keyctl, KEYCTL_DESCRIBE, rings[i].id, remote_data_address(&t->remote),
+		   255);
+	r = remote_run(&t->remote, th->tid, 1, err);
+	if (r || is_hosts(remote_data(&t->remote), call->ret))
+		return r;
+	error_set(err, EBUSY, "thread %u has keys in its %s keyring, which cannot be saved",
+		  th->rec.tid, rings[i].name);
+	return error_hint(err, "let the program remove them");
+}
 
-		if (call[2 * i].ret <= 0 || is_hosts(description, call[2 * i + 1].ret))
-			continue;
-		error_set(err, EBUSY, "thread %u has keys in its %s keyring, which cannot be saved",
-			  th->rec.tid, rings[i].name);
-		return error_hint(err, "let the program remove them");
-	}
+int keys_check(struct dump_task *t, struct dump_thread *th, const long answers[KEYS_CALLS],
+	       struct error **err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < RINGS; i++)
+		if (answers[i] > 0)
+			r = check_ring(t, th, i, err);
 	return r;
 }

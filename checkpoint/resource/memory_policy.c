@@ -103,6 +103,7 @@ struct policy_data {
 };
 #define POLICIES 256 /* of a batch */
 
+/* 1: there is no NUMA */
 static int ask_policies(struct dump_task *t, size_t first, size_t count, range_vec *ranges,
 			struct error **err)
 {
@@ -117,6 +118,8 @@ static int ask_policies(struct dump_task *t, size_t first, size_t count, range_v
 			   at + i * sizeof(*data) + offsetof(struct policy_data, nodes), NODES_ASK,
 			   t->vmas.items[first + i].rec.start, MPOL_F_ADDR);
 	r = remote_run(&t->remote, 0, count, err);
+	if (!r && call[0].ret == -ENOSYS)
+		return 1;
 	for (size_t i = 0; !r && i < count; i++) {
 		const struct ckpt_vma *v = &t->vmas.items[first + i].rec;
 
@@ -142,7 +145,7 @@ static int find_policies(struct dump_task *t, range_vec *ranges, struct error **
 	for (size_t i = 0; !r && i < t->vmas.count; i += POLICIES)
 		r = ask_policies(t, i, t->vmas.count - i < POLICIES ? t->vmas.count - i : POLICIES,
 				 ranges, err);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 /* --- protection keys --- */

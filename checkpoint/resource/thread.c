@@ -89,7 +89,15 @@ int thread_read_stopped(struct dump_thread *th, struct error **err)
 }
 
 /* The batch: credentials first, then these. */
-enum { ASK_TID = CREDS_CALLS, ASK_STACK, ASK_PDEATHSIG, ASK_SLACK, ASK_POLICY, ASK_CALLS };
+enum {
+	ASK_TID = CREDS_CALLS,
+	ASK_STACK,
+	ASK_PDEATHSIG,
+	ASK_SLACK,
+	ASK_POLICY,
+	ASK_KEYS,
+	ASK_CALLS = ASK_KEYS + KEYS_CALLS
+};
 
 /* As many as the kernel may have; of the first 256 it is recorded. */
 #define POLICY_NODES_ASK 1024
@@ -122,11 +130,12 @@ static int ask(struct dump_task *t, struct dump_thread *th, struct ckpt_sched *s
 	remote_set(&call[ASK_POLICY], SYS_get_mempolicy,
 		   at + offsetof(struct ask_data, policy_mode),
 		   at + offsetof(struct ask_data, policy_nodes), POLICY_NODES_ASK, 0, 0);
+	keys_ask(&call[ASK_KEYS]);
 	r = remote_run(&t->remote, th->tid, ASK_CALLS, err);
 	if (r)
 		return r;
-	for (unsigned i = ASK_TID; i < ASK_CALLS; i++)
-		if (call[i].ret < 0 && i != ASK_POLICY) /* there may be no NUMA */
+	for (unsigned i = ASK_TID; i < ASK_POLICY; i++)
+		if (call[i].ret < 0)
 			return error_errno(err, -call[i].ret, "asking thread %u (call %ld, %lu)",
 					   th->rec.tid, call[i].nr, call[i].args[0]);
 	th->rec.clear_child_tid = data->tid_address;
@@ -135,7 +144,7 @@ static int ask(struct dump_task *t, struct dump_thread *th, struct ckpt_sched *s
 	th->rec.altstack_flags = data->stack.ss_flags;
 	th->rec.pdeathsig = (uint32_t)data->pdeathsig;
 	sched->timer_slack = call[ASK_SLACK].ret;
-	sched->policy_mode = data->policy_mode;
+	sched->policy_mode = data->policy_mode; /* 0 without NUMA as well */
 	memcpy(sched->policy_nodes, data->policy_nodes, sizeof(sched->policy_nodes));
 	return 0;
 }
@@ -175,6 +184,7 @@ static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 {
 	struct ckpt_thread *rec;
 	struct ckpt_sched sched = {0};
+	long keys[KEYS_CALLS];
 	size_t at;
 	int r = read_outside(t, th, err);
 
@@ -188,8 +198,10 @@ static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 		return error_errno(err, ENOMEM, "recording a thread");
 	at = (uint8_t *)rec - t->records.data;
 	r = creds_dump(t, th, remote_calls(&t->remote), CREDS_DATA, err);
+	for (unsigned i = 0; i < KEYS_CALLS; i++)
+		keys[i] = remote_calls(&t->remote)[ASK_KEYS + i].ret;
 	if (!r)
-		r = keys_check(t, th, err);
+		r = keys_check(t, th, keys, err);
 	if (!r && !record_add(&t->records, CKPT_XSTATE, th->xstate, th->xstate_len))
 		r = error_errno(err, ENOMEM, "recording a thread");
 	if (!r)

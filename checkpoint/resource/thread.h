@@ -48,8 +48,11 @@ int creds_restore(struct restore_task *t, struct restore_thread *th, struct erro
 
 /* --- keys.c --- */
 
-/* -EBUSY if the thread has keys. */
-int keys_check(struct dump_task *t, struct dump_thread *th, struct error **err);
+/* Calls whose results tell keys_check(), which is -EBUSY if the thread has keys. */
+#define KEYS_CALLS 3
+void keys_ask(struct remote_call calls[KEYS_CALLS]);
+int keys_check(struct dump_task *t, struct dump_thread *th, const long answers[KEYS_CALLS],
+	       struct error **err);
 
 /* --- sched.c --- */
 

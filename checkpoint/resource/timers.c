@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,8 +142,7 @@ static int read_dates(date_vec *dates, struct error **err)
 			clock = base_clocks[index & 3];
 		else if (strstr(line, ">, "))
 			is_timer = strstr(line, ">, posix_timer_fn,");
-		else if (is_timer && clock != CLOCK_MONOTONIC &&
-			 sscanf(line, " # expires at %llu", &expiry) == 1) {
+		else if (is_timer && sscanf(line, " # expires at %llu", &expiry) == 1) {
 			date = vec_add(dates);
 			if (!date)
 				return error_errno(err, ENOMEM, "listing timers");
@@ -227,15 +227,30 @@ static uint64_t clock_now(clockid_t clock)
 	return to_ns(&ts);
 }
 
-/* Its date, if it has one: from and to are when it had value left. */
+#define DATE_SLACK 2000 /* of two clocks that are read one after the other */
+
+/*
+ * Its date, if it has one. from and to are when it had value left: of the timers that
+ * expire then the one that fits best is it, and may be one without a date.
+ */
 static uint64_t find_date(const date_vec *dates, const struct ckpt_posix_timer *timer,
 			  uint64_t from, uint64_t to)
 {
-	vec_for_each (d, dates)
-		if (d->clock == (int)timer->clockid && d->expiry >= from + timer->value &&
-		    d->expiry <= to + timer->value)
-			return d->expiry;
-	return 0;
+	uint64_t ahead = clock_now(timer->clockid) - clock_now(CLOCK_MONOTONIC);
+	uint64_t middle = from / 2 + to / 2 + timer->value;
+	uint64_t best = (to - from) / 2 + DATE_SLACK, date = 0;
+
+	vec_for_each (d, dates) {
+		bool dated = d->clock == (int)timer->clockid;
+		uint64_t expiry = dated ? d->expiry : d->expiry + ahead;
+		uint64_t off = expiry > middle ? expiry - middle : middle - expiry;
+
+		if ((!dated && d->clock != CLOCK_MONOTONIC) || off >= best)
+			continue;
+		best = off;
+		date = dated ? d->expiry : 0;
+	}
+	return date;
 }
 
 static bool may_have_date(const struct ckpt_posix_timer *timer)
@@ -243,28 +258,34 @@ static bool may_have_date(const struct ckpt_posix_timer *timer)
 	return timer->clockid == CLOCK_REALTIME || timer->clockid == CLOCK_TAI;
 }
 
+struct timer_data {
+	struct itimerspec value;
+	struct timespec from, to;
+};
+
 static int read_timer(struct checkpoint *c, struct dump_task *t, const date_vec *dates,
 		      struct ckpt_posix_timer *timer, struct error **err)
 {
-	const struct itimerspec *value = remote_data(&t->remote);
+	const struct timer_data *data = remote_data(&t->remote);
 	struct remote_call *calls = remote_calls(&t->remote);
-	uint64_t from = 0, date = 0;
+	clockid_t clock = may_have_date(timer) ? (clockid_t)timer->clockid : CLOCK_MONOTONIC;
+	uint64_t at = remote_data_address(&t->remote), date = 0;
 	int r;
 
-	remote_set(&calls[0], SYS_timer_gettime, timer->id, remote_data_address(&t->remote));
-	remote_set(&calls[1], SYS_timer_getoverrun, timer->id);
-	if (may_have_date(timer))
-		from = clock_now(timer->clockid);
-	r = remote_run(&t->remote, 0, 2, err);
+	remote_set(&calls[0], SYS_clock_gettime, clock, at + offsetof(struct timer_data, from));
+	remote_set(&calls[1], SYS_timer_gettime, timer->id, at);
+	remote_set(&calls[2], SYS_clock_gettime, clock, at + offsetof(struct timer_data, to));
+	remote_set(&calls[3], SYS_timer_getoverrun, timer->id);
+	r = remote_run(&t->remote, 0, 4, err);
 	if (r)
 		return r;
-	if (calls[0].ret)
-		return error_errno(err, -calls[0].ret, "reading timer %u", timer->id);
-	timer->overrun = calls[1].ret > 0 ? calls[1].ret : 0;
-	timer->interval = to_ns(&value->it_interval);
-	timer->value = to_ns(&value->it_value);
+	if (calls[1].ret)
+		return error_errno(err, -calls[1].ret, "reading timer %u", timer->id);
+	timer->overrun = calls[3].ret > 0 ? calls[3].ret : 0;
+	timer->interval = to_ns(&data->value.it_interval);
+	timer->value = to_ns(&data->value.it_value);
 	if (may_have_date(timer) && timer->value)
-		date = find_date(dates, timer, from, clock_now(timer->clockid));
+		date = find_date(dates, timer, to_ns(&data->from), to_ns(&data->to));
 	if (date) {
 		timer->notify |= CKPT_TIMER_DATE;
 		timer->value = date;
@@ -493,9 +514,8 @@ static const enum ckpt_type timers_types[] = {CKPT_ITIMERS, CKPT_POSIX_TIMERS, 0
 
 static const char *const timers_not_captured[] = {
 	"the overrun count of a POSIX timer whose signal is pending",
-	"whether a POSIX timer on CLOCK_REALTIME or CLOCK_TAI was set to a date, if it has expired "
-	"and "
-	"its signal is pending: its next time is counted from the checkpoint",
+	"whether a POSIX timer on CLOCK_REALTIME or CLOCK_TAI was set to a date, if its signal is "
+	"pending or another timer expires within the same microseconds",
 	NULL,
 };
 
