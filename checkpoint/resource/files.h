@@ -208,6 +208,10 @@ const void *items_find(const struct file_object *o, enum ckpt_item_kind kind, co
 int socket_save_options(int fd, struct ckpt_socket_options *options, struct error **err);
 int socket_load_options(int fd, const struct ckpt_socket_options *options, struct error **err);
 
+/* -EPERM for what the programs in the container may not do themselves. */
+int socket_check_allowed(const struct restore *r, uint32_t type,
+			 const struct ckpt_socket_options *saved, struct error **err);
+
 /* A socket, or with pair a socketpair, in the container's network namespace. */
 int socket_make(pid_t init, int domain, int type, int protocol, int *fd, struct error **err);
 int socket_make_pair(pid_t init, int type, int pair[2], struct error **err);

@@ -163,6 +163,7 @@ static int inet_load(struct restore *r, struct file_object *o, struct error **er
 	bool tcp = rec->type == SOCK_STREAM && rec->protocol == IPPROTO_TCP;
 	bool udp = is_datagram(rec->type, rec->protocol);
 	union inet_address local;
+	int ret;
 
 	memcpy(&local, rec->local, sizeof(rec->local));
 	if (!items_valid(o) || (rec->family != AF_INET && rec->family != AF_INET6) ||
@@ -170,6 +171,9 @@ static int inet_load(struct restore *r, struct file_object *o, struct error **er
 	    (tcp ? rec->state == CKPT_SOCKET_CONNECTED : rec->state == CKPT_SOCKET_LISTEN) ||
 	    (udp && rec->state >= CKPT_SOCKET_RESET) || local.any.sa_family != rec->family)
 		return error_set(err, EBADMSG, "socket %u is malformed", o->id);
+	ret = socket_check_allowed(r, rec->type, &rec->options, err);
+	if (ret)
+		return ret;
 	return tcp ? tcp_load(o, err) : udp_load(o, err);
 }
 

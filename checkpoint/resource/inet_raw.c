@@ -79,6 +79,29 @@ static const void *host_of(const union inet_address *a)
 	return a->any.sa_family == AF_INET6 ? (const void *)&a->in6.sin6_addr : &a->in.sin_addr;
 }
 
+/*
+ * An image says where to: it must be here. Binding tells, but takes groups and
+ * broadcast addresses, too; a connection to the latter is refused.
+ */
+static int check_local(struct restore *r, const union inet_address *to, struct error **err)
+{
+	union inet_address any_port = *to;
+	__cleanup_fd int fd = -1, other = -1;
+	bool group = to->any.sa_family == AF_INET6 ? IN6_IS_ADDR_MULTICAST(&to->in6.sin6_addr)
+						   : IN_MULTICAST(ntohl(to->in.sin_addr.s_addr));
+	int ret = socket_make(r->request->init, to->any.sa_family, SOCK_DGRAM, 0, &fd, err);
+
+	if (!ret)
+		ret = socket_make(r->request->init, to->any.sa_family, SOCK_DGRAM, 0, &other, err);
+	if (ret)
+		return ret;
+	any_port.in.sin_port = 0;
+	if (!group && !bind(fd, &any_port.any, inet_size(to)) &&
+	    (!connect(other, &to->any, inet_size(to)) || errno != EACCES))
+		return 0;
+	return error_set(err, EADDRNOTAVAIL, "an address that is not the container's own");
+}
+
 int inet_inject(struct restore *r, const union inet_address *sender,
 		const union inet_address *receiver, int protocol, void *segment, size_t len,
 		size_t checksum_at, struct error **err)
@@ -96,6 +119,9 @@ int inet_inject(struct restore *r, const union inet_address *sender,
 	unmap(&to);
 	if (from.any.sa_family != to.any.sa_family)
 		return error_set(err, EBADMSG, "addresses of different families");
+	ret = check_local(r, &to, err);
+	if (ret)
+		return ret;
 	memcpy((char *)segment + checksum_at, &sum, sizeof(sum));
 	sum = checksum(host_of(&from), host_of(&to), to.any.sa_family == AF_INET ? 4 : 16, protocol,
 		       segment, len);

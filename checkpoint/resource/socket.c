@@ -2,6 +2,7 @@
 /* What sockets of all families have in common: namespace and options. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/icmp.h>
 #include <linux/in.h>
@@ -446,6 +447,44 @@ int socket_load_filter(const struct file_object *o, struct error **err)
 	    setsockopt(o->fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof(on)))
 		return error_errno(err, errno, "locking the filter of a socket");
 	return 0;
+}
+
+/* --- what config.json allows --- */
+
+static int granted(const struct restore *r, uint64_t caps, const char *what, struct error **err)
+{
+	const struct restore_request *q = r->request;
+
+	if (!q->caps_bounded || q->caps_allowed & caps)
+		return 0;
+	error_set(err, EPERM, "a socket that %s", what);
+	return error_hint(err, "config.json does not allow it");
+}
+
+/* The runtime, which makes them, may do more than the programs that will have them. */
+int socket_check_allowed(const struct restore *r, uint32_t type,
+			 const struct ckpt_socket_options *saved, struct error **err)
+{
+	static const struct {
+		int level, name;
+		const char *what;
+	} bounded[] = {
+		{SOL_SOCKET, SO_MARK, "marks packets (SO_MARK)"},
+		{IPPROTO_IP, IP_TRANSPARENT, "takes foreign addresses (IP_TRANSPARENT)"},
+		{IPPROTO_IPV6, IPV6_TRANSPARENT, "takes foreign addresses (IPV6_TRANSPARENT)"},
+	};
+	const uint64_t either = 1ull << CAP_NET_ADMIN | 1ull << CAP_NET_RAW;
+	int ret = 0;
+
+	if (type == SOCK_RAW)
+		ret = granted(r, 1ull << CAP_NET_RAW, "is raw", err);
+	for (size_t i = 0; !ret && i < OPTION_COUNT; i++)
+		for (size_t b = 0; !ret && b < sizeof(bounded) / sizeof(*bounded); b++)
+			if (options[i].level == bounded[b].level &&
+			    options[i].name == bounded[b].name && saved->values[i] &&
+			    saved->known[i / 64] >> i % 64 & 1)
+				ret = granted(r, either, bounded[b].what, err);
+	return ret;
 }
 
 /* --- making them --- */

@@ -74,6 +74,20 @@ save() {
 	passes
 }
 
+@test "an image does not bring raw sockets that config.json does not grant" {
+	start
+	save
+	cp "$T/b/config.json" "$T/config.json"
+	edit_config "$T/b" '.process.capabilities[] -= ["CAP_NET_RAW"]'
+	run restore_detached "$ID" "$T/b" "$T/image"
+	[ "$status" -ne 0 ] || fail "restored"
+	has "a socket that is raw"
+	has "config.json does not allow it"
+	cp "$T/config.json" "$T/b/config.json"
+	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
 @test "what cannot be saved of them is named, and goes on" {
 	start refused
 	fails firn checkpoint --check "$ID"

@@ -457,6 +457,58 @@ static void test_hostile_sockets(void **state)
 	REFUSED(CKPT_UNIX, u, NULL, 0);
 }
 
+/* One item behind an inet record. */
+static int load_item(struct ckpt_inet *in, enum ckpt_item_kind kind, uint64_t len, const void *data,
+		     size_t size)
+{
+	struct ckpt_item item = {.kind = kind, .len = len};
+	char tail[1024];
+
+	memcpy(tail, &item, sizeof(item));
+	memcpy(tail + sizeof(item), data, size);
+	return load_alone(CKPT_INET, in, sizeof(*in), tail, sizeof(item) + size);
+}
+
+static void test_hostile_items(void **state)
+{
+	struct ckpt_inet tcp = {.id = 1,
+				.family = AF_INET,
+				.type = SOCK_STREAM,
+				.protocol = IPPROTO_TCP,
+				.state = CKPT_SOCKET_KEPT};
+	struct ckpt_inet udp = {
+		.id = 1, .family = AF_INET, .type = SOCK_DGRAM, .protocol = IPPROTO_UDP};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = 1};
+	struct ckpt_netlink nl = {.id = 1, .type = SOCK_RAW, .protocol = 12 /* netfilter */};
+	struct ckpt_datagram datagram = {0};
+	struct ckpt_tcp t = {.state = 1};
+
+	memcpy(tcp.local, &in, sizeof(in));
+	memcpy(tcp.remote, &in, sizeof(in));
+	memcpy(udp.local, &in, sizeof(in));
+	assert_int_equal(load_item(&tcp, CKPT_ITEM_TCP, sizeof(t), &t, sizeof(t)), 0);
+	/* none, short, longer than the record, in a state that is not kept, beyond RFC 7323 */
+	REFUSED(CKPT_INET, tcp, NULL, 0);
+	assert_int_equal(load_item(&tcp, CKPT_ITEM_TCP, 8, &t, 8), -EBADMSG);
+	assert_int_equal(load_item(&tcp, CKPT_ITEM_TCP, -1, &t, sizeof(t)), -EBADMSG);
+	t.state = 10;
+	assert_int_equal(load_item(&tcp, CKPT_ITEM_TCP, sizeof(t), &t, sizeof(t)), -EBADMSG);
+	t.state = 1;
+	t.snd_wscale = 15;
+	assert_int_equal(load_item(&tcp, CKPT_ITEM_TCP, sizeof(t), &t, sizeof(t)), -EBADMSG);
+	/* a datagram without addresses, or cut off */
+	assert_int_equal(
+		load_item(&udp, CKPT_ITEM_DATAGRAM, sizeof(datagram), &datagram, sizeof(datagram)),
+		-EBADMSG);
+	memcpy(datagram.from, &in, sizeof(in));
+	memcpy(datagram.to, &in, sizeof(in));
+	assert_int_equal(
+		load_item(&udp, CKPT_ITEM_DATAGRAM, sizeof(datagram), &datagram, sizeof(datagram)),
+		0);
+	assert_int_equal(load_item(&udp, CKPT_ITEM_DATAGRAM, 16, &datagram, 16), -EBADMSG);
+	REFUSED(CKPT_NETLINK, nl, NULL, 0);
+}
+
 static void test_hostile_fds(void **state)
 {
 	struct ckpt_eventfd known = {.id = 1};
@@ -502,6 +554,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_deleted),
 		cmocka_unit_test(test_hostile_others),
 		cmocka_unit_test(test_hostile_sockets),
+		cmocka_unit_test(test_hostile_items),
 		cmocka_unit_test(test_hostile_fds),
 	};
 
