@@ -35,7 +35,7 @@ struct batch {
 	struct buf data;
 	unsigned messages;
 	bool full; /* no memory */
-	char message[MESSAGE_SIZE];
+	char message[MESSAGE_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
 };
 
 static struct nlmsghdr *begin(struct batch *b, int type, int flags)
