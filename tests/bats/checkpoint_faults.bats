@@ -6,6 +6,7 @@
 load helpers
 load payloads
 load ck
+load fdwatch
 
 setup() {
 	need_root
@@ -60,6 +61,7 @@ container_or_image() {
 
 @test "checkpoint: failing at the start and the end of every phase" {
 	ck_start ck_worker
+	watch_fds || :
 	for phase in ${CHECKPOINT_PHASES% finish}; do
 		for end in "" -end; do
 			[ "$phase$end" != commit-end ] || continue # the image is there
@@ -73,6 +75,7 @@ container_or_image() {
 			works
 		done
 	done
+	fds_clean
 }
 
 @test "restore: killed at the start and the end of every phase" {
@@ -96,6 +99,7 @@ container_or_image() {
 @test "restore: failing at the start and the end of every phase" {
 	ck_start ck_worker
 	ck_checkpoint
+	watch_fds || :
 	for phase in $RESTORE_PHASES; do
 		for end in "" -end; do
 			echo "# $phase$end"
@@ -109,6 +113,7 @@ container_or_image() {
 	done
 	ck_restore
 	works
+	fds_clean
 }
 
 # stopped PID, for wait_for
