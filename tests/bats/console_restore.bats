@@ -48,7 +48,8 @@ teardown() {
 
 # start_receiver {AFTER TEXT}...: types each TEXT when it has seen AFTER.
 start_receiver() {
-	rm -f "$T/console"
+	# what an earlier one said is not this one's
+	rm -f "$T/console" "$T/received"
 	python3 "$T/receiver" "$T/console" "$@" >"$T/received" 2>&1 3>&- &
 	RECEIVER=$!
 	wait_for 10 grep -q listening "$T/received"
