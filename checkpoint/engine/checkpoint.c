@@ -12,6 +12,7 @@
 #include "checkpoint/engine/phases.h"
 #include "checkpoint/engine/provider.h"
 #include "checkpoint/engine/tasks.h"
+#include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/memory.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -55,6 +56,12 @@ void blockers_free(blocker_vec *blockers)
 		free(b->remedy);
 	}
 	vec_free(blockers);
+}
+
+int task_add_core(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	snprintf(t->core_name, sizeof(t->core_name), "task-%u.core", t->rec.pid);
+	return image_add_file(c->image, t->core_name, &t->core, err);
 }
 
 /* The container's clocks are ours plus the offsets of its time namespace. */
@@ -111,12 +118,13 @@ static int read_clocks(struct checkpoint *c, struct error **err)
 	if (r)
 		return r;
 	c->begin_host_monotonic = clock_ns(CLOCK_MONOTONIC);
+	c->begin_host_boottime = clock_ns(CLOCK_BOOTTIME);
 	c->begin = (struct ckpt_begin){
 		.magic = CKPT_MAGIC,
 		.format = CKPT_FORMAT_VERSION,
 		.realtime = clock_ns(CLOCK_REALTIME),
 		.monotonic = c->begin_host_monotonic + monotonic,
-		.boottime = clock_ns(CLOCK_BOOTTIME) + boottime,
+		.boottime = c->begin_host_boottime + boottime,
 	};
 	return 0;
 }
@@ -158,7 +166,9 @@ static int for_each_class(struct checkpoint *c, bool dump, struct error **err)
 	for (unsigned i = 0; !r && resource_classes[i]; i++) {
 		const struct resource_class *class = resource_classes[i];
 		int (*fn)(struct checkpoint *, struct dump_task *, struct error **) =
-			dump ? class->dump : class->admit;
+			!dump					? class->admit
+			: provider_is_kernel(&c->kernel, class) ? class->adopt
+								: class->dump;
 		uint64_t start = clock_ns(CLOCK_MONOTONIC);
 
 		if (!fn)
@@ -216,12 +226,24 @@ static int phase_image(void *ctx, struct error **err)
 	return r;
 }
 
+static int phase_kernel(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	int r = kernel_hold_tasks(c, err);
+
+	/* on cgroup v1 it is the hold that takes them out of their calls */
+	if (!r && c->hold >= 0 && c->request->ops->freezer_version(c->request->ctx) == 1)
+		r = read_clocks(c, err);
+	return r ? r : kernel_capture(c, err);
+}
+
 static int phase_seize(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
 	int r = tasks_seize(c, err);
 
-	if (r || c->request->ops->freezer_version(c->request->ctx) != 1)
+	/* times that the kernel has recorded are counted from the readings before */
+	if (r || c->request->ops->freezer_version(c->request->ctx) != 1 || c->kernel.classes)
 		return r;
 	return read_clocks(c, err);
 }
@@ -266,6 +288,11 @@ static int phase_release(void *ctx, struct error **err)
 	return 0;
 }
 
+static int phase_cores(void *ctx, struct error **err)
+{
+	return memory_write_cores(ctx, err);
+}
+
 static int write_records(struct checkpoint *c, struct error **err)
 {
 	struct ckpt_end end = {0};
@@ -285,8 +312,8 @@ static int write_records(struct checkpoint *c, struct error **err)
 static int phase_commit(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
-	const char *waived[4] = {0};
-	unsigned n = 0;
+	const char *waived[4] = {0}, *by_kernel[KERNEL_NAMES_MAX] = {0};
+	unsigned n = 0, names = provider_names(&c->kernel, by_kernel);
 	struct image_info info = {
 		.id = c->request->id,
 		.begin_realtime = c->begin.realtime,
@@ -300,7 +327,8 @@ static int phase_commit(void *ctx, struct error **err)
 		.xstate_size = c->xstate_size,
 		.vdso_hash = c->vdso_hash,
 		.waived = waived,
-		.provider = "user",
+		.provider = names ? "kernel" : "user",
+		.kernel_classes = names ? by_kernel : NULL,
 	};
 	int r = write_records(c, err);
 
@@ -342,10 +370,10 @@ static int phase_finish(void *ctx, struct error **err)
 }
 
 static const struct phase checkpoint_phases[] = {
-	{"begin", phase_begin},	    {"freeze", phase_freeze}, {"survey", phase_survey},
-	{"admit", phase_admit},	    {"image", phase_image},   {"seize", phase_seize},
-	{"capture", phase_capture}, {"pages", phase_pages},   {"release", phase_release},
-	{"commit", phase_commit},
+	{"begin", phase_begin},	    {"freeze", phase_freeze},	{"survey", phase_survey},
+	{"admit", phase_admit},	    {"image", phase_image},	{"kernel", phase_kernel},
+	{"seize", phase_seize},	    {"capture", phase_capture}, {"pages", phase_pages},
+	{"release", phase_release}, {"cores", phase_cores},	{"commit", phase_commit},
 };
 #define CHECK_PHASES 4
 
@@ -354,7 +382,7 @@ static const struct phase finish_phases[] = {{"finish", phase_finish}};
 int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_result *result,
 		    struct error **err)
 {
-	struct checkpoint c = {.request = request, .result = result, .rootfd = -1};
+	struct checkpoint c = {.request = request, .result = result, .rootfd = -1, .hold = -1};
 	unsigned count = sizeof(checkpoint_phases) / sizeof(*checkpoint_phases);
 	int r;
 

@@ -62,7 +62,11 @@ struct dump_task {
 	vma_vec vmas;
 	struct remote remote;
 	struct buf records; /* of the process, then of its threads: becomes the core's notes */
+	struct buf kernel;  /* what the kernel has recorded of it */
+	struct image_file *core;
+	char core_name[32];
 	struct page_area pages;
+	bool pages_written; /* by the kernel: checksums are to be made */
 	char *exe, *args;
 	void *auxv;
 	size_t auxv_len;
@@ -89,11 +93,13 @@ struct checkpoint {
 	uint64_t started;	       /* CLOCK_MONOTONIC when it all began */
 	uint64_t frozen;	       /* when the tasks were frozen */
 	uint64_t begin_host_monotonic; /* of ckpt_begin, as we see it */
+	uint64_t begin_host_boottime;
 	char *net_hold; /* the table that holds connections back until the restore; NULL: none */
 	uint64_t xstate_features;
 	uint32_t xstate_size;
 	uint64_t vdso_hash;
 	struct kernel kernel; /* what of it is used; all 0: nothing */
+	int hold;	      /* -1: none */
 };
 
 /*
@@ -102,6 +108,9 @@ struct checkpoint {
  */
 int checkpoint_block(struct checkpoint *c, pid_t pid, int fd, uint64_t address, const char *remedy,
 		     const char *object_fmt, ...) __attribute__((format(printf, 6, 7)));
+
+/* Makes the task's file in the image: t->core. */
+int task_add_core(struct checkpoint *c, struct dump_task *t, struct error **err);
 
 /* -ECANCELED with an error if the user wants out. */
 int checkpoint_cancelled(const volatile int *cancel, struct error **err);
@@ -209,8 +218,13 @@ struct resource_class {
 	/* The record types it writes, zero-terminated. */
 	const enum ckpt_type *types;
 
-	/* KERNEL_CLASS()es which together save it on a kernel that has them all; 0: none does. */
+	/*
+	 * KERNEL_CLASS()es which together save it on a kernel that has them all; 0: none does.
+	 * Then adopt is called instead of dump, and t->kernel has their records. No task
+	 * need be traced.
+	 */
 	uint64_t kernel;
+	int (*adopt)(struct checkpoint *c, struct dump_task *t, struct error **err);
 
 	/*
 	 * Once per checkpoint with t NULL, then once per task. admit names what

@@ -67,3 +67,14 @@ void checkpoint_providers(void (*fn)(void *ctx, const char *class_name, const ch
 		fn(ctx, resource_classes[i]->name,
 		   provider_is_kernel(&k, resource_classes[i]) ? "kernel" : "user");
 }
+
+unsigned provider_names(const struct kernel *k, const char *names[KERNEL_NAMES_MAX])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; resource_classes[i] && n < KERNEL_NAMES_MAX - 1; i++)
+		if (provider_is_kernel(k, resource_classes[i]))
+			names[n++] = resource_classes[i]->name;
+	names[n] = NULL;
+	return n;
+}

@@ -21,4 +21,9 @@ int provider_choose(enum checkpoint_provider wanted, struct kernel *k, struct er
 /* Whether that kernel saves the class: all or nothing of it. */
 bool provider_is_kernel(const struct kernel *k, const struct resource_class *class);
 
+#define KERNEL_NAMES_MAX 64
+
+/* The names of the classes that it saves, with a NULL behind them. Returns how many. */
+unsigned provider_names(const struct kernel *k, const char *names[KERNEL_NAMES_MAX]);
+
 #endif

@@ -297,6 +297,7 @@ void tasks_free(struct checkpoint *c)
 		vec_free(&t->threads);
 		vmas_free(&t->vmas);
 		buf_free(&t->records);
+		buf_free(&t->kernel);
 		page_area_free(&t->pages);
 		remote_forget(&t->remote);
 		free(t->exe);

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+struct buf;
 struct error;
 
 #define KERNEL_SYSFS "/sys/kernel/checkpoint"
@@ -27,6 +28,25 @@ int kernel_find(struct kernel *k, struct error **err);
 
 /* Its first part: what the files below a directory say, which is KERNEL_SYSFS. */
 int kernel_read(const char *directory, struct kernel *k, struct error **err);
+
+/*
+ * Holds the frozen cgroup that the process is in: until the descriptor that this
+ * returns is closed, or we are dead, nothing in it is thawed, moved or acts on a signal.
+ */
+int kernel_hold(const struct kernel *k, int pidfd, struct error **err);
+
+struct kernel_dump {
+	int pidfd, hold;
+	uint64_t classes;
+	uint64_t realtime, monotonic, boottime; /* our clocks at the begin of the checkpoint */
+	int pages;				/* where page contents go */
+	uint64_t pages_offset;			/* where the first goes; moved on */
+	const volatile int *cancel;		/* becomes nonzero: -ECANCELED. May be NULL */
+};
+
+/* Appends the records of a held process. Errors say what the kernel says. */
+int kernel_dump(const struct kernel *k, struct kernel_dump *d, struct buf *records,
+		struct error **err);
 
 /* "memory", ... or NULL for a class that is not known. */
 const char *kernel_class_name(unsigned id);

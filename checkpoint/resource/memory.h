@@ -6,13 +6,27 @@
 #include <stdint.h>
 
 struct checkpoint;
+struct ckpt_mm;
+struct dump_task;
 struct error;
 struct restore;
 struct record;
 struct restore_task;
 
-/* Writes the page contents of all tasks and finishes their cores. Tasks are stopped. */
+/* Writes the page contents of all tasks, as far as the kernel has not. Tasks are stopped. */
 int memory_dump_pages(struct checkpoint *c, struct error **err);
+
+/* Finishes the tasks' cores, out of what was recorded; the tasks may run. */
+int memory_write_cores(struct checkpoint *c, struct error **err);
+
+/* memory_adopt.c: the class's part where the kernel has recorded memory. */
+int memory_adopt(struct checkpoint *c, struct dump_task *t, struct error **err);
+
+/* Fills in what the kernel does not know: the program's file, the vdso's checksum. */
+int memory_complete_mm(struct checkpoint *c, struct dump_task *t, struct ckpt_mm *mm,
+		       struct error **err);
+/* Records the auxiliary vector and notes the command line. */
+int memory_note_auxv(struct dump_task *t, void *auxv, size_t len, struct error **err);
 
 /* The class's load, in memory_restore.c. */
 int memory_load(struct restore *r, struct restore_task *t, const struct record *rec,

@@ -204,6 +204,14 @@ static int register_exe(struct checkpoint *c, struct dump_task *t, uint32_t *id,
 	return files_register(c, t, 0, fd, t->exe, id, err);
 }
 
+int memory_complete_mm(struct checkpoint *c, struct dump_task *t, struct ckpt_mm *mm,
+		       struct error **err)
+{
+	int r = hash_vdso(c, t, mm, err);
+
+	return r ? r : register_exe(c, t, &mm->exe, err);
+}
+
 static int dump_mm(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
 	struct remote_call *call = remote_calls(&t->remote);
@@ -233,9 +241,7 @@ static int dump_mm(struct checkpoint *c, struct dump_task *t, struct error **err
 		.thp_disable = call[1].ret > 0,
 	};
 	find_vdso(t, &mm);
-	r = hash_vdso(c, t, &mm, err);
-	if (!r)
-		r = register_exe(c, t, &mm.exe, err);
+	r = memory_complete_mm(c, t, &mm, err);
 	if (r)
 		return r;
 	if (!record_add(&t->records, CKPT_MM, &mm, sizeof(mm)))
@@ -263,19 +269,26 @@ static int dump_vmas(struct dump_task *t, struct error **err)
 	return 0;
 }
 
-static int dump_auxv(struct dump_task *t, struct error **err)
+int memory_note_auxv(struct dump_task *t, void *auxv, size_t len, struct error **err)
 {
-	char *auxv;
-	int r = proc_read(&auxv, &t->auxv_len, "%d/auxv", t->pid);
-
-	if (r)
-		return error_errno(err, -r, "reading the auxiliary vector of process %d",
-				   t->rec.pid);
 	t->auxv = auxv;
+	t->auxv_len = len;
 	if (!record_add(&t->records, CKPT_AUXV, t->auxv, t->auxv_len))
 		return error_errno(err, ENOMEM, "recording the auxiliary vector");
 	proc_read(&t->args, NULL, "%d/cmdline", t->pid);
 	return 0;
+}
+
+static int dump_auxv(struct dump_task *t, struct error **err)
+{
+	char *auxv;
+	size_t len;
+	int r = proc_read(&auxv, &len, "%d/auxv", t->pid);
+
+	if (r)
+		return error_errno(err, -r, "reading the auxiliary vector of process %d",
+				   t->rec.pid);
+	return memory_note_auxv(t, auxv, len, err);
 }
 
 /* Which pages have contents; where they go is decided here, they are written later. */
@@ -370,32 +383,46 @@ static void report_progress(void *ctx, uint64_t done, uint64_t total)
 int memory_dump_pages(struct checkpoint *c, struct error **err)
 {
 	__cleanup(cleanup_page_pool) struct page_pool *pool = NULL;
-	__cleanup_free struct image_file **files = calloc(c->tasks.count, sizeof(*files));
-	__cleanup_free char(*names)[32] = calloc(c->tasks.count, sizeof(*names));
 	struct page_options options = {
 		.progress = report_progress, .ctx = c, .cancel = c->request->cancel};
 	int r = page_pool_create(&pool, err);
 
-	if (!files || !names)
-		return error_errno(err, ENOMEM, "writing pages");
 	for (size_t i = 0; !r && i < c->tasks.count; i++) {
 		struct dump_task *t = &c->tasks.items[i];
 		struct page_memory from = {.pid = t->pid, .object = -1};
 
 		if (t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
-		snprintf(names[i], sizeof(names[i]), "task-%u.core", t->rec.pid);
-		r = image_add_file(c->image, names[i], &files[i], err);
-		if (!r)
-			r = page_pool_dump(pool, &from, &t->pages, image_file_fd(files[i]),
-					   names[i], err);
 		c->page_bytes += t->pages.data_len;
+		if (t->pages_written)
+			continue;
+		r = task_add_core(c, t, err);
+		if (!r)
+			r = page_pool_dump(pool, &from, &t->pages, image_file_fd(t->core),
+					   t->core_name, err);
 	}
+	return r ? r : page_pool_run(pool, &options, err);
+}
+
+/*
+ * What the kernel has written has no checksums yet. They are made of what reads back
+ * from the file: by then it stands in the page cache, and nobody waits for it.
+ */
+int memory_write_cores(struct checkpoint *c, struct error **err)
+{
+	__cleanup(cleanup_page_pool) struct page_pool *pool = NULL;
+	struct page_options options = {.cancel = c->request->cancel};
+	int r = page_pool_create(&pool, err);
+
+	vec_for_each (t, &c->tasks)
+		if (!r && t->pages_written)
+			r = page_pool_hash(pool, &t->pages, image_file_fd(t->core), t->core_name,
+					   err);
 	if (!r)
 		r = page_pool_run(pool, &options, err);
-	for (size_t i = 0; !r && i < c->tasks.count; i++)
-		if (files[i])
-			r = write_core(c, &c->tasks.items[i], files[i], err);
+	vec_for_each (t, &c->tasks)
+		if (!r && t->core)
+			r = write_core(c, t, t->core, err);
 	return r;
 }
 
@@ -412,6 +439,8 @@ const struct resource_class resource_memory = {
 	.types = memory_types,
 	.admit = memory_admit,
 	.dump = memory_dump,
+	.kernel = KERNEL_CLASS(MEMORY),
+	.adopt = memory_adopt,
 	.load = memory_load,
 	.not_captured = memory_not_captured,
 };

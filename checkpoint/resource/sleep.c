@@ -173,6 +173,14 @@ static bool is_sleep(long nr)
 	       nr == SYS_futex;
 }
 
+static bool may_reissue(long nr)
+{
+	for (size_t i = 0; i < sizeof(reissued) / sizeof(*reissued); i++)
+		if (reissued[i] == nr)
+			return true;
+	return false;
+}
+
 /* Its timeout is absolute and stays true; that of FUTEX_WAIT is relative. */
 static bool is_bitset_wait(long op)
 {
@@ -198,7 +206,8 @@ static long original_call(const struct dump_thread *th)
 			int32_t nr;
 
 			memcpy(&nr, code + i + 1, sizeof(nr));
-			if (code[i] == 0xb8 && is_sleep(nr)) /* mov $nr, %eax */
+			if (code[i] == 0xb8 &&
+			    (is_sleep(nr) || may_reissue(nr))) /* mov $nr, %eax */
 				return nr;
 		}
 	if (((regs->rsi & FUTEX_CMD_MASK) == FUTEX_WAIT || is_bitset_wait(regs->rsi)) &&
@@ -238,6 +247,11 @@ static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, stru
 	int64_t expiry;
 	int r, e;
 
+	/* the patched kernel goes on with these after a freeze, and does not say when they end */
+	if (may_reissue(nr)) {
+		reissue(th, nr);
+		return 0;
+	}
 	if (!is_sleep(nr))
 		return error_set(err, EOPNOTSUPP,
 				 "task %d sleeps in system call %ld, which is not known",
@@ -267,14 +281,6 @@ static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, stru
 		expiry > (int64_t)c->begin_host_monotonic ? expiry - c->begin_host_monotonic : 0;
 	th->regs.orig_rax = nr;
 	return 0;
-}
-
-static bool may_reissue(long nr)
-{
-	for (size_t i = 0; i < sizeof(reissued) / sizeof(*reissued); i++)
-		if (reissued[i] == nr)
-			return true;
-	return false;
 }
 
 int sleep_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,

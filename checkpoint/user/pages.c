@@ -28,6 +28,7 @@ struct job {
 	struct page_memory memory;
 	const struct page_area *area;
 	uint64_t *checksums; /* a dump: where they go; NULL: a load */
+	bool written;	     /* a dump whose data is in the file already */
 	int fd;
 	const char *name;
 	size_t run;   /* first one that reaches into the next chunk or lies behind it */
@@ -240,14 +241,27 @@ static int transfer(struct chunk *c, uint64_t offset, size_t len, uint8_t *data,
 	return 0;
 }
 
+static int hash_chunk(struct chunk *c, uint8_t *buffer, struct error **err)
+{
+	int r = pread_full(c->job->fd, buffer, c->len, c->offset);
+
+	if (r)
+		return error_errno(err, -r, "reading \"%s\"", c->job->name);
+	c->job->checksums[c->index] = XXH3_64bits(buffer, c->len);
+	return 0;
+}
+
 /*
  * A chunk at a time, although parts of it would stay in the second-level cache: writers of
  * one file wait for each other, and few long writes cost less than that cache gains.
  */
 static int dump_chunk(struct chunk *c, uint8_t *buffer, struct error **err)
 {
-	int r = transfer(c, c->offset, c->len, buffer, err);
+	int r;
 
+	if (c->job->written)
+		return hash_chunk(c, buffer, err);
+	r = transfer(c, c->offset, c->len, buffer, err);
 	if (r)
 		return r;
 	c->job->checksums[c->index] = XXH3_64bits(buffer, c->len);
@@ -489,6 +503,20 @@ int page_pool_dump(struct page_pool *pool, const struct page_memory *from, struc
 		.memory = *from,
 		.area = area,
 		.checksums = area->checksums,
+		.fd = fd,
+		.name = name,
+	};
+
+	return pool_add(pool, &job, err);
+}
+
+int page_pool_hash(struct page_pool *pool, struct page_area *area, int fd, const char *name,
+		   struct error **err)
+{
+	struct job job = {
+		.area = area,
+		.checksums = area->checksums,
+		.written = true,
 		.fd = fd,
 		.name = name,
 	};

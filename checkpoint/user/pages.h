@@ -90,6 +90,10 @@ int page_pool_dump(struct page_pool *pool, const struct page_memory *from, struc
 int page_pool_load(struct page_pool *pool, const struct page_memory *to,
 		   const struct page_area *area, int fd, const char *name, struct error **err);
 
+/* Only fills in the checksums, of data that the file has already. fd is readable. */
+int page_pool_hash(struct page_pool *pool, struct page_area *area, int fd, const char *name,
+		   struct error **err);
+
 /* Does what was queued, with the first error if there are several; the queue is empty then. */
 int page_pool_run(struct page_pool *pool, const struct page_options *o, struct error **err);
 

@@ -17,7 +17,7 @@ teardown() {
 	teardown_firn
 }
 
-CHECKPOINT_PHASES="begin freeze survey admit image seize capture pages release commit finish"
+CHECKPOINT_PHASES="begin freeze survey admit image kernel seize capture pages release cores commit finish"
 RESTORE_PHASES="load stub contents objects tree layout pages tasks cross arm release"
 
 # with_fault FAULT ARG...: status and output as with run

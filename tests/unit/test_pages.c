@@ -412,6 +412,38 @@ static void test_pool(void **state)
 	munmap(memory, 128 * PAGE);
 }
 
+/* Of data that somebody else has written, the checksums are those that its writer had made. */
+static void test_hash(void **state)
+{
+	char *memory = reserve(128 * PAGE);
+	pid_t pid = child_with(fill_small, memory);
+	__cleanup(cleanup_page_pool) struct page_pool *pool = NULL;
+	__cleanup_fd int fd = temporary();
+	struct error *err = NULL;
+	struct page_area area;
+	uint64_t made;
+
+	scan(pid, memory, 128 * PAGE, &area);
+	pages_dump(&(struct page_memory){.pid = pid}, &area, fd, "image", NULL, &err);
+	no_error(err);
+	assert_int_equal(area.checksum_count, 1);
+	made = area.checksums[0];
+	area.checksums[0] = 0;
+	page_pool_create(&pool, &err);
+	no_error(err);
+	assert_int_equal(page_pool_hash(pool, &area, fd, "image", &err), 0);
+	assert_int_equal(page_pool_run(pool, NULL, &err), 0);
+	assert_true(made == area.checksums[0]);
+	/* there must be all of it */
+	assert_int_equal(ftruncate(fd, area.data_offset + area.data_len - 1), 0);
+	assert_int_equal(page_pool_hash(pool, &area, fd, "image", &err), 0);
+	assert_int_equal(page_pool_run(pool, NULL, &err), -ENODATA);
+	error_free(err);
+	end(pid);
+	page_area_free(&area);
+	munmap(memory, 128 * PAGE);
+}
+
 /* An image may say that two runs share their data: that is not one of ours. */
 static void test_shared_data(void **state)
 {
@@ -446,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_cancel_and_progress),
 		cmocka_unit_test(test_dead_process),
 		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_shared_data),
 	};
 

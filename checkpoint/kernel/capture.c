@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "checkpoint/kernel/capture.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "checkpoint/engine/engine.h"
+#include "checkpoint/engine/provider.h"
+#include "util/error.h"
+
+static uint64_t wanted_classes(const struct checkpoint *c)
+{
+	uint64_t wanted = 0;
+
+	for (unsigned i = 0; resource_classes[i]; i++)
+		if (provider_is_kernel(&c->kernel, resource_classes[i]))
+			wanted |= resource_classes[i]->kernel;
+	return wanted;
+}
+
+static void drop_hold(void *ctx)
+{
+	struct checkpoint *c = ctx;
+
+	if (c->hold >= 0)
+		close(c->hold);
+	c->hold = -1;
+}
+
+int kernel_hold_tasks(struct checkpoint *c, struct error **err)
+{
+	int fd = wanted_classes(c) ? kernel_hold(&c->kernel, c->tasks.items[0].pidfd, err) : -1;
+
+	if (fd < 0)
+		return wanted_classes(c) ? fd : 0;
+	c->hold = fd;
+	return undo_push(&c->undo, "hold", drop_hold, c) ? error_errno(err, ENOMEM, "holding") : 0;
+}
+
+static int capture_task(struct checkpoint *c, struct dump_task *t, uint64_t classes,
+			struct error **err)
+{
+	struct kernel_dump dump = {
+		.pidfd = t->pidfd,
+		.hold = c->hold,
+		.classes = classes,
+		.realtime = c->begin.realtime,
+		.monotonic = c->begin_host_monotonic,
+		.boottime = c->begin_host_boottime,
+		.pages = -1,
+		.pages_offset = CORE_DATA_OFFSET,
+		.cancel = c->request->cancel,
+	};
+	int r = 0;
+
+	if (classes & KERNEL_CLASS(MEMORY)) {
+		r = task_add_core(c, t, err);
+		dump.pages = r ? -1 : image_file_fd(t->core);
+		/* by itself: when it is interrupted it goes on where it was */
+		dump.classes = KERNEL_CLASS(MEMORY);
+		if (!r)
+			r = kernel_dump(&c->kernel, &dump, &t->kernel, err);
+		t->pages_written = true;
+		classes &= ~KERNEL_CLASS(MEMORY);
+		dump.classes = classes;
+		dump.pages = -1;
+	}
+	if (!r && classes)
+		r = kernel_dump(&c->kernel, &dump, &t->kernel, err);
+	return r ? error_wrap(err, "process %u", t->rec.pid) : 0;
+}
+
+int kernel_capture(struct checkpoint *c, struct error **err)
+{
+	uint64_t classes = wanted_classes(c);
+	int r = 0;
+
+	vec_for_each (t, &c->tasks)
+		if (!r && classes && t->rec.state != CKPT_TASK_ZOMBIE)
+			r = capture_task(c, t, classes, err);
+	if (!r && c->hold >= 0) {
+		undo_drop(&c->undo, "hold");
+		drop_hold(c);
+	}
+	return r;
+}
