@@ -142,6 +142,7 @@ struct restore_thread {
 	const void *sigpending;
 	size_t sigpending_len;
 	VEC(struct record) more; /* the thread's other records */
+	bool sleep_again;	 /* the call it slept in is to be issued anew */
 	bool sleep_over;	 /* the call it slept in has ended, with sleep_result */
 	long sleep_result;
 };

@@ -350,7 +350,11 @@ static int settle_registers(struct restore_task *t, struct error **err)
 		struct user_regs_struct regs;
 
 		memcpy(&regs, th->rec->regs, sizeof(regs));
-		if (th->sleep_over) {
+		if (th->sleep_again) {
+			regs.rip -= 2; /* back to the instruction */
+			regs.rax = th->rec->sleep_nr;
+			regs.orig_rax = -1;
+		} else if (th->sleep_over) {
 			regs.rax = th->sleep_result;
 			regs.orig_rax = -1;
 		}

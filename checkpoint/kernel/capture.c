@@ -84,3 +84,26 @@ int kernel_capture(struct checkpoint *c, struct error **err)
 	}
 	return r;
 }
+
+static bool is_one_of(uint32_t type, const enum ckpt_type *types)
+{
+	while (*types && *types != type)
+		types++;
+	return *types;
+}
+
+int kernel_take(struct dump_task *t, const enum ckpt_type *types, struct error **err)
+{
+	struct record rec;
+	size_t pos = 0;
+	int n;
+
+	while ((n = record_next(t->kernel.data, t->kernel.len, &pos, &rec)) == 1) {
+		if (rec.type == CKPT_THREAD)
+			return 0;
+		if (is_one_of(rec.type, types) &&
+		    !record_add(&t->records, rec.type, rec.data, rec.len))
+			return error_errno(err, ENOMEM, "recording %s", record_name(rec.type));
+	}
+	return n < 0 ? error_set(err, EPROTO, "the kernel's records are malformed") : 0;
+}

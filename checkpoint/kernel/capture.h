@@ -3,7 +3,10 @@
 #ifndef FIRN_CHECKPOINT_KERNEL_CAPTURE_H
 #define FIRN_CHECKPOINT_KERNEL_CAPTURE_H
 
+#include "checkpoint/image/records.h"
+
 struct checkpoint;
+struct dump_task;
 struct error;
 
 /* Holds the frozen container, if the kernel has a part in its checkpoint: c->hold. */
@@ -15,5 +18,8 @@ int kernel_hold_tasks(struct checkpoint *c, struct error **err);
  * returns: a held task cannot run calls for anybody.
  */
 int kernel_capture(struct checkpoint *c, struct error **err);
+
+/* Takes over those of a process's own records (not its threads') that have one of these types. */
+int kernel_take(struct dump_task *t, const enum ckpt_type *types, struct error **err);
 
 #endif

@@ -360,10 +360,9 @@ static int write_core(struct checkpoint *c, struct dump_task *t, struct image_fi
 	for (size_t i = 0; i < t->threads.count; i++) {
 		const struct dump_thread *th = &t->threads.items[i];
 
-		threads[i] = (struct core_thread){.tid = th->rec.tid,
-						  .regs = th->regs,
-						  .xstate = th->xstate,
-						  .xstate_len = th->xstate_len};
+		threads[i] = (struct core_thread){
+			.tid = th->rec.tid, .xstate = th->xstate, .xstate_len = th->xstate_len};
+		memcpy(&threads[i].regs, th->rec.regs, sizeof(threads[i].regs));
 	}
 	for (size_t i = 0; i < t->vmas.count; i++) {
 		vmas[i] = t->vmas.items[i].rec;

@@ -8,6 +8,7 @@
 #include <sys/personality.h>
 #include <sys/syscall.h>
 
+#include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/thread.h"
 #include "util/cleanup.h"
@@ -115,11 +116,18 @@ static const char *const process_not_captured[] = {
 	NULL,
 };
 
+static int process_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	return t ? kernel_take(t, process_types, err) : 0;
+}
+
 const struct resource_class resource_process = {
 	.name = "process",
 	.version = 1,
 	.types = process_types,
 	.dump = process_dump,
+	.kernel = KERNEL_CLASS(CREDS) | KERNEL_CLASS(THREADS),
+	.adopt = process_adopt,
 	.load = process_load,
 	.restore = {[STAGE_TASK] = process_restore},
 	.not_captured = process_not_captured,

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/thread.h"
 #include "checkpoint/user/proc.h"
@@ -307,11 +308,18 @@ int signals_restore_pending(struct restore_task *t, struct restore_thread *th, c
 
 static const enum ckpt_type signals_types[] = {CKPT_SIGACTIONS, CKPT_SIGPENDING, 0};
 
+static int signals_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	return t ? kernel_take(t, signals_types, err) : 0;
+}
+
 const struct resource_class resource_signals = {
 	.name = "signals",
 	.version = 1,
 	.types = signals_types,
 	.dump = signals_dump,
+	.kernel = KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(THREADS),
+	.adopt = signals_adopt,
 	.load = signals_load,
 	.restore = {[STAGE_CROSS] = signals_restore},
 };

@@ -311,14 +311,16 @@ int sleep_validate(const struct ckpt_thread *rec, struct error **err)
 {
 	if (rec->sleep == CKPT_SLEEP_NONE)
 		return 0;
-	if (rec->sleep != CKPT_SLEEP_RESTART || !is_sleep(rec->sleep_nr) ||
-	    rec->sleep_left > INT64_MAX)
+	if (rec->sleep != CKPT_SLEEP_RESTART ||
+	    !(is_sleep(rec->sleep_nr) || may_reissue(rec->sleep_nr)) || rec->sleep_left > INT64_MAX)
 		return error_set(err, EBADMSG, "thread %u: a sleep that is not known", rec->tid);
 	return 0;
 }
 
 /*
- * Issues the call with the time that was left and interrupts it at its entry:
+ * The patched kernel knows what is left of more calls than can be issued with another
+ * time: of these only it makes use of that, and here they wait from the beginning.
+ * Else: issues the call with the time that was left and interrupts it at its entry:
  * it returns -516 at once, and the kernel holds a true restart block. It may
  * also end before: nothing was left, or what it waits for is there.
  */
@@ -330,6 +332,9 @@ int sleep_restore(struct restore_task *t, struct restore_thread *th, struct erro
 	int status, r;
 
 	if (th->rec->sleep != CKPT_SLEEP_RESTART)
+		return 0;
+	th->sleep_again = may_reissue(th->rec->sleep_nr);
+	if (th->sleep_again)
 		return 0;
 	r = remote_settle(&t->remote, err);
 	if (r)

@@ -13,6 +13,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -519,11 +520,18 @@ static const char *const timers_not_captured[] = {
 	NULL,
 };
 
+static int timers_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	return t ? kernel_take(t, timers_types, err) : 0;
+}
+
 const struct resource_class resource_timers = {
 	.name = "timers",
 	.version = 1,
 	.types = timers_types,
 	.dump = timers_dump,
+	.kernel = KERNEL_CLASS(TIMERS),
+	.adopt = timers_adopt,
 	.load = timers_load,
 	.restore = {[STAGE_ARM] = timers_arm},
 	.not_captured = timers_not_captured,

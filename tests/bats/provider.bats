@@ -74,3 +74,68 @@ providers() {
 	patched || has "no checkpoint(2)"
 	[ ! -e "$FIRN_ROOT/$ID" ]
 }
+
+# --- on a kernel with the patches ---
+
+# by_kernel CLASS...: these are the kernel's in $IMAGE.
+by_kernel() {
+	local class
+	ok firn image show --json "$IMAGE"
+	equal "$(jq -r .provider <<<"$output")" kernel
+	for class; do
+		jq -e --arg class "$class" '.kernelClasses | index($class)' <<<"$output" >/dev/null ||
+			fail "class $class is not the kernel's"
+	done
+}
+
+@test "auto takes what the kernel has, and the user provider restores it" {
+	patched || skip "this kernel has no checkpoint(2)"
+	local payload
+	for payload in ck_memory ck_threads ck_signals ck_creds ck_tree; do
+		echo "# $payload"
+		ck_start "$payload"
+		ck_checkpoint
+		by_kernel memory
+		ck_restore
+		ck_passes
+	done
+}
+
+@test "auto: a container goes on, twice" {
+	patched || skip "this kernel has no checkpoint(2)"
+	ck_start ck_worker
+	ck_checkpoint --leave-running
+	works
+	ck_checkpoint --leave-running
+	by_kernel memory
+	works
+	ck_checkpoint
+	ck_restore
+	works
+}
+
+@test "user leaves the kernel alone" {
+	patched || skip "this kernel has no checkpoint(2)"
+	ck_start ck_memory
+	ck_checkpoint --provider user
+	ok firn image show --json "$IMAGE"
+	equal "$(jq -r .provider <<<"$output")" user
+	ck_restore
+	ck_passes
+}
+
+@test "nothing is held when a checkpoint has ended" {
+	patched || skip "this kernel has no checkpoint(2)"
+	local fault
+	ck_start ck_worker
+	for fault in checkpoint-kernel checkpoint-kernel-end checkpoint-pages; do
+		IMAGE=$T/image-$fault
+		FIRN_FAULT=$fault:EIO fails firn checkpoint --image-path "$IMAGE" "$ID"
+		has "fault injected"
+		works
+		FIRN_FAULT=$fault:kill run firn checkpoint --image-path "$IMAGE" "$ID"
+		equal "$status" 137
+		firn state "$ID" >/dev/null
+		works
+	done
+}
