@@ -14,26 +14,40 @@ bool provider_is_kernel(const struct kernel *k, const struct resource_class *cla
 	return class->kernel && !(class->kernel & ~k->classes);
 }
 
-static uint64_t missing_classes(const struct kernel *k)
+/* What the table of classes makes use of. */
+static uint64_t used_classes(void)
 {
-	uint64_t wanted = 0;
+	uint64_t used = 0;
 
 	for (unsigned i = 0; resource_classes[i]; i++)
-		wanted |= resource_classes[i]->kernel;
-	return wanted & ~k->classes;
+		used |= resource_classes[i]->kernel;
+	return used;
 }
 
-static int refuse_missing(uint64_t missing, struct error **err)
+static int refuse(const char *what, uint64_t classes, struct error **err)
 {
 	char names[128] = "";
 
-	for (unsigned id = 0; id < 64; id++)
-		if (missing >> id & 1 && kernel_class_name(id)) {
+	for (unsigned id = 0; kernel_class_name(id); id++)
+		if (classes >> id & 1) {
 			strncat(names, *names ? ", " : "", sizeof(names) - strlen(names) - 1);
 			strncat(names, kernel_class_name(id), sizeof(names) - strlen(names) - 1);
 		}
-	error_set(err, EOPNOTSUPP, "this kernel's checkpoint(2) does not know: %s", names);
-	return error_hint(err, "--provider auto takes what it knows");
+	error_set(err, EOPNOTSUPP, "%s: %s", what, names);
+	return error_hint(err, "--provider auto takes the user provider for these");
+}
+
+/* Nothing may fall back: what the kernel lacks is refused, and what has no use here yet. */
+static int check_all(const struct kernel *k, struct error **err)
+{
+	uint64_t unused = 0;
+
+	for (unsigned id = 0; kernel_class_name(id); id++)
+		unused |= (1ull << id) & ~used_classes();
+	if (used_classes() & ~k->classes)
+		return refuse("this kernel's checkpoint(2) does not know",
+			      used_classes() & ~k->classes, err);
+	return unused ? refuse("the kernel provider does not save yet", unused, err) : 0;
 }
 
 int provider_choose(enum checkpoint_provider wanted, struct kernel *k, struct error **err)
@@ -52,9 +66,7 @@ int provider_choose(enum checkpoint_provider wanted, struct kernel *k, struct er
 	if (r)
 		log_debug("provider user: %s", error_message(why));
 	error_free(why);
-	if (!r && wanted == PROVIDER_KERNEL && missing_classes(k))
-		return refuse_missing(missing_classes(k), err);
-	return 0;
+	return !r && wanted == PROVIDER_KERNEL ? check_all(k, err) : 0;
 }
 
 void checkpoint_providers(void (*fn)(void *ctx, const char *class_name, const char *provider),
@@ -77,4 +89,14 @@ unsigned provider_names(const struct kernel *k, const char *names[KERNEL_NAMES_M
 			names[n++] = resource_classes[i]->name;
 	names[n] = NULL;
 	return n;
+}
+
+int provider_leave(struct checkpoint *c, uint64_t classes, const struct dump_task *t,
+		   uint64_t address, const char *object)
+{
+	if (c->request->provider == PROVIDER_KERNEL)
+		return checkpoint_block(c, t->rec.pid, -1, address, "use --provider auto",
+					"%s, which checkpoint(2) does not save,", object);
+	c->kernel.classes &= ~classes;
+	return 0;
 }

@@ -8,6 +8,8 @@
 
 #include "checkpoint/checkpoint.h"
 
+struct checkpoint;
+struct dump_task;
 struct error;
 struct kernel;
 struct resource_class;
@@ -20,6 +22,13 @@ int provider_choose(enum checkpoint_provider wanted, struct kernel *k, struct er
 
 /* Whether that kernel saves the class: all or nothing of it. */
 bool provider_is_kernel(const struct kernel *k, const struct resource_class *class);
+
+/*
+ * For a class's admit: the kernel cannot save this, so these classes of its are left to
+ * the user provider, or with PROVIDER_KERNEL it is a blocker.
+ */
+int provider_leave(struct checkpoint *c, uint64_t classes, const struct dump_task *t,
+		   uint64_t address, const char *object);
 
 #define KERNEL_NAMES_MAX 64
 

@@ -15,6 +15,9 @@ static uint64_t wanted_classes(const struct checkpoint *c)
 	for (unsigned i = 0; resource_classes[i]; i++)
 		if (provider_is_kernel(&c->kernel, resource_classes[i]))
 			wanted |= resource_classes[i]->kernel;
+	/* their records of threads are told from those of the process by what is between */
+	if (wanted & (KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(CREDS)))
+		wanted |= KERNEL_CLASS(THREADS) & c->kernel.classes;
 	return wanted;
 }
 

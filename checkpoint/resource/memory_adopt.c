@@ -52,6 +52,7 @@ static int adopt_vmas(struct dump_task *t, const struct record *rec, struct erro
 					 "the kernel and /proc differ about the mapping at 0x%llx",
 					 (unsigned long long)to[i].start);
 		to[i].source = seen->source;
+		to[i].flags |= seen->flags; /* /proc tells of more (VM_LOCKONFAULT) */
 	}
 	return 0;
 }

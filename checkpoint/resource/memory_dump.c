@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "checkpoint/engine/engine.h"
+#include "checkpoint/engine/provider.h"
 #include "checkpoint/resource/memory.h"
 #include "checkpoint/user/pages.h"
 #include "checkpoint/user/proc.h"
@@ -109,6 +110,11 @@ static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 		return 0;
 	}
 	if (is_private_hugetlb(v) && (v->page_kb == 2 << 10 || v->page_kb == 1 << 20)) {
+		int r = provider_leave(c, KERNEL_CLASS(MEMORY), t, v->rec.start,
+				       "private memory of huge pages");
+
+		if (r)
+			return r;
 		v->rec.kind = CKPT_VMA_ANON;
 		v->rec.flags |= v->page_kb == 2 << 10 ? CKPT_VMA_HUGETLB : CKPT_VMA_HUGETLB_1G;
 		return 0;

@@ -126,7 +126,7 @@ const struct resource_class resource_process = {
 	.version = 1,
 	.types = process_types,
 	.dump = process_dump,
-	.kernel = KERNEL_CLASS(CREDS) | KERNEL_CLASS(THREADS),
+	.kernel = KERNEL_CLASS(CREDS),
 	.adopt = process_adopt,
 	.load = process_load,
 	.restore = {[STAGE_TASK] = process_restore},

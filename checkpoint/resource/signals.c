@@ -318,7 +318,7 @@ const struct resource_class resource_signals = {
 	.version = 1,
 	.types = signals_types,
 	.dump = signals_dump,
-	.kernel = KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(THREADS),
+	.kernel = KERNEL_CLASS(SIGNALS),
 	.adopt = signals_adopt,
 	.load = signals_load,
 	.restore = {[STAGE_CROSS] = signals_restore},

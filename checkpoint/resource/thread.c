@@ -220,93 +220,6 @@ static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 	return 0;
 }
 
-/* --- dump, of what the kernel has recorded --- */
-
-static bool is_threads(uint32_t type)
-{
-	return type == CKPT_XSTATE || type == CKPT_CREDS || type == CKPT_SIGPENDING;
-}
-
-/* For gdb the core has them once more. */
-static int note_adopted(struct checkpoint *c, struct dump_thread *th, const struct record *rec,
-			struct error **err)
-{
-	if (rec->type != CKPT_XSTATE)
-		return 0;
-	th->xstate = malloc(rec->len ? rec->len : 1);
-	if (!th->xstate)
-		return error_errno(err, ENOMEM, "recording a thread");
-	memcpy(th->xstate, rec->data, rec->len);
-	th->xstate_len = rec->len;
-	note_xstate(c, th);
-	return 0;
-}
-
-/* The records behind a CKPT_THREAD; *pos is where the next begins. */
-static int adopt_records(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
-			 size_t *pos, struct error **err)
-{
-	size_t next = *pos;
-	struct record rec;
-	int r = 0, n;
-
-	while (!r && (n = record_next(t->kernel.data, t->kernel.len, &next, &rec)) == 1 &&
-	       rec.type != CKPT_THREAD) {
-		*pos = next;
-		if (!is_threads(rec.type))
-			continue;
-		r = note_adopted(c, th, &rec, err);
-		if (!r && !record_add(&t->records, rec.type, rec.data, rec.len))
-			r = error_errno(err, ENOMEM, "recording a thread");
-	}
-	if (!r && (n < 0 || !th->xstate))
-		r = error_set(err, EPROTO, "the kernel's records of thread %u are not complete",
-			      th->rec.tid);
-	return r;
-}
-
-/* What no class of the kernel's has is asked for as ever. */
-static int adopt_thread(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
-			const struct record *rec, size_t *pos, struct error **err)
-{
-	const struct ckpt_thread *found = record_head(rec, sizeof(*found), err);
-	struct ckpt_sched sched = {0};
-	int r = found ? ask(t, th, &sched, err) : -EBADMSG;
-
-	if (r)
-		return r;
-	th->rec = *found;
-	if (!record_add(&t->records, CKPT_THREAD, rec->data, rec->len))
-		return error_errno(err, ENOMEM, "recording a thread");
-	r = adopt_records(c, t, th, pos, err);
-	if (!r)
-		r = keys_check(t, th, err);
-	if (!r)
-		r = seccomp_dump(t, th, err);
-	return r ? r : sched_dump(t, th, &sched, err);
-}
-
-static int threads_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
-{
-	struct record rec;
-	size_t pos = 0, i = 0;
-	int r = 0;
-
-	while (t && !r && record_next(t->kernel.data, t->kernel.len, &pos, &rec) == 1) {
-		if (rec.type != CKPT_THREAD)
-			continue;
-		if (i == t->threads.count ||
-		    ((const struct ckpt_thread *)rec.data)->tid != t->threads.items[i].rec.tid)
-			return error_set(err, EPROTO, "the kernel has other threads of process %u",
-					 t->rec.pid);
-		r = adopt_thread(c, t, &t->threads.items[i++], &rec, &pos, err);
-	}
-	if (t && !r && i != t->threads.count)
-		r = error_set(err, EPROTO, "the kernel has fewer threads of process %u",
-			      t->rec.pid);
-	return r;
-}
-
 static int threads_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
 	int r = 0;
@@ -507,8 +420,6 @@ const struct resource_class resource_threads = {
 	.version = 1,
 	.types = thread_types,
 	.dump = threads_dump,
-	.kernel = KERNEL_CLASS(THREADS) | KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(CREDS),
-	.adopt = threads_adopt,
 	.load = threads_load,
 	.restore = {[STAGE_TASK] = threads_restore, [STAGE_ARM] = threads_arm},
 	.not_captured = thread_not_captured,
