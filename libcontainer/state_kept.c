@@ -79,12 +79,31 @@ int container_remove_directory(int dir_fd, const char *path)
 	return r;
 }
 
+/* What a killed container_remove() left; no id has a comma. */
+static void remove_leftover(const char *path)
+{
+	__cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd >= 0)
+		container_remove_directory(fd, path);
+}
+
+/*
+ * By another name first: whoever is killed while it removes the files must not
+ * leave a container that is there for `create` and not there for `delete`.
+ */
 int container_remove(struct container *c, struct error **err)
 {
-	char path[PATH_MAX];
-	int r = snprintf(path, sizeof(path), "%s/%s", c->root, c->id) < (int)sizeof(path)
-			? container_remove_directory(c->dir_fd, path)
-			: -ENAMETOOLONG;
+	char path[PATH_MAX], old[PATH_MAX];
+	int r = 0;
 
+	if (snprintf(path, sizeof(path), "%s/%s", c->root, c->id) >= (int)sizeof(path) ||
+	    snprintf(old, sizeof(old), "%s/,old-%s", c->root, c->id) >= (int)sizeof(old))
+		return error_errno(err, ENAMETOOLONG, "removing %s/%s", c->root, c->id);
+	remove_leftover(old);
+	if (rename(path, old) < 0)
+		r = errno == ENOENT ? 0 : -errno;
+	if (r == 0)
+		r = container_remove_directory(c->dir_fd, old);
 	return r < 0 ? error_errno(err, -r, "removing %s/%s", c->root, c->id) : 0;
 }

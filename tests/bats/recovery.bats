@@ -179,3 +179,25 @@ counts_on() {
 	wait "$resume" || fail "resume failed"
 	equal "$(state_field "$ID" .firn)" RUNNING
 }
+
+@test "delete is killed while it removes the container's directory" {
+	need_command strace
+	make_bundle "$T/b" sleep 1000
+	new_id
+	run_detached "$ID" "$T/b"
+	strace -o "$T/trace" "$FIRN" --root "$FIRN_ROOT" delete --force "$ID" 3>&-
+	# the cgroups' directories are removed by rmdir too
+	for call in rename unlinkat rmdir; do
+		calls=$(grep -c "^$call(" "$T/trace") || :
+		[ "$calls" -gt 0 ] || fail "no $call"
+		for ((n = 1; n <= calls; n++)); do
+			echo "# $call $n"
+			run_detached "$ID" "$T/b"
+			run strace -o /dev/null -e "inject=$call:signal=SIGKILL:when=$n" "$FIRN" \
+				--root "$FIRN_ROOT" delete --force "$ID" 3>&-
+			ok firn delete --force "$ID"
+			is_gone "$ID" || fail "not gone"
+			equal "$(cgroups_of "$ID")" "" cgroups
+		done
+	done
+}
