@@ -26,6 +26,7 @@ static void *sleep_forever(void *tid)
 	*(volatile pid_t *)tid = gettid();
 	for (;;)
 		pause();
+	return NULL;
 }
 
 /* since 6.9 */
