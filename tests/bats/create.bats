@@ -232,7 +232,7 @@ create_fails() {
 		| .process.args = ["sh", "-c", "echo $WHO >/tmp/who; exec sleep 1000"]
 		| .hooks = {poststop: [{path: "/bin/touch", args: ["touch", $f]}]}'
 	new_id
-	ok firn create --bundle "$B" "$ID" </dev/null 3>&-
+	firn create --bundle "$B" "$ID" </dev/null >"$T/log" 2>&1 3>&-
 	cp "$B/config.json" "$T/old.json"
 	for change in new gone; do
 		rm "$B/config.json"
