@@ -388,8 +388,10 @@ int pipe_open(struct restore *r, const struct file_object *o, int *fd, struct er
 		if (ret)
 			return ret;
 		/* packet mode can be set, but not opened with */
-		*fd = reopen_fd(g->fd,
-				rec->open_flags & ~(O_NOFOLLOW | O_DIRECTORY | O_PATH | O_DIRECT));
+		/* O_ASYNC given to open(2) could neither work nor be taken away: owners.c sets it
+		 */
+		*fd = reopen_fd(g->fd, rec->open_flags & ~(O_NOFOLLOW | O_DIRECTORY | O_PATH |
+							   O_DIRECT | O_ASYNC));
 		ret = *fd < 0 ? error_errno(err, -*fd, "opening an end of a pipe") : 0;
 	}
 	if (!ret && fcntl(*fd, F_SETFL, rec->open_flags & (O_NONBLOCK | O_APPEND | O_DIRECT)))
