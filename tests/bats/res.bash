@@ -38,16 +38,21 @@ enter_user_namespace() {
 }
 
 mount_overlay() {
-	mkdir "$T/b/upper" "$T/b/work"
-	mount -t overlay -o "lowerdir=$T/b/rootfs,upperdir=$T/b/upper,workdir=$T/b/work" \
+	local layers=$T/b/layers
+	# the test VM's own files are on an overlay, which cannot be the upper layer of another
+	mkdir "$layers"
+	mount -t tmpfs layers "$layers"
+	RES_MOUNTED=("$layers")
+	mkdir "$layers/upper" "$layers/work"
+	mount -t overlay -o "lowerdir=$T/b/rootfs,upperdir=$layers/upper,workdir=$layers/work" \
 		overlay "$T/b/rootfs"
-	RES_MOUNTED=$T/b/rootfs
+	RES_MOUNTED=("$T/b/rootfs" "$layers")
 }
 
 # res_unmount: for teardown, behind the containers' end.
 res_unmount() {
-	[ -z "${RES_MOUNTED:-}" ] || umount -l "$RES_MOUNTED"
-	RES_MOUNTED=
+	[ ${#RES_MOUNTED[@]} -eq 0 ] || umount -l "${RES_MOUNTED[@]}"
+	RES_MOUNTED=()
 }
 
 # passes: lets it go on, and it finds everything in order.
