@@ -4,6 +4,7 @@
 
 load helpers
 load payloads
+load res
 
 setup() {
 	need_root
@@ -12,14 +13,6 @@ setup() {
 
 teardown() {
 	teardown_firn
-}
-
-says() {
-	grep -qx "$1" "$T/$ID.log"
-}
-
-ended() {
-	says PASS || grep -q ^FAIL "$T/$ID.log" || [ "$(container_status "$ID")" = stopped ]
 }
 
 # start_payload NAME [ARG...]: runs it until it says that it is ready.
@@ -32,16 +25,6 @@ start_payload() {
 	new_id
 	run_detached "$ID" "$T/b"
 	wait_for 10 says ready
-}
-
-# passes: lets it go on, and it finds everything in order.
-passes() {
-	touch "$T/b/rootfs/tmp/go"
-	wait_for 20 ended
-	says PASS || {
-		cat "$T/$ID.log"
-		fail "the program found something amiss"
-	}
 }
 
 save() {

@@ -4,6 +4,7 @@
 
 load helpers
 load payloads
+load res
 
 setup() {
 	need_root
@@ -16,14 +17,6 @@ teardown() {
 	# what is mounted below T has kept it from being removed
 	[ -z "${MOUNTED:-}" ] || umount -l "${MOUNTED[@]}"
 	rm -rf "$T" "$T.log"
-}
-
-says() {
-	grep -qx "$1" "$T/$ID.log"
-}
-
-ended() {
-	says PASS || grep -q ^FAIL "$T/$ID.log" || [ "$(container_status "$ID")" = stopped ]
 }
 
 # start_payload ARG...: runs res_inotify (or PROGRAM) in bundle B until it says that it is ready.

@@ -5,6 +5,7 @@
 
 load helpers
 load payloads
+load res
 
 setup() {
 	need_root
@@ -14,14 +15,6 @@ setup() {
 teardown() {
 	teardown_firn
 	[ -z "${HUGE_BEFORE:-}" ] || echo "$HUGE_BEFORE" >/proc/sys/vm/nr_hugepages
-}
-
-says() {
-	grep -qx "$1" "$T/$ID.log"
-}
-
-ended() {
-	says PASS || grep -q ^FAIL "$T/$ID.log" || [ "$(container_status "$ID")" = stopped ]
 }
 
 # start_payload [NAME]: runs it, or res_advice, until it says that it is ready.

@@ -5,6 +5,7 @@
 
 load helpers
 load payloads
+load res
 
 setup() {
 	need_root
@@ -20,14 +21,6 @@ teardown() {
 		ip netns delete "$NETNS" || :
 		ip netns delete "$NETNS-peer" || :
 	}
-}
-
-says() {
-	grep -qx "$1" "$T/$ID.log"
-}
-
-ended() {
-	says PASS || grep -q ^FAIL "$T/$ID.log" || [ "$(container_status "$ID")" = stopped ]
 }
 
 save() {
