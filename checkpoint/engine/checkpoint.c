@@ -14,6 +14,7 @@
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/memory.h"
+#include "checkpoint/user/pages.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/fault.h"
@@ -251,16 +252,19 @@ static int phase_seize(void *ctx, struct error **err)
 static int phase_capture(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
+	int r;
 
 	c->begin.tasks = c->tasks.count;
 	if (!record_add(&c->records, CKPT_BEGIN, &c->begin, sizeof(c->begin)))
 		return error_errno(err, ENOMEM, "recording");
-	return for_each_class(c, true, err);
+	/* the longest part: other CPUs can begin */
+	r = memory_begin_pages(c, err);
+	return r ? r : for_each_class(c, true, err);
 }
 
 static int phase_pages(void *ctx, struct error **err)
 {
-	return memory_dump_pages(ctx, err);
+	return memory_end_pages(ctx, err);
 }
 
 static void spare_all(struct checkpoint *c)
@@ -270,22 +274,43 @@ static void spare_all(struct checkpoint *c)
 			resource_classes[i]->spare(c);
 }
 
-/* From here on the tasks are only frozen; if they are to go on, they do so while the disk works. */
-static int phase_release(void *ctx, struct error **err)
+/*
+ * Whoever is to be killed is not let go first, which would cost a good part of what seizing
+ * it did: frozen in its ptrace stop it waits for the image. The freeze is for the case
+ * that we are killed, which lets go of it.
+ */
+static int freeze_seized(struct checkpoint *c, struct error **err)
 {
-	struct checkpoint *c = ctx;
+	const struct checkpoint_request *q = c->request;
+
+	if (undo_push(&c->undo, "refreeze", undo_freeze, c))
+		return error_errno(err, ENOMEM, "freezing again");
+	return q->ops->freeze(q->ctx, err);
+}
+
+/* From here on the tasks are only frozen; if they are to go on, they do so while the disk works. */
+static int let_go(struct checkpoint *c, struct error **err)
+{
 	const struct checkpoint_request *q = c->request;
 
 	undo_run_until(&c->undo, "freeze");
-	c->result->frozen_ns = clock_ns(CLOCK_MONOTONIC) - c->frozen;
-	/* killed now, they would lose what they have done since */
-	if (c->refreeze_failed && (!q->leave_running || q->was_frozen))
+	if (!q->was_frozen) {
+		spare_all(c);
+		undo_run(&c->undo);
+	}
+	/* a user has paused it, and now it runs */
+	if (c->refreeze_failed && q->was_frozen)
 		return error_set(err, ETIMEDOUT, "the container did not freeze again");
-	if (!q->leave_running || q->was_frozen)
-		return 0;
-	spare_all(c);
-	undo_run(&c->undo);
 	return 0;
+}
+
+static int phase_release(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	int r = c->request->leave_running ? let_go(c, err) : freeze_seized(c, err);
+
+	c->result->frozen_ns = clock_ns(CLOCK_MONOTONIC) - c->frozen;
+	return r;
 }
 
 static int phase_cores(void *ctx, struct error **err)
@@ -360,13 +385,13 @@ static int phase_finish(void *ctx, struct error **err)
 			r = resource_classes[i]->seal(c, err);
 	if (!r)
 		r = fault_point("checkpoint-seal", err);
-	if (!r) {
-		undo_forget(&c->undo);
-		r = q->ops->kill(q->ctx, err);
-	}
-	if (r)
+	if (r) {
 		spare_all(c);
-	return r;
+		return r;
+	}
+	undo_forget(&c->undo);
+	tasks_end(c);
+	return q->ops->kill(q->ctx, err);
 }
 
 static const struct phase checkpoint_phases[] = {
@@ -392,6 +417,7 @@ int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_
 	/* after the commit there is an image: nothing cancels the rest */
 	if (!r && !request->check_only)
 		r = phases_run("checkpoint", finish_phases, 1, &c, NULL, err);
+	page_pool_free(c.pages);
 	undo_run(&c.undo);
 	result->page_bytes = c.page_bytes;
 	result->total_ns = clock_ns(CLOCK_MONOTONIC) - c.started;

@@ -21,6 +21,7 @@
 struct error;
 struct file_table;
 struct ipc_state;
+struct page_pool;
 struct tty_table;
 
 /* --- a checkpoint --- */
@@ -88,7 +89,8 @@ struct checkpoint {
 	struct ipc_state *ipc;	  /* resource/sysvipc.c's */
 	struct tty_table *ttys;	  /* resource/tty.c's */
 	VEC(struct memory_object *) objects;
-	uint64_t page_bytes, page_total;
+	struct page_pool *pages; /* at work from the capture's beginning to the pages' end */
+	uint64_t page_bytes;
 	bool refreeze_failed;	       /* the tasks ran after they were let go */
 	uint64_t started;	       /* CLOCK_MONOTONIC when it all began */
 	uint64_t frozen;	       /* when the tasks were frozen */
@@ -152,6 +154,7 @@ struct restore_task {
 	pid_t pid; /* ours; 0 until cloned */
 	int pidfd;
 	struct core core;
+	char core_name[32];
 	struct remote remote;
 	VEC(struct restore_thread) threads;
 	const struct ckpt_mm *mm;
@@ -183,7 +186,8 @@ struct restore {
 	struct tty_table *ttys;
 	VEC(struct memory_object *) objects;
 	struct undo undo;
-	uint64_t page_bytes, page_total;
+	struct page_pool *pages; /* at work from the layout's beginning to the pages' end */
+	uint64_t page_bytes;
 	uint64_t window;	 /* where every stub has its window */
 	uint64_t vdso, vdso_len; /* of the stubs, before they get their layout */
 	struct {

@@ -19,6 +19,7 @@
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/resource/memory.h"
 #include "checkpoint/resource/thread.h"
+#include "checkpoint/user/pages.h"
 #include "checkpoint/user/trace.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -221,7 +222,6 @@ static int load_core(struct restore *r, struct restore_task *t, struct error **e
 	}
 	if (ret < 0)
 		return error_set(err, EBADMSG, "malformed records");
-	r->page_total += t->core.pages.data_len;
 	return check_complete(r, t, err);
 }
 
@@ -311,18 +311,12 @@ static int phase_tree(void *ctx, struct error **err)
 
 static int phase_layout(void *ctx, struct error **err)
 {
-	struct restore *r = ctx;
-	int ret = 0;
-
-	vec_for_each (t, &r->tasks)
-		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE)
-			ret = memory_layout(r, t, err);
-	return ret;
+	return memory_layout(ctx, err);
 }
 
 static int phase_pages(void *ctx, struct error **err)
 {
-	return memory_load_pages(ctx, err);
+	return memory_end_load(ctx, err);
 }
 
 static int phase_tasks(void *ctx, struct error **err)
@@ -449,6 +443,7 @@ int restore_load(const struct restore_request *request, struct restore_result *r
 	ret = phases_run("restore", restore_phases,
 			 sizeof(restore_phases) / sizeof(*restore_phases), &r, request->cancel,
 			 err);
+	page_pool_free(r.pages);
 	if (ret)
 		kill_stubs(&r);
 	clock_gettime(CLOCK_MONOTONIC, &end);

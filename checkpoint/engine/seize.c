@@ -5,10 +5,13 @@
  * again before they are let go. No user code runs in between.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/tasks.h"
@@ -247,4 +250,68 @@ int tasks_seize(struct checkpoint *c, struct error **err)
 			return r;
 	}
 	return 0;
+}
+
+/* --- the end --- */
+
+static unsigned kill_seized(const task_vec *tasks)
+{
+	unsigned threads = 0;
+
+	vec_for_each (t, tasks) {
+		unsigned before = threads;
+
+		vec_for_each (th, &t->threads)
+			threads += th->seized;
+		if (threads > before)
+			kill(t->pid, SIGKILL);
+	}
+	return threads;
+}
+
+static bool note_dead(task_vec *tasks, pid_t tid)
+{
+	vec_for_each (t, tasks)
+		vec_for_each (th, &t->threads)
+			if (th->seized && th->tid == tid) {
+				th->seized = false;
+				return true;
+			}
+	return false;
+}
+
+/*
+ * Dead tracees wait for their tracer, in no order that could be known: whichever thread
+ * of a pid namespace's init dies last waits for all others in it.
+ */
+static void reap(struct checkpoint *c, unsigned threads)
+{
+	while (threads) {
+		int status;
+		pid_t tid = waitpid(-1, &status, __WALL);
+
+		if (tid < 0 && errno != EINTR)
+			return;
+		if (tid > 0 && !WIFSTOPPED(status) &&
+		    (note_dead(&c->tasks, tid) || note_dead(&c->outside, tid)))
+			threads--;
+	}
+}
+
+/* Killed while frozen, nobody gets back to user space when that is thawed. */
+void tasks_end(struct checkpoint *c)
+{
+	const struct checkpoint_request *q = c->request;
+	unsigned threads = kill_seized(&c->tasks) + kill_seized(&c->outside);
+	struct error *err = NULL;
+
+	if (!threads)
+		return;
+	if (q->ops->thaw(q->ctx, &err))
+		ignore_error(err);
+	/* freeing a large memory is work for two: the task is at it, too */
+	vec_for_each (t, &c->tasks)
+		if (t->pidfd >= 0)
+			syscall(SYS_process_mrelease, t->pidfd, 0);
+	reap(c, threads);
 }

@@ -26,6 +26,12 @@ void tasks_free(struct checkpoint *c);
 int tasks_seize(struct checkpoint *c, struct error **err);
 
 /*
+ * Kills what is seized, and returns when it is gone: then its parents hear of it. Tasks
+ * that are only frozen are left to whoever kills the rest of the cgroup.
+ */
+void tasks_end(struct checkpoint *c);
+
+/*
  * Clones the stubs along the tree, each with its pid, session and group;
  * zombies have exited. Every stub is ptrace-stopped with a window.
  */

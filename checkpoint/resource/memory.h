@@ -13,8 +13,12 @@ struct restore;
 struct record;
 struct restore_task;
 
-/* Writes the page contents of all tasks, as far as the kernel has not. Tasks are stopped. */
-int memory_dump_pages(struct checkpoint *c, struct error **err);
+/*
+ * Page contents of all tasks, as far as the kernel has not written them: other threads
+ * begin, and it ends when they are done. Tasks are stopped all the time.
+ */
+int memory_begin_pages(struct checkpoint *c, struct error **err);
+int memory_end_pages(struct checkpoint *c, struct error **err);
 
 /* Finishes the tasks' cores, out of what was recorded; the tasks may run. */
 int memory_write_cores(struct checkpoint *c, struct error **err);
@@ -38,10 +42,13 @@ int memory_load(struct restore *r, struct restore_task *t, const struct record *
  */
 int memory_find_window(struct restore *r, uint64_t *address, struct error **err);
 
-/* Replaces the stub's address space by the recorded layout, without contents. */
-int memory_layout(struct restore *r, struct restore_task *t, struct error **err);
+/*
+ * Replaces the address space of every stub by the recorded layout; other threads load the
+ * contents, each as soon as its layout stands.
+ */
+int memory_layout(struct restore *r, struct error **err);
 
-/* Loads the contents of all tasks' pages, then sets the final protections. */
-int memory_load_pages(struct restore *r, struct error **err);
+/* Waits for the contents, then sets the final protections. */
+int memory_end_load(struct restore *r, struct error **err);
 
 #endif

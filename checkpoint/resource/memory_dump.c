@@ -297,8 +297,8 @@ static int dump_auxv(struct dump_task *t, struct error **err)
 	return memory_note_auxv(t, auxv, len, err);
 }
 
-/* Which pages have contents; where they go is decided here, they are written later. */
-static int scan_pages(struct checkpoint *c, struct dump_task *t, struct error **err)
+/* Which pages have contents, and where they go. */
+static int scan_pages(struct dump_task *t, struct error **err)
 {
 	__cleanup_fd int pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
 	page_run_vec runs = {0};
@@ -316,10 +316,7 @@ static int scan_pages(struct checkpoint *c, struct dump_task *t, struct error **
 	}
 	t->pages.runs = runs.items;
 	t->pages.run_count = runs.count;
-	if (!r)
-		r = pages_layout(&t->pages, CORE_DATA_OFFSET, err);
-	c->page_total += t->pages.data_len;
-	return r;
+	return r ? r : pages_layout(&t->pages, CORE_DATA_OFFSET, err);
 }
 
 static int memory_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
@@ -331,9 +328,7 @@ static int memory_dump(struct checkpoint *c, struct dump_task *t, struct error *
 	r = dump_mm(c, t, err);
 	if (!r)
 		r = dump_vmas(t, err);
-	if (!r)
-		r = dump_auxv(t, err);
-	return r ? r : scan_pages(c, t, err);
+	return r ? r : dump_auxv(t, err);
 }
 
 static int write_core(struct checkpoint *c, struct dump_task *t, struct image_file *f,
@@ -385,28 +380,34 @@ static void report_progress(void *ctx, uint64_t done, uint64_t total)
 		c->request->ops->progress(c->request->ctx, done, total);
 }
 
-int memory_dump_pages(struct checkpoint *c, struct error **err)
+/* A window is not in the list of mappings, so what remote calls do meanwhile is not seen. */
+int memory_begin_pages(struct checkpoint *c, struct error **err)
 {
-	__cleanup(cleanup_page_pool) struct page_pool *pool = NULL;
 	struct page_options options = {
 		.progress = report_progress, .ctx = c, .cancel = c->request->cancel};
-	int r = page_pool_create(&pool, err);
+	int r = page_pool_create(&c->pages, &options, err);
 
 	for (size_t i = 0; !r && i < c->tasks.count; i++) {
 		struct dump_task *t = &c->tasks.items[i];
 		struct page_memory from = {.pid = t->pid, .object = -1};
 
-		if (t->rec.state == CKPT_TASK_ZOMBIE)
+		if (t->rec.state == CKPT_TASK_ZOMBIE || t->pages_written)
 			continue;
-		c->page_bytes += t->pages.data_len;
-		if (t->pages_written)
-			continue;
-		r = task_add_core(c, t, err);
+		r = scan_pages(t, err);
 		if (!r)
-			r = page_pool_dump(pool, &from, &t->pages, image_file_fd(t->core),
+			r = task_add_core(c, t, err);
+		if (!r)
+			r = page_pool_dump(c->pages, &from, &t->pages, image_file_fd(t->core),
 					   t->core_name, err);
 	}
-	return r ? r : page_pool_run(pool, &options, err);
+	return r;
+}
+
+int memory_end_pages(struct checkpoint *c, struct error **err)
+{
+	vec_for_each (t, &c->tasks)
+		c->page_bytes += t->pages.data_len;
+	return page_pool_finish(c->pages, err);
 }
 
 /*
@@ -417,14 +418,14 @@ int memory_write_cores(struct checkpoint *c, struct error **err)
 {
 	__cleanup(cleanup_page_pool) struct page_pool *pool = NULL;
 	struct page_options options = {.cancel = c->request->cancel};
-	int r = page_pool_create(&pool, err);
+	int r = page_pool_create(&pool, &options, err);
 
 	vec_for_each (t, &c->tasks)
 		if (!r && t->pages_written)
 			r = page_pool_hash(pool, &t->pages, image_file_fd(t->core), t->core_name,
 					   err);
 	if (!r)
-		r = page_pool_run(pool, &options, err);
+		r = page_pool_finish(pool, err);
 	vec_for_each (t, &c->tasks)
 		if (!r && t->core)
 			r = write_core(c, t, t->core, err);

@@ -414,7 +414,7 @@ static int close_sources(struct restore_task *t, const mapped_vec *mapped, struc
 	return ret;
 }
 
-int memory_layout(struct restore *r, struct restore_task *t, struct error **err)
+static int make_layout(struct restore *r, struct restore_task *t, struct error **err)
 {
 	mapped_vec mapped = {0};
 	int ret = move_vdso(r, t, err);
@@ -526,29 +526,37 @@ static int set_mm(struct restore *r, struct restore_task *t, struct error **err)
 	return ret ? ret : check_calls(t, 3, "setting program and heap", err);
 }
 
-int memory_load_pages(struct restore *r, struct error **err)
+static int begin_load(struct restore *r, struct restore_task *t, struct error **err)
 {
-	__cleanup(cleanup_page_pool) struct page_pool *pool = NULL;
-	__cleanup_free char(*names)[32] = calloc(r->tasks.count, sizeof(*names));
+	struct page_memory to = {.pid = t->pid, .object = -1};
+	int ret = check_runs(t, err);
+
+	if (ret)
+		return ret;
+	snprintf(t->core_name, sizeof(t->core_name), "task-%u.core", t->rec->pid);
+	r->page_bytes += t->core.pages.data_len;
+	return page_pool_load(r->pages, &to, &t->core.pages, t->core.fd, t->core_name, err);
+}
+
+int memory_layout(struct restore *r, struct error **err)
+{
 	struct page_options options = {.cancel = r->request->cancel};
-	int ret = page_pool_create(&pool, err);
+	int ret = page_pool_create(&r->pages, &options, err);
 
-	if (!names)
-		return error_errno(err, ENOMEM, "loading pages");
-	for (size_t i = 0; !ret && i < r->tasks.count; i++) {
-		struct restore_task *t = &r->tasks.items[i];
-		struct page_memory to = {.pid = t->pid, .object = -1};
-
-		if (t->rec->state == CKPT_TASK_ZOMBIE)
+	vec_for_each (t, &r->tasks) {
+		if (ret || t->rec->state == CKPT_TASK_ZOMBIE)
 			continue;
-		ret = check_runs(t, err);
-		snprintf(names[i], sizeof(names[i]), "task-%u.core", t->rec->pid);
+		ret = make_layout(r, t, err);
 		if (!ret)
-			ret = page_pool_load(pool, &to, &t->core.pages, t->core.fd, names[i], err);
-		r->page_bytes += t->core.pages.data_len;
+			ret = begin_load(r, t, err);
 	}
-	if (!ret)
-		ret = page_pool_run(pool, &options, err);
+	return ret;
+}
+
+int memory_end_load(struct restore *r, struct error **err)
+{
+	int ret = page_pool_finish(r->pages, err);
+
 	vec_for_each (t, &r->tasks) {
 		if (ret || t->rec->state == CKPT_TASK_ZOMBIE)
 			continue;

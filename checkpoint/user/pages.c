@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <xxhash.h>
@@ -23,6 +24,7 @@
 #define PAGE_WORKERS_MAX 8
 #define PAGE_IOVS	 1024 /* UIO_MAXIOV */
 #define WORKER_STACK	 (256 * 1024)
+#define PROGRESS_NSEC	 50000000
 
 struct job {
 	struct page_memory memory;
@@ -41,10 +43,10 @@ struct page_pool {
 	pthread_cond_t idle; /* nobody is at work any more */
 	VEC(struct job) jobs;
 	size_t job; /* first one with chunks left */
-	uint64_t done, total;
+	uint64_t done, total, chunks;
 	unsigned busy;
-	bool running, quit;
-	const struct page_options *options;
+	bool quit;
+	struct page_options options;
 	struct error *error;
 	int result;
 	unsigned workers, started;
@@ -53,7 +55,7 @@ struct page_pool {
 
 /* What one thread needs for one chunk. */
 struct chunk {
-	const struct job *job;
+	struct job job; /* a copy: the pool's list may move */
 	size_t index, run;
 	uint64_t offset; /* in the file */
 	size_t len;
@@ -71,7 +73,7 @@ struct worker {
 
 static bool chunk_is_dump(const struct chunk *c)
 {
-	return c->job->checksums;
+	return c->job.checksums;
 }
 
 static int transfer_fd(int fd, bool out, void *data, size_t len, off_t offset)
@@ -83,11 +85,11 @@ static int transfer_error(const struct chunk *c, uint64_t address, int errnum, s
 {
 	const char *verb = chunk_is_dump(c) ? "reading" : "writing";
 
-	if (!c->job->memory.pid)
+	if (!c->job.memory.pid)
 		return error_errno(err, errnum, "%s shared memory at 0x%llx for \"%s\"", verb,
-				   (unsigned long long)address, c->job->name);
+				   (unsigned long long)address, c->job.name);
 	return error_errno(err, errnum, "%s memory of process %d at 0x%llx for \"%s\"", verb,
-			   c->job->memory.pid, (unsigned long long)address, c->job->name);
+			   c->job.memory.pid, (unsigned long long)address, c->job.name);
 }
 
 /* /proc/PID/mem minds no protection; process_vm_readv() and process_vm_writev() do. */
@@ -97,10 +99,9 @@ static int transfer_mem(struct chunk *c, const struct iovec *iov, void *data, st
 	int r;
 
 	if (c->mem < 0)
-		c->mem = open_fmt(O_RDWR, "/proc/%d/mem", c->job->memory.pid);
+		c->mem = open_fmt(O_RDWR, "/proc/%d/mem", c->job.memory.pid);
 	if (c->mem < 0)
-		return error_errno(err, -c->mem, "opening memory of process %d",
-				   c->job->memory.pid);
+		return error_errno(err, -c->mem, "opening memory of process %d", c->job.memory.pid);
 	r = transfer_fd(c->mem, chunk_is_dump(c), data, iov->iov_len, address);
 	return r < 0 ? transfer_error(c, address, -r, err) : 0;
 }
@@ -123,7 +124,7 @@ static int transfer_process(struct chunk *c, size_t count, uint8_t *data, size_t
 			    struct error **err)
 {
 	struct iovec *iovs = c->iovs;
-	pid_t pid = c->job->memory.pid;
+	pid_t pid = c->job.memory.pid;
 
 	while (count) {
 		struct iovec local = {data, len};
@@ -167,7 +168,7 @@ static int read_object(int fd, uint8_t *data, size_t len, off_t offset)
 
 static int transfer_object(struct chunk *c, size_t count, uint8_t *data, struct error **err)
 {
-	int fd = c->job->memory.object;
+	int fd = c->job.memory.object;
 
 	for (size_t i = 0; i < count; i++) {
 		uint64_t address = (uintptr_t)c->iovs[i].iov_base;
@@ -194,7 +195,7 @@ static bool run_has_data(const struct ckpt_page_run *run)
  */
 static size_t collect(struct chunk *c, uint64_t offset, size_t len, uint64_t *at, size_t *bytes)
 {
-	const struct page_area *area = c->job->area;
+	const struct page_area *area = c->job.area;
 	uint64_t end = offset + len;
 	size_t count = 0;
 
@@ -231,8 +232,8 @@ static int transfer(struct chunk *c, uint64_t offset, size_t len, uint8_t *data,
 
 	while (at < end && (count = collect(c, at, end - at, &at, &bytes))) {
 		uint8_t *part = data + (at - offset);
-		int r = c->job->memory.pid ? transfer_process(c, count, part, bytes, err)
-					   : transfer_object(c, count, part, err);
+		int r = c->job.memory.pid ? transfer_process(c, count, part, bytes, err)
+					  : transfer_object(c, count, part, err);
 
 		if (r)
 			return r;
@@ -243,11 +244,11 @@ static int transfer(struct chunk *c, uint64_t offset, size_t len, uint8_t *data,
 
 static int hash_chunk(struct chunk *c, uint8_t *buffer, struct error **err)
 {
-	int r = pread_full(c->job->fd, buffer, c->len, c->offset);
+	int r = pread_full(c->job.fd, buffer, c->len, c->offset);
 
 	if (r)
-		return error_errno(err, -r, "reading \"%s\"", c->job->name);
-	c->job->checksums[c->index] = XXH3_64bits(buffer, c->len);
+		return error_errno(err, -r, "reading \"%s\"", c->job.name);
+	c->job.checksums[c->index] = XXH3_64bits(buffer, c->len);
 	return 0;
 }
 
@@ -259,37 +260,32 @@ static int dump_chunk(struct chunk *c, uint8_t *buffer, struct error **err)
 {
 	int r;
 
-	if (c->job->written)
+	if (c->job.written)
 		return hash_chunk(c, buffer, err);
 	r = transfer(c, c->offset, c->len, buffer, err);
 	if (r)
 		return r;
-	c->job->checksums[c->index] = XXH3_64bits(buffer, c->len);
-	r = pwrite_full(c->job->fd, buffer, c->len, c->offset);
-	return r ? error_errno(err, -r, "writing \"%s\"", c->job->name) : 0;
+	c->job.checksums[c->index] = XXH3_64bits(buffer, c->len);
+	r = pwrite_full(c->job.fd, buffer, c->len, c->offset);
+	return r ? error_errno(err, -r, "writing \"%s\"", c->job.name) : 0;
 }
 
 static int load_chunk(struct chunk *c, uint8_t *buffer, struct error **err)
 {
-	int r = pread_full(c->job->fd, buffer, c->len, c->offset);
+	int r = pread_full(c->job.fd, buffer, c->len, c->offset);
 
 	if (r == -ENODATA)
-		return error_set(err, EBADMSG, "\"%s\" is truncated", c->job->name);
+		return error_set(err, EBADMSG, "\"%s\" is truncated", c->job.name);
 	if (r)
-		return error_errno(err, -r, "reading \"%s\"", c->job->name);
-	if (XXH3_64bits(buffer, c->len) != c->job->area->checksums[c->index])
+		return error_errno(err, -r, "reading \"%s\"", c->job.name);
+	if (XXH3_64bits(buffer, c->len) != c->job.area->checksums[c->index])
 		return error_set(err, EBADMSG,
 				 "\"%s\" is damaged: wrong checksum of the %zu bytes at %llu",
-				 c->job->name, c->len, (unsigned long long)c->offset);
+				 c->job.name, c->len, (unsigned long long)c->offset);
 	return transfer(c, c->offset, c->len, buffer, err);
 }
 
 /* --- the pool --- */
-
-static bool cancelled(const struct page_options *o)
-{
-	return o && o->cancel && *o->cancel;
-}
 
 /* With the lock held. */
 static void pool_fail(struct page_pool *pool, int result, struct error *error)
@@ -302,15 +298,20 @@ static void pool_fail(struct page_pool *pool, int result, struct error *error)
 	pool->error = error;
 }
 
+static bool pool_has_work(const struct page_pool *pool)
+{
+	return !pool->quit && !pool->result && pool->job < pool->jobs.count;
+}
+
 /* With the lock held: the next chunk, or false if there is nothing left to start. */
 static bool pool_take(struct page_pool *pool, struct chunk *c)
 {
 	const struct page_area *area;
 	struct job *job;
 
-	if (!pool->running || pool->result || pool->job == pool->jobs.count)
+	if (!pool_has_work(pool))
 		return false;
-	if (cancelled(pool->options)) {
+	if (pool->options.cancel && *pool->options.cancel) {
 		struct error *error = NULL;
 
 		error_set(&error, ECANCELED, "cancelled by a signal");
@@ -319,7 +320,6 @@ static bool pool_take(struct page_pool *pool, struct chunk *c)
 	}
 	job = &pool->jobs.items[pool->job];
 	area = job->area;
-	c->job = job;
 	c->index = job->chunk++;
 	c->offset = area->data_offset + c->index * CKPT_CHUNK;
 	c->len = area->data_len - c->index * CKPT_CHUNK;
@@ -331,18 +331,17 @@ static bool pool_take(struct page_pool *pool, struct chunk *c)
 	       (!run_has_data(&area->runs[job->run]) ||
 		area->runs[job->run].offset + area->runs[job->run].len <= c->offset))
 		job->run++;
+	c->job = *job;
 	c->run = job->run;
 	c->mem = -1;
 	return true;
 }
 
 /* Takes chunks until there are none left. With the lock held, which it drops meanwhile. */
-static void pool_work(struct page_pool *pool, struct worker *w, bool caller)
+static void pool_work(struct page_pool *pool, struct worker *w)
 {
 	while (pool_take(pool, &w->chunk)) {
-		const struct page_options *o = pool->options;
 		struct error *error = NULL;
-		uint64_t done;
 		int r;
 
 		pool->busy++;
@@ -353,14 +352,9 @@ static void pool_work(struct page_pool *pool, struct worker *w, bool caller)
 			close(w->chunk.mem);
 		pthread_mutex_lock(&pool->lock);
 		pool->busy--;
+		pool->done += w->chunk.len;
 		if (r)
 			pool_fail(pool, r, error);
-		done = pool->done += w->chunk.len;
-		if (caller && o && o->progress) {
-			pthread_mutex_unlock(&pool->lock);
-			o->progress(o->ctx, done, pool->total);
-			pthread_mutex_lock(&pool->lock);
-		}
 	}
 }
 
@@ -371,7 +365,7 @@ static void *worker_main(void *ctx)
 
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->quit) {
-		pool_work(pool, w, false);
+		pool_work(pool, w);
 		if (!pool->busy)
 			pthread_cond_signal(&pool->idle);
 		if (!pool->quit)
@@ -433,7 +427,7 @@ static unsigned online_cpus(void)
 	return CPU_COUNT(&set);
 }
 
-int page_pool_create(struct page_pool **pool, struct error **err)
+int page_pool_create(struct page_pool **pool, const struct page_options *o, struct error **err)
 {
 	unsigned cpus = online_cpus();
 
@@ -444,6 +438,8 @@ int page_pool_create(struct page_pool **pool, struct error **err)
 	pthread_cond_init(&(*pool)->work, NULL);
 	pthread_cond_init(&(*pool)->idle, NULL);
 	(*pool)->workers = cpus < PAGE_WORKERS_MAX ? cpus : PAGE_WORKERS_MAX;
+	if (o)
+		(*pool)->options = *o;
 	return 0;
 }
 
@@ -460,6 +456,7 @@ void page_pool_free(struct page_pool *pool)
 	pthread_cond_destroy(&pool->work);
 	pthread_cond_destroy(&pool->idle);
 	pthread_mutex_destroy(&pool->lock);
+	error_free(pool->error);
 	vec_free(&pool->jobs);
 	free(pool);
 }
@@ -488,11 +485,23 @@ static int pool_add(struct page_pool *pool, const struct job *job, struct error 
 
 	if (r || !job->area->data_len)
 		return r;
+	pthread_mutex_lock(&pool->lock);
 	added = vec_add(&pool->jobs);
+	if (added) {
+		*added = *job;
+		pool->total += job->area->data_len;
+		pool->chunks += (job->area->data_len + CKPT_CHUNK - 1) / CKPT_CHUNK;
+		pthread_cond_broadcast(&pool->work);
+	}
+	pthread_mutex_unlock(&pool->lock);
 	if (!added)
 		return error_errno(err, ENOMEM, "queueing pages of \"%s\"", job->name);
-	*added = *job;
-	pool->total += job->area->data_len;
+	/* fewer workers than wished for do the same work */
+	while (pool->started < pool->workers && pool->started < pool->chunks) {
+		r = pool_start_worker(pool);
+		if (r)
+			return pool->started ? 0 : error_errno(err, -r, "starting a thread");
+	}
 	return 0;
 }
 
@@ -534,45 +543,51 @@ int page_pool_load(struct page_pool *pool, const struct page_memory *to,
 
 static void pool_reset(struct page_pool *pool)
 {
-	pool->running = false;
 	pool->jobs.count = 0;
 	pool->job = 0;
-	pool->done = pool->total = 0;
-	pool->options = NULL;
+	pool->done = pool->total = pool->chunks = 0;
 	pool->error = NULL;
 	pool->result = 0;
 }
 
-int page_pool_run(struct page_pool *pool, const struct page_options *o, struct error **err)
+/* With the lock held: until nobody works, or it is time to tell how far they are. */
+static void pool_wait(struct page_pool *pool)
 {
-	struct worker *w = worker_new(pool);
-	uint64_t chunks = pool->total / CKPT_CHUNK + pool->jobs.count;
+	struct timespec until;
+	uint64_t done, total;
+
+	if (!pool->options.progress) {
+		pthread_cond_wait(&pool->idle, &pool->lock);
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += PROGRESS_NSEC;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_cond_timedwait(&pool->idle, &pool->lock, &until);
+	done = pool->done;
+	total = pool->total;
+	pthread_mutex_unlock(&pool->lock);
+	pool->options.progress(pool->options.ctx, done, total);
+	pthread_mutex_lock(&pool->lock);
+}
+
+int page_pool_finish(struct page_pool *pool, struct error **err)
+{
 	struct error *error;
 	int r;
 
-	if (!w) {
-		pool_reset(pool);
-		return error_errno(err, ENOMEM, "allocating page buffers");
-	}
-	/* fewer workers than wished for do the same work; the caller is one of them */
-	while (pool->started + 1 < pool->workers && pool->started + 2 < chunks &&
-	       !pool_start_worker(pool))
-		;
 	pthread_mutex_lock(&pool->lock);
-	pool->options = o;
-	pool->running = true;
-	pthread_cond_broadcast(&pool->work);
-	pool_work(pool, w, true);
-	while (pool->busy)
-		pthread_cond_wait(&pool->idle, &pool->lock);
-	if (!pool->result && o && o->progress)
-		o->progress(o->ctx, pool->done, pool->total);
+	while (pool->busy || pool_has_work(pool))
+		pool_wait(pool);
 	r = pool->result;
 	error = pool->error;
+	if (!r && pool->options.progress)
+		pool->options.progress(pool->options.ctx, pool->done, pool->total);
 	pool_reset(pool);
 	pthread_mutex_unlock(&pool->lock);
-	free(w->buffer);
-	free(w);
 	if (!r)
 		return 0;
 	if (err && !*err)
@@ -586,22 +601,22 @@ int pages_dump(const struct page_memory *from, struct page_area *area, int fd, c
 	       const struct page_options *o, struct error **err)
 {
 	__cleanup(cleanup_page_pool) struct page_pool *pool = NULL;
-	int r = page_pool_create(&pool, err);
+	int r = page_pool_create(&pool, o, err);
 
 	if (!r)
 		r = page_pool_dump(pool, from, area, fd, name, err);
-	return r ? r : page_pool_run(pool, o, err);
+	return r ? r : page_pool_finish(pool, err);
 }
 
 int pages_load(const struct page_memory *to, const struct page_area *area, int fd, const char *name,
 	       const struct page_options *o, struct error **err)
 {
 	__cleanup(cleanup_page_pool) struct page_pool *pool = NULL;
-	int r = page_pool_create(&pool, err);
+	int r = page_pool_create(&pool, o, err);
 
 	if (!r)
 		r = page_pool_load(pool, to, area, fd, name, err);
-	return r ? r : page_pool_run(pool, o, err);
+	return r ? r : page_pool_finish(pool, err);
 }
 
 int pages_layout(struct page_area *area, uint64_t data_offset, struct error **err)

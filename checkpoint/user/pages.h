@@ -51,7 +51,7 @@ struct page_memory {
 };
 
 struct page_options {
-	/* Bytes done of this call's; always called by the calling thread. May be NULL. */
+	/* Bytes done of what was queued; called by page_pool_finish() now and then. May be NULL. */
 	void (*progress)(void *ctx, uint64_t done, uint64_t total);
 	void *ctx;
 	const volatile int *cancel; /* becomes nonzero: -ECANCELED. May be NULL */
@@ -75,16 +75,19 @@ int pages_load(const struct page_memory *to, const struct page_area *area, int f
 	       const struct page_options *o, struct error **err);
 
 /*
- * The same for many areas at once. Worker threads are made when there is work
- * for them, and stay until the pool is freed; they touch nothing but memory and
- * the descriptors that they are given.
+ * The same for many areas at once, beside what the caller does meanwhile: work begins when
+ * an area is queued. Worker threads are made when there is work for them, and stay until
+ * the pool is freed; they touch nothing but memory and the descriptors that they are given.
  */
 struct page_pool;
 
-int page_pool_create(struct page_pool **pool, struct error **err);
+/* o is copied; NULL: no options. */
+int page_pool_create(struct page_pool **pool, const struct page_options *o, struct error **err);
+
+/* Whatever is not done yet is left undone. */
 void page_pool_free(struct page_pool *pool);
 
-/* Queues an area; it, fd and name must stay until the next page_pool_run() has returned. */
+/* Queues an area; it, fd and name must stay until page_pool_finish() or page_pool_free(). */
 int page_pool_dump(struct page_pool *pool, const struct page_memory *from, struct page_area *area,
 		   int fd, const char *name, struct error **err);
 int page_pool_load(struct page_pool *pool, const struct page_memory *to,
@@ -94,8 +97,8 @@ int page_pool_load(struct page_pool *pool, const struct page_memory *to,
 int page_pool_hash(struct page_pool *pool, struct page_area *area, int fd, const char *name,
 		   struct error **err);
 
-/* Does what was queued, with the first error if there are several; the queue is empty then. */
-int page_pool_run(struct page_pool *pool, const struct page_options *o, struct error **err);
+/* Waits for what was queued. The first error if there were several; the queue is empty then. */
+int page_pool_finish(struct page_pool *pool, struct error **err);
 
 static inline void cleanup_page_pool(struct page_pool **pool)
 {

@@ -305,15 +305,6 @@ static void test_flipped_byte(void **state)
 
 static volatile int stop;
 
-static void stop_it(void *ctx, uint64_t done, uint64_t total)
-{
-	uint64_t *last = ctx;
-
-	assert_true(done > 0 && done <= total);
-	*last = done;
-	stop = 1;
-}
-
 static void watch(void *ctx, uint64_t done, uint64_t total)
 {
 	uint64_t *last = ctx;
@@ -328,19 +319,18 @@ static void test_cancel_and_progress(void **state)
 	pid_t pid = child_with(fill_all, memory);
 	struct page_memory from = {.pid = pid};
 	uint64_t last = 0;
-	struct page_options options = {.progress = stop_it, .ctx = &last, .cancel = &stop};
+	struct page_options options = {.progress = watch, .ctx = &last, .cancel = &stop};
 	__cleanup_fd int fd = temporary();
 	struct error *err = NULL;
 	struct page_area area;
 
 	assert_int_equal(scan(pid, memory, SIZE, &area), 0);
+	stop = 1;
 	assert_int_equal(pages_dump(&from, &area, fd, "image", &options, &err), -ECANCELED);
 	assert_true(last < SIZE);
 	error_free(err);
 	err = NULL;
 	stop = 0;
-	last = 0;
-	options.progress = watch;
 	pages_dump(&from, &area, fd, "image", &options, &err);
 	no_error(err);
 	assert_int_equal(last, SIZE);
@@ -383,7 +373,7 @@ static void test_pool(void **state)
 	struct error *err = NULL;
 	int fds[TASKS];
 
-	page_pool_create(&pool, &err);
+	page_pool_create(&pool, NULL, &err);
 	no_error(err);
 	for (int i = 0; i < TASKS; i++) {
 		pids[i] = child_with(fill_small, memory);
@@ -394,13 +384,13 @@ static void test_pool(void **state)
 			       "image", &err);
 		no_error(err);
 	}
-	page_pool_run(pool, NULL, &err);
+	page_pool_finish(pool, &err);
 	no_error(err);
 	for (int i = 0; i < TASKS; i++)
 		page_pool_load(pool, &(struct page_memory){.pid = targets[i]}, &areas[i], fds[i],
 			       "image", &err);
 	no_error(err);
-	page_pool_run(pool, NULL, &err);
+	page_pool_finish(pool, &err);
 	no_error(err);
 	for (int i = 0; i < TASKS; i++) {
 		assert_same(pids[i], targets[i], memory, 128 * PAGE);
@@ -429,15 +419,15 @@ static void test_hash(void **state)
 	assert_int_equal(area.checksum_count, 1);
 	made = area.checksums[0];
 	area.checksums[0] = 0;
-	page_pool_create(&pool, &err);
+	page_pool_create(&pool, NULL, &err);
 	no_error(err);
 	assert_int_equal(page_pool_hash(pool, &area, fd, "image", &err), 0);
-	assert_int_equal(page_pool_run(pool, NULL, &err), 0);
+	assert_int_equal(page_pool_finish(pool, &err), 0);
 	assert_true(made == area.checksums[0]);
 	/* there must be all of it */
 	assert_int_equal(ftruncate(fd, area.data_offset + area.data_len - 1), 0);
 	assert_int_equal(page_pool_hash(pool, &area, fd, "image", &err), 0);
-	assert_int_equal(page_pool_run(pool, NULL, &err), -ENODATA);
+	assert_int_equal(page_pool_finish(pool, &err), -ENODATA);
 	error_free(err);
 	end(pid);
 	page_area_free(&area);
