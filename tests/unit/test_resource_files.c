@@ -38,7 +38,7 @@
 
 struct child {
 	pid_t pid;
-	char file[64];
+	char dir[64], file[80];
 	struct checkpoint c;
 	struct checkpoint_request request;
 	struct checkpoint_result result;
@@ -79,8 +79,11 @@ static int setup(void **state)
 	struct timespec now;
 	int file, status;
 
-	strcpy(ch->file, "/tmp/firn-files-XXXXXX");
-	file = mkstemp(ch->file);
+	/* in a directory of its own: another name of a file is looked for in all of it */
+	strcpy(ch->dir, "/tmp/firn-files-XXXXXX");
+	assert_non_null(mkdtemp(ch->dir));
+	snprintf(ch->file, sizeof(ch->file), "%s/file", ch->dir);
+	file = open(ch->file, O_RDWR | O_CREAT | O_EXCL, 0600);
 	assert_return_code(file, errno);
 	assert_int_equal(write(file, "0123456789", 10), 10);
 	assert_int_equal(lseek(file, 4, SEEK_SET), 4);
@@ -118,6 +121,7 @@ static int teardown(void **state)
 	vec_free(&ch->c.tasks);
 	blockers_free(&ch->result.blockers);
 	unlink(ch->file);
+	rmdir(ch->dir);
 	free(ch);
 	return 0;
 }
@@ -254,7 +258,7 @@ static void test_renamed_is_blocked(void **state)
 {
 	struct child *ch = *state;
 	struct error *err = NULL;
-	char other[80];
+	char other[96];
 
 	snprintf(other, sizeof(other), "%s.other", ch->file);
 	assert_return_code(link(ch->file, other), errno);
