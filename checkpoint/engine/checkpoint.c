@@ -259,6 +259,8 @@ static int phase_capture(void *ctx, struct error **err)
 		return error_errno(err, ENOMEM, "recording");
 	/* the longest part: other CPUs can begin */
 	r = memory_begin_pages(c, err);
+	if (!r)
+		r = ask_tasks(c, err);
 	return r ? r : for_each_class(c, true, err);
 }
 

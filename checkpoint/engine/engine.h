@@ -12,8 +12,10 @@
 #include <sys/user.h>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/engine/ask.h"
 #include "checkpoint/image/image.h"
 #include "checkpoint/kernel/kernel.h"
+#include "checkpoint/user/proc.h"
 #include "checkpoint/user/remote.h"
 #include "util/buf.h"
 #include "util/undo.h"
@@ -26,25 +28,9 @@ struct tty_table;
 
 /* --- a checkpoint --- */
 
-/* A mapping, from /proc/PID/smaps. */
-struct vma {
-	struct ckpt_vma rec;
-	uint64_t dev, ino; /* 0: anonymous */
-	char *path;	   /* as in maps, or NULL */
-	bool deleted;
-	uint32_t pkey;	  /* protection key */
-	uint32_t page_kb; /* size of its pages */
-	uint32_t flags;	  /* CKPT_VMA_* and the ones below */
-};
-/* "mw" of VmFlags; and what no class can restore: userfaultfd, huge pages of hugetlbfs, device
- * memory */
-#define VMA_MAYWRITE (1u << 30)
-#define VMA_REFUSED  (1u << 31)
-#define VMA_HUGETLB  (1u << 29) /* of hugetlbfs: only shared memfds can be restored */
-typedef VEC(struct vma) vma_vec;
-
 struct dump_thread {
-	pid_t tid; /* ours */
+	pid_t tid;		   /* ours */
+	struct proc_status status; /* as the survey found it: what only it itself could change */
 	struct ckpt_thread rec;
 	struct user_regs_struct regs;	 /* what will be restored and put back */
 	struct user_regs_struct stopped; /* as found */
@@ -59,9 +45,11 @@ struct dump_task {
 	struct ckpt_task rec; /* pids as the container sees them */
 	pid_t pid;	      /* ours */
 	int pidfd;
+	struct proc_stat stat;		 /* as the survey found it */
 	VEC(struct dump_thread) threads; /* the leader first */
 	vma_vec vmas;
 	struct remote remote;
+	struct answers answers;
 	struct buf records; /* of the process, then of its threads: becomes the core's notes */
 	struct buf kernel;  /* what the kernel has recorded of it */
 	struct image_file *core;
@@ -235,10 +223,12 @@ struct resource_class {
 	 * Once per checkpoint with t NULL, then once per task. admit names what
 	 * cannot be saved and changes nothing; tasks are frozen, none is traced yet.
 	 * dump adds records to c->records (t NULL) or t->records; tasks are
-	 * traced and remote calls work. Either may be NULL.
+	 * traced and remote calls work. What the process is to be asked for, ask adds to the
+	 * questions; they are answered when dump comes. Each may be NULL.
 	 */
 	int (*admit)(struct checkpoint *c, struct dump_task *t, struct error **err);
 	int (*dump)(struct checkpoint *c, struct dump_task *t, struct error **err);
+	void (*ask)(struct dump_task *t, struct questions *q);
 
 	/* The tasks are about to go on; what could still fail does not concern them. */
 	void (*spare)(struct checkpoint *c);

@@ -133,9 +133,9 @@ static int attach_window(struct dump_task *t, struct error **err)
 	if (r)
 		return r;
 	/* the stop signal must be neither handled nor pending in any thread */
-	taken = status.sig_caught | status.shared_pending;
-	vec_for_each (th, &t->threads) {
-		r = proc_status(t->pid, th->tid, &status, err);
+	taken = status.sig_caught | status.shared_pending | status.sig_pending;
+	for (size_t i = 1; i < t->threads.count; i++) {
+		r = proc_status(t->pid, t->threads.items[i].tid, &status, err);
 		if (r)
 			return r;
 		taken |= status.sig_pending;
@@ -177,15 +177,12 @@ static int seize_in(struct checkpoint *c, task_vec *tasks, bool stopped, struct 
 		if (t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
 		vec_for_each (th, &t->threads) {
-			struct proc_status status;
 			int r;
 
 			if (th->seized || (waits && !stopped && is_stopped(t, th)))
 				continue;
-			r = proc_status(t->pid, th->tid, &status, err);
-			if (!r)
-				r = trace_seize(th->tid, status.seccomp ? TRACE_SUSPEND_SECCOMP : 0,
-						err);
+			r = trace_seize(th->tid, th->status.seccomp ? TRACE_SUSPEND_SECCOMP : 0,
+					err);
 			if (r)
 				return r;
 			th->seized = true;

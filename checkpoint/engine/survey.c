@@ -44,29 +44,33 @@ static struct dump_task *find_by_pid(struct checkpoint *c, pid_t pid)
 	return NULL;
 }
 
-static int add_threads(struct survey *s, struct dump_task *t, struct error **err)
+/* The leader's status may be known: it is the process's. */
+static int add_threads(struct survey *s, struct dump_task *t, const struct proc_status *leader,
+		       struct error **err)
 {
 	pid_vec tids = {0};
 	int r = proc_threads(t->pid, &tids, err);
 
 	for (size_t i = 0; !r && i < tids.count; i++) {
 		struct dump_thread *th = vec_add(&t->threads);
-		struct proc_status status;
 
 		if (!th) {
 			r = error_errno(err, ENOMEM, "listing threads");
 			break;
 		}
 		th->tid = tids.items[i];
-		r = proc_status(t->pid, th->tid, &status, err);
+		if (leader && th->tid == t->pid)
+			th->status = *leader;
+		else
+			r = proc_status(t->pid, th->tid, &th->status, err);
 		if (r)
 			break;
-		th->rec.tid = status.pid[s->level];
-		if (status.state == 'Z' || status.state == 'X')
+		th->rec.tid = th->status.pid[s->level];
+		if (th->status.state == 'Z' || th->status.state == 'X')
 			checkpoint_block(
 				s->c, th->rec.tid, -1, 0, "wait until the process has ended",
 				"a thread that has exited while others of its process run");
-		if (status.tracer)
+		if (th->status.tracer)
 			checkpoint_block(s->c, th->rec.tid, -1, 0, "detach the debugger first",
 					 "a task that is being traced");
 	}
@@ -112,6 +116,7 @@ static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **er
 	t->rec.pgid = status.pgid[s->level];
 	t->rec.sid = status.sid[s->level];
 	t->rec.ppid = parent;
+	t->stat = stat;
 	t->rec.exit_signal = stat.exit_signal;
 	/* of a stopped process: the signal, until its parent has heard of it by wait() */
 	t->rec.exit_code = stat.exit_code;
@@ -133,7 +138,7 @@ static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **er
 	t->pidfd = syscall(SYS_pidfd_open, pid, 0);
 	if (t->pidfd < 0)
 		return error_errno(err, errno, "opening a pidfd of task %d", pid);
-	r = add_threads(s, t, err);
+	r = add_threads(s, t, &status, err);
 	return r ? r : check_namespaces(s, t, err);
 }
 
@@ -177,7 +182,7 @@ static int add_outsider(struct survey *s, pid_t pid, struct error **err)
 		return error_errno(err, ENOMEM, "listing tasks");
 	t->pid = pid;
 	t->pidfd = -1;
-	return add_threads(s, t, err);
+	return add_threads(s, t, NULL, err);
 }
 
 static int find_outsiders(struct survey *s, struct error **err)
@@ -300,6 +305,7 @@ void tasks_free(struct checkpoint *c)
 		buf_free(&t->kernel);
 		page_area_free(&t->pages);
 		remote_forget(&t->remote);
+		answers_free(&t->answers);
 		free(t->exe);
 		free(t->args);
 		free(t->auxv);

@@ -23,50 +23,69 @@
 
 enum { INHERITABLE, PERMITTED, EFFECTIVE, BOUNDING, AMBIENT };
 
-/* Data: three uids, three gids, then groups. */
-unsigned creds_ask(const struct remote *r, struct remote_call *calls, unsigned data_offset)
-{
-	uint64_t at = remote_data_address(r) + data_offset;
+/* Who has more groups is asked again. */
+#define GROUPS_ASKED 64
 
-	remote_set(&calls[0], SYS_getresuid, at, at + 4, at + 8);
-	remote_set(&calls[1], SYS_getresgid, at + 12, at + 16, at + 20);
-	remote_set(&calls[2], SYS_getgroups, GROUPS_MAX, at + 24);
-	remote_set(&calls[3], SYS_prctl, PR_GET_SECUREBITS, 0, 0, 0, 0);
-	remote_set(&calls[4], SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+enum { ASK_UIDS, ASK_GIDS, ASK_GROUPS, ASK_BITS, ASK_NNP, ASK_FSUID, ASK_FSGID, ASK_CALLS };
+
+void creds_ask(struct questions *q)
+{
+	uint64_t uids = ask_room(q, 12), gids = ask_room(q, 12);
+
+	_Static_assert(ASK_CALLS == CREDS_CALLS, "one for each below");
+	ask_call(q, SYS_getresuid, uids, uids + 4, uids + 8);
+	ask_call(q, SYS_getresgid, gids, gids + 4, gids + 8);
+	ask_call(q, SYS_getgroups, GROUPS_ASKED, ask_room(q, GROUPS_ASKED * sizeof(gid_t)));
+	ask_call(q, SYS_prctl, PR_GET_SECUREBITS, 0, 0, 0, 0);
+	ask_call(q, SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
 	/* setting an invalid fs id changes nothing and returns the one there is */
-	remote_set(&calls[5], SYS_setfsuid, -1);
-	remote_set(&calls[6], SYS_setfsgid, -1);
-	remote_set(&calls[7], SYS_prctl, PR_GET_KEEPCAPS, 0, 0, 0, 0);
-	return CREDS_CALLS;
+	ask_call(q, SYS_setfsuid, -1);
+	ask_call(q, SYS_setfsgid, -1);
 }
 
-int creds_dump(struct dump_task *t, struct dump_thread *th, const struct remote_call *calls,
-	       unsigned data_offset, struct error **err)
+static int record_creds(struct dump_task *t, struct ckpt_creds *creds, const void *groups, long n,
+			struct error **err)
 {
-	const uint32_t *data = (const void *)((const char *)remote_data(&t->remote) + data_offset);
-	struct ckpt_creds creds = {0};
-	struct proc_status status;
-	int r;
-
-	for (unsigned i = 0; i < CREDS_CALLS; i++)
-		if (calls[i].ret < 0 && calls[i].ret > -4096 && i != 5 && i != 6)
-			return error_errno(err, -calls[i].ret,
-					   "asking thread %u for its credentials", th->rec.tid);
-	r = proc_status(t->pid, th->tid, &status, err);
-	if (r)
-		return r;
-	memcpy(creds.uid, data, 12);
-	memcpy(creds.gid, data + 3, 12);
-	creds.uid[3] = calls[5].ret;
-	creds.gid[3] = calls[6].ret;
-	memcpy(creds.caps, status.caps, sizeof(creds.caps));
-	creds.securebits = calls[3].ret;
-	creds.no_new_privs = calls[4].ret;
-	creds.groups = calls[2].ret;
-	if (!record_add2(&t->records, CKPT_CREDS, &creds, sizeof(creds), data + 6,
-			 creds.groups * sizeof(uint32_t)))
+	creds->groups = n;
+	if (!record_add2(&t->records, CKPT_CREDS, creds, sizeof(*creds), groups, n * sizeof(gid_t)))
 		return error_errno(err, ENOMEM, "recording credentials");
 	return 0;
+}
+
+static int record_with_many(struct dump_task *t, const struct dump_thread *th,
+			    struct ckpt_creds *creds, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	int r;
+
+	remote_set(call, SYS_getgroups, GROUPS_MAX, remote_data_address(&t->remote));
+	r = remote_run(&t->remote, th->tid, 1, err);
+	if (!r && call->ret < 0)
+		r = error_errno(err, -call->ret, "asking thread %u for its groups", th->rec.tid);
+	return r ? r : record_creds(t, creds, remote_data(&t->remote), call->ret, err);
+}
+
+int creds_dump(struct dump_task *t, const struct dump_thread *th, const struct answers *a,
+	       const struct remote_call *call, struct error **err)
+{
+	struct ckpt_creds creds = {0};
+	bool many = call[ASK_GROUPS].ret == -EINVAL;
+
+	for (unsigned i = 0; i < ASK_FSUID; i++)
+		if (call[i].ret < 0 && !(i == ASK_GROUPS && many))
+			return error_errno(err, -call[i].ret,
+					   "asking thread %u for its credentials", th->rec.tid);
+	memcpy(creds.uid, answer_data(a, call[ASK_UIDS].args[0]), 12);
+	memcpy(creds.gid, answer_data(a, call[ASK_GIDS].args[0]), 12);
+	creds.uid[3] = call[ASK_FSUID].ret;
+	creds.gid[3] = call[ASK_FSGID].ret;
+	memcpy(creds.caps, th->status.caps, sizeof(creds.caps));
+	creds.securebits = call[ASK_BITS].ret;
+	creds.no_new_privs = call[ASK_NNP].ret;
+	if (many)
+		return record_with_many(t, th, &creds, err);
+	return record_creds(t, &creds, answer_data(a, call[ASK_GROUPS].args[1]),
+			    call[ASK_GROUPS].ret, err);
 }
 
 int creds_validate(const struct record *rec, struct error **err)
@@ -117,13 +136,13 @@ int creds_check_allowed(const struct restore_request *request, const struct rest
 	return error_hint(err, "config.json does not allow it");
 }
 
-/* Data of the restore: a capset header, two sets of capabilities, then groups. */
+/* Data of the restore: a capset header, two sets of capabilities, and groups, if they are few. */
 struct creds_data {
 	struct __user_cap_header_struct header;
 	struct __user_cap_data_struct full[2], wanted[2];
-	uint32_t groups[GROUPS_MAX];
+	uint32_t groups[];
 };
-_Static_assert(sizeof(struct creds_data) <= REMOTE_DATA_SIZE, "the data area is too small");
+#define GROUPS_LATER 1024
 
 static void fill_data(struct creds_data *data, const struct ckpt_creds *creds, uint64_t permitted)
 {
@@ -140,73 +159,117 @@ static void fill_data(struct creds_data *data, const struct ckpt_creds *creds, u
 			.inheritable = creds->caps[INHERITABLE] >> (32 * i),
 		};
 	}
-	memcpy(data->groups, creds + 1, creds->groups * sizeof(*data->groups));
 }
 
-static unsigned add_calls(struct remote_call *call, const struct ckpt_creds *creds, uint64_t at,
-			  uint32_t pdeathsig)
-{
-	uint64_t header = at + offsetof(struct creds_data, header);
-	unsigned n = 0;
+static const char caps_hint[] = "the container had capabilities that this runtime lacks";
+static const struct remote_note secure_note = {.what = "setting the securebits"},
+				caps_note = {.what = "setting the capabilities", .hint = caps_hint},
+				groups_note = {.what = "setting the groups"},
+				gids_note = {.what = "setting the group ids"},
+				uids_note = {.what = "setting the user ids"},
+				/* these return the previous value */
+	fsid_note = {.what = "setting the ids for files", .any = true},
+				/* one that this kernel does not know cannot be dropped, nor had */
+	bounding_note = {.what = "dropping a bounding capability", .forgiven = EINVAL},
+				ambient_note = {.what = "raising an ambient capability",
+						.hint = caps_hint},
+				nnp_note = {.what = "setting no_new_privs"},
+				pdeathsig_note = {.what = "setting the parent death signal"};
 
-	remote_set(&call[n++], SYS_prctl, PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
-	/* inheritable ones may be outside of the bounding set, but not come there later */
-	remote_set(&call[n++], SYS_capset, header, at + offsetof(struct creds_data, full));
-	remote_set(&call[n++], SYS_setgroups, creds->groups,
-		   at + offsetof(struct creds_data, groups));
-	remote_set(&call[n++], SYS_setresgid, creds->gid[0], creds->gid[1], creds->gid[2]);
-	remote_set(&call[n++], SYS_setfsgid, creds->gid[3]);
-	for (unsigned cap = 0; cap < CAPS; cap++)
-		if (!(creds->caps[BOUNDING] & (1ull << cap)))
-			remote_set(&call[n++], SYS_prctl, PR_CAPBSET_DROP, cap, 0, 0, 0);
-	remote_set(&call[n++], SYS_setresuid, creds->uid[0], creds->uid[1], creds->uid[2]);
-	remote_set(&call[n++], SYS_setfsuid, creds->uid[3]);
-	for (unsigned cap = 0; cap < CAPS; cap++)
-		if (creds->caps[AMBIENT] & (1ull << cap))
-			remote_set(&call[n++], SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap,
-				   0, 0);
-	remote_set(&call[n++], SYS_prctl, PR_SET_SECUREBITS, creds->securebits, 0, 0, 0);
-	remote_set(&call[n++], SYS_capset, header, at + offsetof(struct creds_data, wanted));
-	if (creds->no_new_privs)
-		remote_set(&call[n++], SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (pdeathsig) /* any change of credentials clears it */
-		remote_set(&call[n++], SYS_prctl, PR_SET_PDEATHSIG, pdeathsig, 0, 0, 0);
-	return n;
+/* Thousands of groups do not fit beside what else waits: they are set at once. */
+static int set_groups(struct remote *r, pid_t tid, const struct ckpt_creds *creds,
+		      struct creds_data *data, uint64_t at, struct error **err)
+{
+	bool few = creds->groups <= GROUPS_LATER;
+	uint64_t groups = few ? at + offsetof(struct creds_data, groups) : remote_data_address(r);
+	int ret;
+
+	memcpy(few ? data->groups : remote_data(r), creds + 1, creds->groups * sizeof(uint32_t));
+	ret = remote_later(r, tid, &groups_note, err, SYS_setgroups, creds->groups, groups);
+	return ret || few ? ret : remote_flush(r, err);
 }
 
-static int check_calls(const struct restore_thread *th, const struct remote_call *call, unsigned n,
-		       struct error **err)
+static int drop_bounding(struct remote *r, pid_t tid, uint64_t keep, struct error **err)
 {
-	for (unsigned i = 0; i < n; i++) {
-		/* a capability that this kernel does not know cannot be dropped, nor had */
-		if (call[i].nr == SYS_prctl && call[i].args[0] == PR_CAPBSET_DROP &&
-		    call[i].ret == -EINVAL)
-			continue;
-		if (call[i].nr == SYS_setfsuid || call[i].nr == SYS_setfsgid)
-			continue; /* these return the previous value */
-		if (call[i].ret >= 0)
-			continue;
-		error_errno(err, -call[i].ret,
-			    "setting the credentials of thread %u (call %ld, %lu)", th->rec->tid,
-			    call[i].nr, call[i].args[0]);
-		if (call[i].nr == SYS_capset)
-			error_hint(err, "the container had capabilities that this runtime lacks");
-		return -error_code(*err);
-	}
-	return 0;
+	int ret = 0;
+
+	for (unsigned cap = 0; !ret && cap < CAPS; cap++)
+		if (!(keep & (1ull << cap)))
+			ret = remote_later(r, tid, &bounding_note, err, SYS_prctl, PR_CAPBSET_DROP,
+					   cap, 0, 0, 0);
+	return ret;
+}
+
+static int raise_ambient(struct remote *r, pid_t tid, uint64_t caps, struct error **err)
+{
+	int ret = 0;
+
+	for (unsigned cap = 0; !ret && cap < CAPS; cap++)
+		if (caps & (1ull << cap))
+			ret = remote_later(r, tid, &ambient_note, err, SYS_prctl, PR_CAP_AMBIENT,
+					   PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+	return ret;
+}
+
+static int restore_ids(struct remote *r, pid_t tid, const struct ckpt_creds *creds,
+		       struct creds_data *data, uint64_t at, struct error **err)
+{
+	int ret = set_groups(r, tid, creds, data, at, err);
+
+	if (!ret)
+		ret = remote_later(r, tid, &gids_note, err, SYS_setresgid, creds->gid[0],
+				   creds->gid[1], creds->gid[2]);
+	if (!ret)
+		ret = remote_later(r, tid, &fsid_note, err, SYS_setfsgid, creds->gid[3]);
+	if (!ret)
+		ret = drop_bounding(r, tid, creds->caps[BOUNDING], err);
+	if (!ret)
+		ret = remote_later(r, tid, &uids_note, err, SYS_setresuid, creds->uid[0],
+				   creds->uid[1], creds->uid[2]);
+	return ret ? ret : remote_later(r, tid, &fsid_note, err, SYS_setfsuid, creds->uid[3]);
 }
 
 int creds_restore(struct restore_task *t, struct restore_thread *th, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
+	struct remote *remote = &t->remote;
+	const struct ckpt_creds *creds = th->creds;
 	struct proc_status status;
-	unsigned n;
+	struct creds_data *data;
+	uint64_t at;
 	int r = proc_status(t->pid, th->tid, &status, err);
 
 	if (r)
 		return r;
-	fill_data(remote_data(&t->remote), th->creds, status.caps[PERMITTED]);
-	n = add_calls(call, th->creds, remote_data_address(&t->remote), th->rec->pdeathsig);
-	r = remote_run(&t->remote, th->tid, n, err);
-	return r ? r : check_calls(th, call, n, err);
+	data = remote_later_data(remote,
+				 sizeof(*data) +
+					 (creds->groups > GROUPS_LATER ? 0 : creds->groups) *
+						 sizeof(uint32_t),
+				 &at, err);
+	if (!data)
+		return -error_code(*err);
+	fill_data(data, creds, status.caps[PERMITTED]);
+	r = remote_later(remote, th->tid, &secure_note, err, SYS_prctl, PR_SET_SECUREBITS,
+			 SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
+	/* inheritable ones may be outside of the bounding set, but not come there later */
+	if (!r)
+		r = remote_later(remote, th->tid, &caps_note, err, SYS_capset, at,
+				 at + offsetof(struct creds_data, full));
+	if (!r)
+		r = restore_ids(remote, th->tid, creds, data, at, err);
+	if (!r)
+		r = raise_ambient(remote, th->tid, creds->caps[AMBIENT], err);
+	if (!r)
+		r = remote_later(remote, th->tid, &secure_note, err, SYS_prctl, PR_SET_SECUREBITS,
+				 creds->securebits, 0, 0, 0);
+	if (!r)
+		r = remote_later(remote, th->tid, &caps_note, err, SYS_capset, at,
+				 at + offsetof(struct creds_data, wanted));
+	if (!r && creds->no_new_privs)
+		r = remote_later(remote, th->tid, &nnp_note, err, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1,
+				 0, 0, 0);
+	/* any change of credentials clears it */
+	if (!r && th->rec->pdeathsig)
+		r = remote_later(remote, th->tid, &pdeathsig_note, err, SYS_prctl, PR_SET_PDEATHSIG,
+				 th->rec->pdeathsig, 0, 0, 0);
+	return r;
 }

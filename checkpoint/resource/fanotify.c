@@ -163,13 +163,10 @@ static int parse(struct checkpoint *c, const struct description *d, struct group
 /* Who may administrate the host would have made a privileged group. */
 static int is_privileged(struct checkpoint *c, const struct description *d, struct error **err)
 {
-	struct proc_status status;
+	const struct proc_status *status = &d->task->threads.items[0].status;
 	int r = same_namespace(c->request->init, "user", err);
 
-	if (r <= 0)
-		return r;
-	r = proc_status(d->task->pid, 0, &status, err);
-	return r ? r : !!(status.caps[2] & (1ull << CAP_SYS_ADMIN));
+	return r <= 0 ? r : !!(status->caps[2] & (1ull << CAP_SYS_ADMIN));
 }
 
 static int fanotify_admit(struct checkpoint *c, struct description *d, struct error **err)

@@ -301,14 +301,13 @@ static int gather_fs(struct checkpoint *c, struct dump_task *t, struct error **e
 {
 	struct fs_use *use = vec_add(&c->files->fs);
 	struct stat root, mine;
-	struct proc_status status;
 	char path[64];
-	int r = use ? proc_status(t->pid, 0, &status, err) : -ENOMEM;
+	int r;
 
-	if (r)
-		return use ? r : error_errno(err, ENOMEM, "looking at working directories");
+	if (!use)
+		return error_errno(err, ENOMEM, "looking at working directories");
 	use->task = t;
-	use->rec.umask = status.umask;
+	use->rec.umask = t->threads.items[0].status.umask;
 	snprintf(path, sizeof(path), "/proc/%d/root", t->pid);
 	if (fstat(c->rootfd, &root) || stat(path, &mine))
 		return error_errno(err, errno, "looking at the root of process %u", t->rec.pid);

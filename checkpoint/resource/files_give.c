@@ -60,80 +60,86 @@ static uint32_t spare_number(const target_vec *targets)
 	return spare;
 }
 
-static int call_checked(struct restore_task *t, unsigned n, const char *what, struct error **err)
-{
-	const struct remote_call *call = remote_calls(&t->remote);
-	int ret = remote_run(&t->remote, 0, n, err);
+static const struct remote_note room_note = {.what = "closing the runtime's descriptors"},
+				limit_note = {.what = "setting the limit of descriptors"},
+				place_note = {.what = "placing descriptors"},
+				fs_note = {.what = "setting the working directory"};
 
-	for (unsigned i = 0; !ret && i < n; i++)
-		if (call[i].ret < 0 && call[i].ret > -4096)
-			ret = error_errno(err, -call[i].ret, "process %u: %s (call %ld)",
-					  t->rec->pid, what, call[i].nr);
-	return ret;
+static int set_limit(struct restore_task *t, const struct rlimit *limit, struct error **err)
+{
+	uint64_t at;
+	void *data = remote_later_data(&t->remote, sizeof(*limit), &at, err);
+
+	if (!data)
+		return -error_code(*err);
+	memcpy(data, limit, sizeof(*limit));
+	return remote_later(&t->remote, 0, &limit_note, err, SYS_prlimit64, 0, RLIMIT_NOFILE, at,
+			    0);
 }
 
-/* As many numbers as the hard limit has; old gets the limit to set back. */
-static int raise_limit(struct restore_task *t, struct rlimit *old, struct error **err)
+/*
+ * As many numbers as the hard limit has, if there are not enough. old gets the limit to set
+ * back, or nothing. The process asks for itself: see rlimits.c.
+ */
+static int raise_limit(struct restore_task *t, const target_vec *targets, struct rlimit *old,
+		       bool *raised, struct error **err)
 {
-	struct rlimit *limit = remote_data(&t->remote);
-	uint64_t at = remote_data_address(&t->remote);
+	const uint32_t most = targets->count ? targets->items[targets->count - 1].number : 0;
+	struct rlimit limit;
 	int ret;
 
-	remote_set(remote_calls(&t->remote), SYS_prlimit64, 0, RLIMIT_NOFILE, 0, at);
-	ret = call_checked(t, 1, "asking for the limit of descriptors", err);
+	*raised = false;
+	if (!prlimit(t->pid, RLIMIT_NOFILE, NULL, &limit) &&
+	    limit.rlim_cur > (rlim_t)most + targets->count + FDPASS_MAX)
+		return 0;
+	remote_set(remote_calls(&t->remote), SYS_prlimit64, 0, RLIMIT_NOFILE, 0,
+		   remote_data_address(&t->remote));
+	ret = remote_run(&t->remote, 0, 1, err);
 	if (ret)
 		return ret;
-	*old = *limit;
-	limit->rlim_cur = limit->rlim_max;
-	remote_set(remote_calls(&t->remote), SYS_prlimit64, 0, RLIMIT_NOFILE, at, 0);
-	return call_checked(t, 1, "raising the limit of descriptors", err);
-}
-
-static int lower_limit(struct restore_task *t, const struct rlimit *old, struct error **err)
-{
-	memcpy(remote_data(&t->remote), old, sizeof(*old));
-	remote_set(remote_calls(&t->remote), SYS_prlimit64, 0, RLIMIT_NOFILE,
-		   remote_data_address(&t->remote), 0);
-	return call_checked(t, 1, "setting the limit of descriptors", err);
+	memcpy(old, remote_data(&t->remote), sizeof(*old));
+	limit = (struct rlimit){.rlim_cur = old->rlim_max, .rlim_max = old->rlim_max};
+	*raised = true;
+	return set_limit(t, &limit, err);
 }
 
 /* Closes everything but the socket, which moves to a number that is not wanted. */
 static int make_room(const struct restore *r, struct restore_task *t, int spare, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
-	int sock = r->request->stub_fd;
-	unsigned n = 0;
+	int sock = r->request->stub_fd, ret = 0;
 
 	if (sock != spare)
-		remote_set(&call[n++], SYS_dup3, sock, spare, O_CLOEXEC);
-	if (spare)
-		remote_set(&call[n++], SYS_close_range, 0, spare - 1, 0);
-	remote_set(&call[n++], SYS_close_range, spare + 1, UINT_MAX, 0);
-	return call_checked(t, n, "closing the runtime's descriptors", err);
+		ret = remote_later(&t->remote, 0, &room_note, err, SYS_dup3, sock, spare,
+				   O_CLOEXEC);
+	if (!ret && spare)
+		ret = remote_later(&t->remote, 0, &room_note, err, SYS_close_range, 0, spare - 1,
+				   0);
+	return ret ? ret
+		   : remote_later(&t->remote, 0, &room_note, err, SYS_close_range, spare + 1,
+				  UINT_MAX, 0);
+}
+
+static int place_one(struct restore_task *t, const struct target *target, int from,
+		     struct error **err)
+{
+	int to = target->number, ret;
+
+	if (from == to && target->cloexec)
+		return 0;
+	if (from == to)
+		return remote_later(&t->remote, 0, &place_note, err, SYS_fcntl, from, F_SETFD, 0);
+	ret = remote_later(&t->remote, 0, &place_note, err, SYS_dup3, from, to,
+			   target->cloexec ? O_CLOEXEC : 0);
+	return ret ? ret : remote_later(&t->remote, 0, &place_note, err, SYS_close, from);
 }
 
 static int place(struct restore_task *t, const struct target *targets, const int *numbers,
 		 unsigned count, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
-	unsigned n = 0;
 	int ret = 0;
 
-	for (unsigned i = count; !ret && i-- > 0;) {
-		int from = numbers[i], to = targets[i].number;
-
-		if (from != to) {
-			remote_set(&call[n++], SYS_dup3, from, to,
-				   targets[i].cloexec ? O_CLOEXEC : 0);
-			remote_set(&call[n++], SYS_close, from);
-		} else if (!targets[i].cloexec) {
-			remote_set(&call[n++], SYS_fcntl, from, F_SETFD, 0);
-		}
-		if (n + 2 > REMOTE_CALLS_MAX || !i) {
-			ret = call_checked(t, n, "placing descriptors", err);
-			n = 0;
-		}
-	}
+	for (unsigned i = count; !ret && i-- > 0;)
+		ret = place_one(t, &targets[i], numbers[i], err);
 	return ret;
 }
 
@@ -157,12 +163,25 @@ static int give_fds(const struct restore *r, struct restore_task *t, int sock,
 	return ret;
 }
 
+static int change_root(struct restore_task *t, int number, struct error **err)
+{
+	uint64_t at;
+	char *dot = remote_later_data(&t->remote, 2, &at, err);
+	int ret;
+
+	if (!dot)
+		return -error_code(*err);
+	*dot = '.';
+	ret = remote_later(&t->remote, 0, &fs_note, err, SYS_fchdir, number);
+	if (!ret)
+		ret = remote_later(&t->remote, 0, &fs_note, err, SYS_chroot, at);
+	return ret ? ret : remote_later(&t->remote, 0, &fs_note, err, SYS_close, number);
+}
+
 static int give_fs(struct restore *r, struct restore_task *t, int sock, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
 	int fds[2] = {-1, -1}, numbers[2], ret;
-	char *dot = remote_data(&t->remote);
-	unsigned count = 1, n = 0;
+	unsigned count = 1;
 
 	if (!t->fs)
 		return error_set(err, EBADMSG, "process %u has no working directory", t->rec->pid);
@@ -176,18 +195,13 @@ static int give_fs(struct restore *r, struct restore_task *t, int sock, struct e
 	for (unsigned i = 0; i < count; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
-	if (ret)
-		return ret;
-	strcpy(dot, ".");
-	if (count == 2) {
-		remote_set(&call[n++], SYS_fchdir, numbers[1]);
-		remote_set(&call[n++], SYS_chroot, remote_data_address(&t->remote));
-		remote_set(&call[n++], SYS_close, numbers[1]);
-	}
-	remote_set(&call[n++], SYS_fchdir, numbers[0]);
-	remote_set(&call[n++], SYS_close, numbers[0]);
-	remote_set(&call[n++], SYS_umask, t->fs->umask);
-	return call_checked(t, n, "setting the working directory", err);
+	if (!ret && count == 2)
+		ret = change_root(t, numbers[1], err);
+	if (!ret)
+		ret = remote_later(&t->remote, 0, &fs_note, err, SYS_fchdir, numbers[0]);
+	if (!ret)
+		ret = remote_later(&t->remote, 0, &fs_note, err, SYS_close, numbers[0]);
+	return ret ? ret : remote_later(&t->remote, 0, &fs_note, err, SYS_umask, t->fs->umask);
 }
 
 /* Files of /proc, /dev/tty, and unix sockets, whose peers see who made them. */
@@ -209,6 +223,7 @@ int files_give(struct restore *r, struct restore_task *t, struct error **err)
 {
 	target_vec targets = {0};
 	struct rlimit limit;
+	bool raised = false;
 	int spare, ret;
 
 	if (!r->files)
@@ -218,7 +233,7 @@ int files_give(struct restore *r, struct restore_task *t, struct error **err)
 		ret = find_targets(r, t, &targets, err);
 	spare = spare_number(&targets);
 	if (!ret)
-		ret = raise_limit(t, &limit, err);
+		ret = raise_limit(t, &targets, &limit, &raised, err);
 	if (!ret)
 		ret = make_room(r, t, spare, err);
 	if (!ret)
@@ -226,9 +241,7 @@ int files_give(struct restore *r, struct restore_task *t, struct error **err)
 	if (!ret)
 		ret = give_fds(r, t, spare, &targets, err);
 	vec_free(&targets);
-	if (!ret) {
-		remote_set(remote_calls(&t->remote), SYS_close, spare);
-		ret = call_checked(t, 1, "closing the runtime's socket", err);
-	}
-	return ret ? ret : lower_limit(t, &limit, err);
+	if (!ret)
+		ret = remote_later(&t->remote, 0, &room_note, err, SYS_close, spare);
+	return ret || !raised ? ret : set_limit(t, &limit, err);
 }

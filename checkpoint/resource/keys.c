@@ -33,12 +33,12 @@ static bool is_hosts(const char *description, long len)
 			   (n == len && (size_t)n < sizeof(ours) && !memcmp(description, ours, n)));
 }
 
-void keys_ask(struct remote_call calls[KEYS_CALLS])
+void keys_ask(struct questions *q)
 {
 	_Static_assert(RINGS == KEYS_CALLS, "one call for each");
 	/* a length of 0: only how much there is */
 	for (unsigned i = 0; i < RINGS; i++)
-		remote_set(&calls[i], SYS_keyctl, KEYCTL_READ, rings[i].id, 0, 0);
+		ask_call(q, SYS_keyctl, KEYCTL_READ, rings[i].id, 0, 0);
 }
 
 static int check_ring(struct dump_task *t, struct dump_thread *th, unsigned i, struct error **err)
@@ -56,13 +56,13 @@ static int check_ring(struct dump_task *t, struct dump_thread *th, unsigned i, s
 	return error_hint(err, "let the program remove them");
 }
 
-int keys_check(struct dump_task *t, struct dump_thread *th, const long answers[KEYS_CALLS],
+int keys_check(struct dump_task *t, struct dump_thread *th, const struct remote_call *answers,
 	       struct error **err)
 {
 	int r = 0;
 
 	for (unsigned i = 0; !r && i < RINGS; i++)
-		if (answers[i] > 0)
+		if (answers[i].ret > 0)
 			r = check_ring(t, th, i, err);
 	return r;
 }

@@ -15,6 +15,7 @@
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/provider.h"
 #include "checkpoint/resource/memory.h"
+#include "checkpoint/resource/resource.h"
 #include "checkpoint/user/pages.h"
 #include "checkpoint/user/proc.h"
 #include "util/cleanup.h"
@@ -218,20 +219,19 @@ int memory_complete_mm(struct checkpoint *c, struct dump_task *t, struct ckpt_mm
 	return r ? r : register_exe(c, t, &mm->exe, err);
 }
 
+static void memory_ask(struct dump_task *t, struct questions *q)
+{
+	ask_call(q, SYS_brk, 0);
+	ask_call(q, SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
+}
+
 static int dump_mm(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
-	struct proc_stat s;
+	const struct remote_call *call = answers_of(t, &resource_memory);
+	const struct proc_stat s = t->stat;
 	struct ckpt_mm mm = {0};
-	int r = proc_stat(t->pid, &s, err);
+	int r;
 
-	if (r)
-		return r;
-	remote_set(&call[0], SYS_brk, 0);
-	remote_set(&call[1], SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
-	r = remote_run(&t->remote, 0, 2, err);
-	if (r)
-		return r;
 	mm = (struct ckpt_mm){
 		.start_code = s.start_code,
 		.end_code = s.end_code,
@@ -297,23 +297,58 @@ static int dump_auxv(struct dump_task *t, struct error **err)
 	return memory_note_auxv(t, auxv, len, err);
 }
 
+static bool has_pages_of_its_own(const struct ckpt_vma *v)
+{
+	return v->kind == CKPT_VMA_ANON || (v->kind == CKPT_VMA_FILE && !v->shared);
+}
+
+/* Mappings that adjoin each other are looked at in one go, but no run reaches out of one. */
+static int cut_runs(const struct dump_task *t, size_t first, const page_run_vec *found,
+		    page_run_vec *runs, struct error **err)
+{
+	const struct vma *v = &t->vmas.items[first];
+
+	vec_for_each (run, found)
+		for (uint64_t at = run->address, end = at + run->len; at < end;) {
+			struct ckpt_page_run *cut = vec_add(runs);
+
+			if (!cut)
+				return error_errno(err, ENOMEM, "listing pages");
+			while (v->rec.end <= at)
+				v++;
+			*cut = *run;
+			cut->address = at;
+			cut->len = (v->rec.end < end ? v->rec.end : end) - at;
+			at += cut->len;
+		}
+	return 0;
+}
+
 /* Which pages have contents, and where they go. */
 static int scan_pages(struct dump_task *t, struct error **err)
 {
 	__cleanup_fd int pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
-	page_run_vec runs = {0};
+	page_run_vec runs = {0}, found = {0};
 	int r = 0;
 
 	if (pagemap < 0)
 		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->pid);
-	for (size_t i = 0; !r && i < t->vmas.count; i++) {
-		const struct ckpt_vma *v = &t->vmas.items[i].rec;
+	for (size_t i = 0, next; !r && i < t->vmas.count; i = next) {
+		const struct vma *v = t->vmas.items;
 
-		if (v->kind == CKPT_VMA_ANON)
-			r = pages_scan(pagemap, v->start, v->end, 0, &runs, err);
-		else if (v->kind == CKPT_VMA_FILE && !v->shared)
-			r = pages_scan(pagemap, v->start, v->end, PAGES_SCAN_FILE, &runs, err);
+		next = i + 1;
+		if (!has_pages_of_its_own(&v[i].rec))
+			continue;
+		while (next < t->vmas.count && has_pages_of_its_own(&v[next].rec) &&
+		       v[next].rec.start == v[next - 1].rec.end)
+			next++;
+		found.count = 0;
+		r = pages_scan(pagemap, v[i].rec.start, v[next - 1].rec.end, PAGES_SCAN_FILE,
+			       &found, err);
+		if (!r)
+			r = cut_runs(t, i, &found, &runs, err);
 	}
+	vec_free(&found);
 	t->pages.runs = runs.items;
 	t->pages.run_count = runs.count;
 	return r ? r : pages_layout(&t->pages, CORE_DATA_OFFSET, err);
@@ -445,6 +480,7 @@ const struct resource_class resource_memory = {
 	.types = memory_types,
 	.admit = memory_admit,
 	.dump = memory_dump,
+	.ask = memory_ask,
 	.kernel = KERNEL_CLASS(MEMORY),
 	.adopt = memory_adopt,
 	.load = memory_load,

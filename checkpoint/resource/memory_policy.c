@@ -59,11 +59,15 @@ static bool is_kernels(const struct ckpt_vma *v)
 static int find_guards(struct dump_task *t, int pagemap, range_vec *ranges, struct error **err)
 {
 	page_run_vec runs = {0};
+	uint64_t end = 0;
 	int r = 0;
 
+	/* the kernel's mappings hold none, and what is behind them all is no process's own */
 	vec_for_each (v, &t->vmas)
-		if (!r && !is_kernels(&v->rec))
-			r = pages_scan_guard(pagemap, v->rec.start, v->rec.end, &runs, err);
+		if (!is_kernels(&v->rec))
+			end = v->rec.end;
+	if (end)
+		r = pages_scan_guard(pagemap, t->vmas.items[0].rec.start, end, &runs, err);
 	vec_for_each (run, &runs)
 		if (!r)
 			r = add_range(ranges, run->address, run->address + run->len,
@@ -101,50 +105,56 @@ struct policy_data {
 	uint32_t mode, pad;
 	uint64_t nodes[NODES_ASK / 64];
 };
-#define POLICIES 256 /* of a batch */
+#define POLICIES 128 /* of one list of questions */
 
-/* 1: there is no NUMA */
-static int ask_policies(struct dump_task *t, size_t first, size_t count, range_vec *ranges,
-			struct error **err)
+static void ask_policies(const struct dump_task *t, size_t first, struct questions *q)
 {
-	struct remote_call *call = remote_calls(&t->remote);
-	struct policy_data *data = remote_data(&t->remote);
-	uint64_t at = remote_data_address(&t->remote);
-	int r;
+	for (size_t i = first; i < t->vmas.count && i < first + POLICIES; i++) {
+		uint64_t at = ask_room(q, sizeof(struct policy_data));
 
-	memset(data, 0, count * sizeof(*data));
-	for (size_t i = 0; i < count; i++)
-		remote_set(&call[i], SYS_get_mempolicy, at + i * sizeof(*data),
-			   at + i * sizeof(*data) + offsetof(struct policy_data, nodes), NODES_ASK,
-			   t->vmas.items[first + i].rec.start, MPOL_F_ADDR);
-	r = remote_run(&t->remote, 0, count, err);
-	if (!r && call[0].ret == -ENOSYS)
-		return 1;
-	for (size_t i = 0; !r && i < count; i++) {
-		const struct ckpt_vma *v = &t->vmas.items[first + i].rec;
+		ask_call(q, SYS_get_mempolicy, at, at + offsetof(struct policy_data, nodes),
+			 NODES_ASK, t->vmas.items[i].rec.start, MPOL_F_ADDR);
+	}
+}
 
-		if (call[i].ret || !data[i].mode || is_kernels(v))
+/* call is the one of the mapping first. 1: there is no NUMA */
+static int add_policies(const struct dump_task *t, size_t first, const struct answers *a,
+			const struct remote_call *call, range_vec *ranges, struct error **err)
+{
+	int r = call->ret == -ENOSYS ? 1 : 0;
+
+	for (size_t i = first; !r && i < t->vmas.count && i < first + POLICIES; i++, call++) {
+		const struct policy_data *data = answer_data(a, call->args[0]);
+		const struct ckpt_vma *v = &t->vmas.items[i].rec;
+
+		if (call->ret || !data->mode || is_kernels(v))
 			continue;
 		for (unsigned k = NODE_WORDS; k < NODES_ASK / 64; k++)
-			if (data[i].nodes[k])
+			if (data->nodes[k])
 				return error_set(err, EOPNOTSUPP,
 						 "a NUMA policy of more than 256 nodes");
-		r = add_range(ranges, v->start, v->end, CKPT_RANGE_POLICY, data[i].mode,
-			      data[i].nodes, err);
+		r = add_range(ranges, v->start, v->end, CKPT_RANGE_POLICY, data->mode, data->nodes,
+			      err);
 	}
 	return r;
 }
 
-static int find_policies(struct dump_task *t, range_vec *ranges, struct error **err)
+/* The first ones are in everybody's answers. */
+static int find_policies(struct dump_task *t, const struct remote_call *first, range_vec *ranges,
+			 struct error **err)
 {
-	int r = 0;
+	int r = add_policies(t, 0, &t->answers, first, ranges, err);
 
-	_Static_assert(POLICIES * sizeof(struct policy_data) <= REMOTE_DATA_SIZE &&
-			       POLICIES <= REMOTE_CALLS_MAX,
-		       "a batch has to fit");
-	for (size_t i = 0; !r && i < t->vmas.count; i += POLICIES)
-		r = ask_policies(t, i, t->vmas.count - i < POLICIES ? t->vmas.count - i : POLICIES,
-				 ranges, err);
+	for (size_t i = POLICIES; !r && i < t->vmas.count; i += POLICIES) {
+		struct questions q = {.remote = &t->remote};
+		struct answers more = {0};
+
+		ask_policies(t, i, &q);
+		r = ask_thread(&q, t->pid, &more, err);
+		if (!r)
+			r = add_policies(t, i, &more, more.calls, ranges, err);
+		answers_free(&more);
+	}
 	return r < 0 ? r : 0;
 }
 
@@ -235,16 +245,23 @@ static int find_lock_future(struct dump_task *t, uint32_t *flags, struct error *
 	return r;
 }
 
+static void policy_ask(struct dump_task *t, struct questions *q)
+{
+	ask_call(q, SYS_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
+	ask_policies(t, 0, q);
+}
+
 static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
 	__cleanup_fd int pagemap = -1;
 	struct ckpt_mm_policy rec = {0};
+	const struct remote_call *call;
 	range_vec ranges = {0};
-	long merge = 0;
 	int r;
 
 	if (!t)
 		return 0;
+	call = answers_of(t, &resource_memory_policy);
 	pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
 	if (pagemap < 0)
 		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->pid);
@@ -252,15 +269,12 @@ static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error *
 	if (!r)
 		r = find_onfault(t, pagemap, err);
 	if (!r)
-		r = find_policies(t, &ranges, err);
+		r = find_policies(t, call + 1, &ranges, err);
 	if (!r)
 		r = find_keys(t, &rec.pkeys, &ranges, err);
 	if (!r)
 		r = find_lock_future(t, &rec.lock_future, err);
-	if (!r)
-		r = remote_syscall(&t->remote, err, "prctl", &merge, SYS_prctl, PR_GET_MEMORY_MERGE,
-				   0, 0, 0, 0, 0);
-	rec.merge = merge > 0;
+	rec.merge = call->ret > 0;
 	rec.ranges = ranges.count;
 	if (!r && !record_add2(&t->records, CKPT_MM_POLICY, &rec, sizeof(rec), ranges.items,
 			       ranges.count * sizeof(*ranges.items)))
@@ -434,6 +448,7 @@ const struct resource_class resource_memory_policy = {
 	.version = 1,
 	.types = types,
 	.dump = policy_dump,
+	.ask = policy_ask,
 	.load = policy_load,
 	.restore = {[STAGE_TASK] = policy_restore, [STAGE_ARM] = policy_arm},
 	.not_captured = not_captured,

@@ -152,20 +152,17 @@ int memory_find_window(struct restore *r, uint64_t *address, struct error **err)
 
 /* --- layout --- */
 
-static int check_calls(struct restore_task *t, unsigned n, const char *what, struct error **err)
-{
-	const struct remote_call *call = remote_calls(&t->remote);
+static const struct remote_note vdso_note = {.what = "moving the vdso"};
 
-	for (unsigned i = 0; i < n; i++)
-		if (call[i].ret < 0 && call[i].ret > -4096)
-			return error_errno(err, -call[i].ret, "process %u: %s (call %ld at %#lx)",
-					   t->rec->pid, what, call[i].nr, call[i].args[0]);
-	return 0;
+static int move(struct remote *r, uint64_t from, uint64_t len, uint64_t to, struct error **err)
+{
+	return remote_later(r, 0, &vdso_note, err, SYS_mremap, from, len, len,
+			    MREMAP_MAYMOVE | MREMAP_FIXED, to);
 }
 
-static void add_mremap(struct remote_call *call, uint64_t from, uint64_t len, uint64_t to)
+static int unmap(struct remote *r, uint64_t start, uint64_t end, struct error **err)
 {
-	remote_set(call, SYS_mremap, from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	return remote_later(r, 0, &vdso_note, err, SYS_munmap, start, end - start);
 }
 
 /*
@@ -174,11 +171,9 @@ static void add_mremap(struct remote_call *call, uint64_t from, uint64_t len, ui
  */
 static int move_vdso(struct restore *r, struct restore_task *t, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
 	uint64_t park = r->window + REMOTE_WINDOW, first = r->parts[0].start;
 	uint64_t to = t->mm->vvar_len ? t->mm->vvar : t->mm->vdso;
-	unsigned n = 0;
-	int ret;
+	int ret = 0;
 
 	if (!t->mm->vdso)
 		return error_set(err, EOPNOTSUPP, "process %u has no vdso", t->rec->pid);
@@ -187,17 +182,17 @@ static int move_vdso(struct restore *r, struct restore_task *t, struct error **e
 		return error_set(err, EBADMSG,
 				 "process %u: vdso and its data do not fit this kernel's",
 				 t->rec->pid);
-	for (unsigned i = 0; i < r->part_count; i++)
-		add_mremap(&call[n++], r->parts[i].start, r->parts[i].len,
-			   park + r->parts[i].start - first);
-	remote_set(&call[n++], SYS_munmap, LOWEST, r->window - LOWEST);
-	remote_set(&call[n++], SYS_munmap, park + PARKING, TASK_TOP - park - PARKING);
-	for (unsigned i = 0; i < r->part_count; i++)
-		add_mremap(&call[n++], park + r->parts[i].start - first, r->parts[i].len,
-			   to + r->parts[i].start - first);
-	ret = remote_run(&t->remote, 0, n, err);
+	for (unsigned i = 0; !ret && i < r->part_count; i++)
+		ret = move(&t->remote, r->parts[i].start, r->parts[i].len,
+			   park + r->parts[i].start - first, err);
 	if (!ret)
-		ret = check_calls(t, n, "moving the vdso", err);
+		ret = unmap(&t->remote, LOWEST, r->window, err);
+	if (!ret)
+		ret = unmap(&t->remote, park + PARKING, TASK_TOP, err);
+	for (unsigned i = 0; !ret && i < r->part_count; i++)
+		ret = move(&t->remote, park + r->parts[i].start - first, r->parts[i].len,
+			   to + r->parts[i].start - first, err);
+	/* used when it has moved: whatever needs it makes what is queued first */
 	t->remote.syscall_insn += t->mm->vdso - r->vdso;
 	return ret;
 }
@@ -307,9 +302,9 @@ static int first_prot(const struct restore_task *t, const struct ckpt_vma *v)
 	return has_contents(t, v) ? (int)v->prot | PROT_READ | PROT_WRITE : (int)v->prot;
 }
 
-static void add_mmap(const struct restore_task *t, struct remote_call *call,
-		     const struct ckpt_vma *v, int number)
+static int map(struct restore_task *t, const struct ckpt_vma *v, int number, struct error **err)
 {
+	static const struct remote_note note = {.what = "mapping"};
 	unsigned long flags = MAP_FIXED_NOREPLACE | (v->shared ? MAP_SHARED : MAP_PRIVATE);
 
 	if (v->kind == CKPT_VMA_ANON)
@@ -322,40 +317,32 @@ static void add_mmap(const struct restore_task *t, struct remote_call *call,
 		flags |= MAP_GROWSDOWN;
 	if (v->flags & CKPT_VMA_NORESERVE)
 		flags |= MAP_NORESERVE;
-	remote_set(call, SYS_mmap, v->start, v->end - v->start, first_prot(t, v), flags, number,
-		   v->kind == CKPT_VMA_ANON ? 0 : v->offset);
+	return remote_later(&t->remote, 0, &note, err, SYS_mmap, v->start, v->end - v->start,
+			    first_prot(t, v), flags, number,
+			    v->kind == CKPT_VMA_ANON ? 0 : v->offset);
 }
 
-static void add_shmat(struct remote_call *call, const struct ckpt_vma *v)
+static int attach(struct restore_task *t, const struct ckpt_vma *v, struct error **err)
 {
+	static const struct remote_note note = {.what = "attaching shared memory"};
 	unsigned long flags =
 		(v->prot & PROT_WRITE ? 0 : SHM_RDONLY) | (v->prot & PROT_EXEC ? SHM_EXEC : 0);
 
-	remote_set(call, SYS_shmat, v->source, v->start, flags);
+	return remote_later(&t->remote, 0, &note, err, SYS_shmat, v->source, v->start, flags);
 }
 
 static int make_mappings(struct restore_task *t, mapped_vec *mapped, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
-	unsigned n = 0;
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i <= t->vma_count; i++) {
-		if (i < t->vma_count && t->vmas[i].kind != CKPT_VMA_SPECIAL) {
-			const struct ckpt_vma *v = &t->vmas[i];
-			struct mapped *m = find_mapped(mapped, v);
+	for (size_t i = 0; !ret && i < t->vma_count; i++) {
+		const struct ckpt_vma *v = &t->vmas[i];
+		const struct mapped *m = find_mapped(mapped, v);
 
-			if (v->kind == CKPT_VMA_SHM)
-				add_shmat(&call[n++], v);
-			else
-				add_mmap(t, &call[n++], v, m ? m->number : -1);
-		}
-		if (n < REMOTE_CALLS_MAX && i < t->vma_count)
-			continue;
-		ret = remote_run(&t->remote, 0, n, err);
-		if (!ret)
-			ret = check_calls(t, n, "mapping", err);
-		n = 0;
+		if (v->kind == CKPT_VMA_SHM)
+			ret = attach(t, v, err);
+		else if (v->kind != CKPT_VMA_SPECIAL)
+			ret = map(t, v, m ? m->number : -1, err);
 	}
 	return ret;
 }
@@ -373,44 +360,31 @@ static const struct {
 /* One call per flag of each mapping; what is refused is an error, not a difference. */
 static int advise(struct restore_task *t, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
-	unsigned n = 0;
+	static const struct remote_note note = {.what = "advising on memory"};
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i < t->vma_count; i++) {
+	for (size_t i = 0; i < t->vma_count; i++) {
 		const struct ckpt_vma *v = &t->vmas[i];
 
 		if (v->kind == CKPT_VMA_SPECIAL)
 			continue;
 		for (size_t k = 0; k < sizeof(advices) / sizeof(*advices); k++)
-			if (v->flags & advices[k].flag)
-				remote_set(&call[n++], SYS_madvise, v->start, v->end - v->start,
-					   advices[k].advice);
-		if (n + sizeof(advices) / sizeof(*advices) > REMOTE_CALLS_MAX) {
-			ret = remote_run(&t->remote, 0, n, err);
-			if (!ret)
-				ret = check_calls(t, n, "advising", err);
-			n = 0;
-		}
+			if (!ret && v->flags & advices[k].flag)
+				ret = remote_later(&t->remote, 0, &note, err, SYS_madvise, v->start,
+						   v->end - v->start, advices[k].advice);
 	}
-	if (!ret)
-		ret = remote_run(&t->remote, 0, n, err);
-	return ret ? ret : check_calls(t, n, "advising", err);
+	return ret;
 }
+
+static const struct remote_note close_note = {.what = "closing what was mapped"};
 
 static int close_sources(struct restore_task *t, const mapped_vec *mapped, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
-	unsigned n = 0;
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i < mapped->count; i++) {
-		remote_set(&call[n++], SYS_close, mapped->items[i].number);
-		if (n < REMOTE_CALLS_MAX && i + 1 < mapped->count)
-			continue;
-		ret = remote_run(&t->remote, 0, n, err);
-		n = 0;
-	}
+	for (size_t i = 0; !ret && i < mapped->count; i++)
+		ret = remote_later(&t->remote, 0, &close_note, err, SYS_close,
+				   mapped->items[i].number);
 	return ret;
 }
 
@@ -462,22 +436,15 @@ static int check_runs(const struct restore_task *t, struct error **err)
 
 static int set_protections(struct restore_task *t, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
-	unsigned n = 0;
+	static const struct remote_note note = {.what = "protecting"};
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i <= t->vma_count; i++) {
+	for (size_t i = 0; !ret && i < t->vma_count; i++) {
 		const struct ckpt_vma *v = &t->vmas[i];
 
-		if (i < t->vma_count && v->kind != CKPT_VMA_SPECIAL &&
-		    first_prot(t, v) != (int)v->prot)
-			remote_set(&call[n++], SYS_mprotect, v->start, v->end - v->start, v->prot);
-		if (n + 2 < REMOTE_CALLS_MAX && i < t->vma_count)
-			continue;
-		ret = remote_run(&t->remote, 0, n, err);
-		if (!ret)
-			ret = check_calls(t, n, "protecting", err);
-		n = 0;
+		if (v->kind != CKPT_VMA_SPECIAL && first_prot(t, v) != (int)v->prot)
+			ret = remote_later(&t->remote, 0, &note, err, SYS_mprotect, v->start,
+					   v->end - v->start, v->prot);
 	}
 	return ret;
 }
@@ -487,21 +454,33 @@ struct mm_data {
 	char auxv[AUXV_MAX];
 };
 
-static int set_mm(struct restore *r, struct restore_task *t, struct error **err)
+static int give_program(struct restore *r, struct restore_task *t, int *number, struct error **err)
 {
-	struct mm_data *d = remote_data(&t->remote);
-	uint64_t at = remote_data_address(&t->remote);
-	struct remote_call *call = remote_calls(&t->remote);
-	const struct ckpt_mm *mm = t->mm;
-	int fd, number;
-	int ret = files_open(r, mm->exe, O_RDONLY, &fd, err);
+	int fd;
+	int ret = files_open(r, t->mm->exe, O_RDONLY, &fd, err);
 
 	if (ret)
 		return ret;
-	ret = fdpass_send(r, t, &fd, 1, &number, err);
+	ret = fdpass_send(r, t, &fd, 1, number, err);
 	close(fd);
+	return ret;
+}
+
+static int set_mm(struct restore *r, struct restore_task *t, struct error **err)
+{
+	static const struct remote_note mm_note = {.what = "setting program and heap"},
+					thp_note = {.what = "setting the use of huge pages"};
+	const struct ckpt_mm *mm = t->mm;
+	struct mm_data *d;
+	uint64_t at;
+	int number;
+	int ret = give_program(r, t, &number, err);
+
 	if (ret)
 		return ret;
+	d = remote_later_data(&t->remote, sizeof(*d), &at, err);
+	if (!d)
+		return -error_code(*err);
 	memcpy(d->auxv, t->auxv, t->auxv_len);
 	d->map = (struct prctl_mm_map){
 		.start_code = mm->start_code,
@@ -519,11 +498,14 @@ static int set_mm(struct restore *r, struct restore_task *t, struct error **err)
 		.auxv_size = t->auxv_len,
 		.exe_fd = number,
 	};
-	remote_set(&call[0], SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, at, sizeof(d->map), 0);
-	remote_set(&call[1], SYS_close, number);
-	remote_set(&call[2], SYS_prctl, PR_SET_THP_DISABLE, mm->thp_disable, 0, 0, 0);
-	ret = remote_run(&t->remote, 0, 3, err);
-	return ret ? ret : check_calls(t, 3, "setting program and heap", err);
+	ret = remote_later(&t->remote, 0, &mm_note, err, SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, at,
+			   sizeof(d->map), 0);
+	if (!ret)
+		ret = remote_later(&t->remote, 0, &close_note, err, SYS_close, number);
+	if (!ret && mm->thp_disable)
+		ret = remote_later(&t->remote, 0, &thp_note, err, SYS_prctl, PR_SET_THP_DISABLE, 1,
+				   0, 0, 0);
+	return ret;
 }
 
 static int begin_load(struct restore *r, struct restore_task *t, struct error **err)
@@ -547,6 +529,8 @@ int memory_layout(struct restore *r, struct error **err)
 		if (ret || t->rec->state == CKPT_TASK_ZOMBIE)
 			continue;
 		ret = make_layout(r, t, err);
+		if (!ret)
+			ret = remote_flush(&t->remote, err);
 		if (!ret)
 			ret = begin_load(r, t, err);
 	}

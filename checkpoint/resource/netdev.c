@@ -146,19 +146,19 @@ static const struct question questions[] = {
 	 AF_UNSPEC, sizeof(struct nfgenmsg), see_table},
 };
 
-struct answers {
+struct link_answers {
 	const struct question *q;
 	struct checkpoint *c;
 };
 
 static int see(const struct nlmsghdr *h, void *ctx)
 {
-	struct answers *a = ctx;
+	struct link_answers *a = ctx;
 
 	return mnl_nlmsg_get_payload_len(h) < a->q->least ? MNL_CB_OK : a->q->see(h, a->c);
 }
 
-static int receive(struct mnl_socket *nl, char *data, struct answers *a)
+static int receive(struct mnl_socket *nl, char *data, struct link_answers *a)
 {
 	int r = 1;
 
@@ -176,7 +176,7 @@ static int ask(const struct question *q, struct checkpoint *c)
 {
 	__cleanup_free char *data = calloc(1, DUMP_SIZE);
 	struct mnl_socket *nl = data ? mnl_socket_open2(q->bus, SOCK_CLOEXEC) : NULL;
-	struct answers a = {q, c};
+	struct link_answers a = {q, c};
 	struct nlmsghdr *h;
 	int r;
 

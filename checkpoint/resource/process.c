@@ -15,21 +15,22 @@
 #include "util/error.h"
 #include "util/io.h"
 
+static void process_ask(struct dump_task *t, struct questions *q)
+{
+	ask_call(q, SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
+	ask_call(q, SYS_personality, 0xffffffff);
+}
+
 static int process_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
 	__cleanup_free char *oom = NULL;
 	struct ckpt_process rec = {0};
-	struct remote_call *call;
+	const struct remote_call *call;
 	int r;
 
 	if (!t)
 		return 0;
-	call = remote_calls(&t->remote);
-	remote_set(&call[0], SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
-	remote_set(&call[1], SYS_personality, 0xffffffff);
-	r = remote_run(&t->remote, 0, 2, err);
-	if (r)
-		return r;
+	call = answers_of(t, &resource_process);
 	rec.dumpable = call[0].ret;
 	rec.personality = call[1].ret;
 	r = proc_read(&oom, NULL, "%d/oom_score_adj", t->pid);
@@ -86,27 +87,30 @@ static int restore_oom(struct restore_task *t, int score, struct error **err)
 
 static int process_restore(struct restore *r, struct restore_task *t, struct error **err)
 {
+	static const struct remote_note personality = {.what = "setting the personality"},
+					subreaper = {.what = "setting the subreaper flag"};
 	const struct ckpt_process *p = find_record(t);
-	struct remote_call *call = remote_calls(&t->remote);
 	int ret;
 
 	if (!p)
 		return error_set(err, EBADMSG, "process %u has no process record", t->rec->pid);
-	remote_set(&call[0], SYS_personality, p->personality);
-	remote_set(&call[1], SYS_prctl, PR_SET_CHILD_SUBREAPER, t->rec->subreaper != 0, 0, 0, 0);
-	ret = remote_run(&t->remote, 0, 2, err);
+	ret = remote_later(&t->remote, 0, &personality, err, SYS_personality, p->personality);
+	if (!ret && t->rec->subreaper)
+		ret = remote_later(&t->remote, 0, &subreaper, err, SYS_prctl,
+				   PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	return ret ? ret : restore_oom(t, p->oom_score_adj, err);
 }
 
 /* Any change of credentials resets it, so it is the last. 2 is what the kernel itself then sets. */
 int process_finish(struct restore_task *t, struct error **err)
 {
+	static const struct remote_note note = {.what = "setting dumpable"};
 	const struct ckpt_process *p = find_record(t);
 
 	if (!p || p->dumpable == 2)
 		return 0;
-	return remote_syscall(&t->remote, err, "setting dumpable", NULL, SYS_prctl, PR_SET_DUMPABLE,
-			      p->dumpable, 0, 0, 0, 0);
+	return remote_later(&t->remote, 0, &note, err, SYS_prctl, PR_SET_DUMPABLE, p->dumpable, 0,
+			    0, 0);
 }
 
 static const enum ckpt_type process_types[] = {CKPT_PROCESS, 0};
@@ -126,6 +130,7 @@ const struct resource_class resource_process = {
 	.version = 1,
 	.types = process_types,
 	.dump = process_dump,
+	.ask = process_ask,
 	.kernel = KERNEL_CLASS(CREDS),
 	.adopt = process_adopt,
 	.load = process_load,

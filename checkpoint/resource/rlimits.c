@@ -18,35 +18,27 @@ static const char *const limit_names[LIMITS] = {
 	"memlock", "as",    "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime",
 };
 
-static int read_limits(struct remote *remote, struct ckpt_rlimit *limits, struct error **err)
+static void rlimits_ask(struct dump_task *t, struct questions *q)
 {
-	struct remote_call *calls = remote_calls(remote);
-	uint64_t address = remote_data_address(remote);
-	int r;
+	uint64_t at = ask_room(q, LIMITS * sizeof(struct ckpt_rlimit));
 
 	for (unsigned i = 0; i < LIMITS; i++)
-		remote_set(&calls[i], SYS_prlimit64, 0, i, 0, address + i * sizeof(*limits));
-	r = remote_run(remote, 0, LIMITS, err);
-	for (unsigned i = 0; !r && i < LIMITS; i++)
-		if (calls[i].ret)
-			return error_errno(err, -calls[i].ret, "reading the limit %s",
-					   limit_names[i]);
-	if (!r)
-		memcpy(limits, remote_data(remote), LIMITS * sizeof(*limits));
-	return r;
+		ask_call(q, SYS_prlimit64, 0, i, 0, at + i * sizeof(struct ckpt_rlimit));
 }
 
 static int rlimits_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
-	struct ckpt_rlimit limits[LIMITS];
-	int r;
+	const struct remote_call *call;
 
 	if (!t)
 		return 0;
-	r = read_limits(&t->remote, limits, err);
-	if (r)
-		return error_wrap(err, "process %u", t->rec.pid);
-	if (!record_add(&t->records, CKPT_RLIMITS, limits, sizeof(limits)))
+	call = answers_of(t, &resource_rlimits);
+	for (unsigned i = 0; i < LIMITS; i++)
+		if (call[i].ret)
+			return error_errno(err, -call[i].ret, "reading the limit %s of process %u",
+					   limit_names[i], t->rec.pid);
+	if (!record_add(&t->records, CKPT_RLIMITS, answer_data(&t->answers, call->args[3]),
+			LIMITS * sizeof(struct ckpt_rlimit)))
 		return error_errno(err, ENOMEM, "recording limits");
 	return 0;
 }
@@ -74,29 +66,22 @@ static int rlimits_load(struct restore *r, struct restore_task *t, const struct 
 
 static int set_limits(struct restore_task *t, const struct ckpt_rlimit *wanted, struct error **err)
 {
-	struct remote_call *calls = remote_calls(&t->remote);
-	uint64_t address = remote_data_address(&t->remote);
-	struct ckpt_rlimit now[LIMITS];
-	unsigned which[LIMITS], count = 0;
-	int r = read_limits(&t->remote, now, err);
+	uint64_t address;
+	void *data = remote_later_data(&t->remote, LIMITS * sizeof(*wanted), &address, err);
+	int r = 0;
 
-	if (r)
-		return r;
-	memcpy(remote_data(&t->remote), wanted, sizeof(now));
-	for (unsigned i = 0; i < LIMITS; i++) {
-		if (!memcmp(&now[i], &wanted[i], sizeof(now[i])))
-			continue;
-		remote_set(&calls[count], SYS_prlimit64, 0, i, address + i * sizeof(*wanted), 0);
-		which[count++] = i;
-	}
-	r = count ? remote_run(&t->remote, 0, count, err) : 0;
-	for (unsigned i = 0; !r && i < count; i++) {
-		if (!calls[i].ret)
-			continue;
-		r = error_errno(err, -calls[i].ret, "setting the limit %s", limit_names[which[i]]);
-		if (r == -EPERM)
-			error_hint(err, "the maximum was %llu; raising it needs CAP_SYS_RESOURCE",
-				   (unsigned long long)wanted[which[i]].max);
+	if (!data)
+		return -error_code(*err);
+	memcpy(data, wanted, LIMITS * sizeof(*wanted));
+	for (unsigned i = 0; !r && i < LIMITS; i++) {
+		const struct remote_note note = {
+			.what = "setting the limit",
+			.object = limit_names[i],
+			.hint = "raising the maximum needs CAP_SYS_RESOURCE",
+		};
+
+		r = remote_later(&t->remote, 0, &note, err, SYS_prlimit64, 0, i,
+				 address + i * sizeof(*wanted), 0);
 	}
 	return r;
 }
@@ -127,6 +112,7 @@ const struct resource_class resource_rlimits = {
 	.version = 1,
 	.types = rlimits_types,
 	.dump = rlimits_dump,
+	.ask = rlimits_ask,
 	.load = rlimits_load,
 	.restore = {[STAGE_ARM] = rlimits_restore},
 	.not_captured = rlimits_not_captured,

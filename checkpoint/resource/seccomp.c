@@ -68,12 +68,11 @@ static int dump_filter(struct dump_task *t, struct dump_thread *th, unsigned ind
 
 int seccomp_dump(struct dump_task *t, struct dump_thread *th, struct error **err)
 {
-	struct proc_status status;
-	int r = proc_status(t->pid, th->tid, &status, err);
+	int r = 0;
 
-	if (r || status.seccomp == SECCOMP_MODE_DISABLED)
-		return r;
-	if (status.seccomp == SECCOMP_MODE_STRICT) {
+	if (th->status.seccomp == SECCOMP_MODE_DISABLED)
+		return 0;
+	if (th->status.seccomp == SECCOMP_MODE_STRICT) {
 		struct ckpt_seccomp rec = {.mode = SECCOMP_MODE_STRICT};
 
 		if (!record_add(&t->records, CKPT_SECCOMP, &rec, sizeof(rec)))

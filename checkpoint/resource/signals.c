@@ -29,38 +29,40 @@ static bool is_fixed(int signo)
  * What is neither handled nor ignored has the default action and no flags that
  * matter, but for SIGCHLD's SA_NOCLDWAIT and SA_NOCLDSTOP.
  */
+static bool may_have_action(const struct dump_task *t, int signo)
+{
+	const struct proc_status *status = &t->threads.items[0].status;
+
+	return !is_fixed(signo) &&
+	       (status->sig_caught | status->sig_ignored | 1ull << (SIGCHLD - 1)) &
+		       (1ull << (signo - 1));
+}
+
+static void signals_ask(struct dump_task *t, struct questions *q)
+{
+	for (int signo = 1; signo <= SIGNALS; signo++)
+		if (may_have_action(t, signo))
+			ask_call(q, SYS_rt_sigaction, signo, 0,
+				 ask_room(q, sizeof(struct ckpt_sigaction)), 8);
+}
+
 static int dump_actions(struct dump_task *t, struct error **err)
 {
-	struct ckpt_sigaction *actions;
-	struct remote_call *call = remote_calls(&t->remote);
-	const struct ckpt_sigaction *got = remote_data(&t->remote);
-	struct proc_status status;
-	int numbers[SIGNALS];
-	unsigned n = 0;
-	int r = proc_status(t->pid, 0, &status, err);
+	const struct remote_call *call = answers_of(t, &resource_signals);
+	struct ckpt_sigaction *actions =
+		record_add(&t->records, CKPT_SIGACTIONS, NULL, SIGNALS * sizeof(*actions));
 
-	if (r)
-		return r;
-	for (int signo = 1; signo <= SIGNALS; signo++) {
-		if (is_fixed(signo) ||
-		    !((status.sig_caught | status.sig_ignored | 1ull << (SIGCHLD - 1)) &
-		      (1ull << (signo - 1))))
-			continue;
-		remote_set(&call[n], SYS_rt_sigaction, signo, 0,
-			   remote_data_address(&t->remote) + n * sizeof(*got), 8);
-		numbers[n++] = signo;
-	}
-	r = remote_run(&t->remote, 0, n, err);
-	if (r)
-		return r;
-	actions = record_add(&t->records, CKPT_SIGACTIONS, NULL, SIGNALS * sizeof(*actions));
 	if (!actions)
 		return error_errno(err, ENOMEM, "recording signal actions");
-	for (unsigned i = 0; i < n; i++) {
-		if (call[i].ret)
-			return error_errno(err, -call[i].ret, "asking process %d for signal %d",
-					   t->rec.pid, numbers[i]);
-		actions[numbers[i] - 1] = got[i];
+	for (int signo = 1; signo <= SIGNALS; signo++) {
+		if (!may_have_action(t, signo))
+			continue;
+		if (call->ret)
+			return error_errno(err, -call->ret, "asking process %u for signal %d",
+					   t->rec.pid, signo);
+		memcpy(&actions[signo - 1], answer_data(&t->answers, call->args[2]),
+		       sizeof(*actions));
+		call++;
 	}
 	return 0;
 }
@@ -174,22 +176,19 @@ static void choose_stop_signal(struct restore_task *t)
 
 static int restore_actions(struct restore_task *t, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
-	struct ckpt_sigaction *actions = remote_data(&t->remote);
-	unsigned n = 0;
-	int ret;
+	static const struct remote_note note = {.what = "setting the action of a signal"};
+	uint64_t at;
+	struct ckpt_sigaction *actions =
+		remote_later_data(&t->remote, SIGNALS * sizeof(*actions), &at, err);
+	int ret = 0;
 
+	if (!actions)
+		return -error_code(*err);
 	memcpy(actions, t->sigactions, SIGNALS * sizeof(*actions));
-	for (int signo = 1; signo <= SIGNALS; signo++)
+	for (int signo = 1; !ret && signo <= SIGNALS; signo++)
 		if (!is_fixed(signo))
-			remote_set(&call[n++], SYS_rt_sigaction, signo,
-				   remote_data_address(&t->remote) + (signo - 1) * sizeof(*actions),
-				   0, 8);
-	ret = remote_run(&t->remote, 0, n, err);
-	for (unsigned i = 0; !ret && i < n; i++)
-		if (call[i].ret)
-			ret = error_errno(err, -call[i].ret, "setting signal %lu of process %u",
-					  call[i].args[0], t->rec->pid);
+			ret = remote_later(&t->remote, 0, &note, err, SYS_rt_sigaction, signo,
+					   at + (signo - 1) * sizeof(*actions), 0, 8);
 	choose_stop_signal(t);
 	return ret;
 }
@@ -318,6 +317,7 @@ const struct resource_class resource_signals = {
 	.version = 1,
 	.types = signals_types,
 	.dump = signals_dump,
+	.ask = signals_ask,
 	.kernel = KERNEL_CLASS(SIGNALS),
 	.adopt = signals_adopt,
 	.load = signals_load,

@@ -88,84 +88,81 @@ int thread_read_stopped(struct dump_thread *th, struct error **err)
 	return read_rseq(th, err);
 }
 
-/* The batch: credentials first, then these. */
-enum {
-	ASK_TID = CREDS_CALLS,
-	ASK_STACK,
-	ASK_PDEATHSIG,
-	ASK_SLACK,
-	ASK_POLICY,
-	ASK_KEYS,
-	ASK_CALLS = ASK_KEYS + KEYS_CALLS
-};
+/* What a thread is asked: credentials first, then these. */
+enum { ASK_TID = CREDS_CALLS, ASK_STACK, ASK_PDEATHSIG, ASK_SLACK, ASK_POLICY, ASK_KEYS };
 
 /* As many as the kernel may have; of the first 256 it is recorded. */
 #define POLICY_NODES_ASK 1024
 
-struct ask_data {
-	uint64_t tid_address;
-	stack_t stack;
-	uint64_t pdeathsig;
-	uint64_t policy_mode;
-	uint64_t policy_nodes[POLICY_NODES_ASK / 64];
-};
-#define CREDS_DATA 256
-_Static_assert(sizeof(struct ask_data) <= CREDS_DATA, "the data would overlap");
-
-static int ask(struct dump_task *t, struct dump_thread *th, struct ckpt_sched *sched,
-	       struct error **err)
+/* The leader's questions are the process's; other threads are asked one by one. */
+static void threads_ask(struct dump_task *t, struct questions *q)
 {
-	struct remote_call *call = remote_calls(&t->remote);
-	struct ask_data *data = remote_data(&t->remote);
-	uint64_t at = remote_data_address(&t->remote);
-	int r;
+	uint64_t mode;
 
-	memset(data, 0, sizeof(*data));
-	creds_ask(&t->remote, call, CREDS_DATA);
-	remote_set(&call[ASK_TID], SYS_prctl, PR_GET_TID_ADDRESS, at);
-	remote_set(&call[ASK_STACK], SYS_sigaltstack, 0, at + offsetof(struct ask_data, stack));
-	remote_set(&call[ASK_PDEATHSIG], SYS_prctl, PR_GET_PDEATHSIG,
-		   at + offsetof(struct ask_data, pdeathsig));
-	remote_set(&call[ASK_SLACK], SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
-	remote_set(&call[ASK_POLICY], SYS_get_mempolicy,
-		   at + offsetof(struct ask_data, policy_mode),
-		   at + offsetof(struct ask_data, policy_nodes), POLICY_NODES_ASK, 0, 0);
-	keys_ask(&call[ASK_KEYS]);
-	r = remote_run(&t->remote, th->tid, ASK_CALLS, err);
-	if (r)
-		return r;
+	creds_ask(q);
+	ask_call(q, SYS_prctl, PR_GET_TID_ADDRESS, ask_room(q, sizeof(uint64_t)));
+	ask_call(q, SYS_sigaltstack, 0, ask_room(q, sizeof(stack_t)));
+	ask_call(q, SYS_prctl, PR_GET_PDEATHSIG, ask_room(q, sizeof(uint32_t)));
+	ask_call(q, SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	mode = ask_room(q, sizeof(uint32_t));
+	ask_call(q, SYS_get_mempolicy, mode, ask_room(q, POLICY_NODES_ASK / 8), POLICY_NODES_ASK, 0,
+		 0);
+	keys_ask(q);
+}
+
+static int take_answers(struct dump_thread *th, const struct answers *a,
+			const struct remote_call *call, struct ckpt_sched *sched,
+			struct error **err)
+{
+	const stack_t *stack = answer_data(a, call[ASK_STACK].args[1]);
+
 	for (unsigned i = ASK_TID; i < ASK_POLICY; i++)
 		if (call[i].ret < 0)
 			return error_errno(err, -call[i].ret, "asking thread %u (call %ld, %lu)",
 					   th->rec.tid, call[i].nr, call[i].args[0]);
-	th->rec.clear_child_tid = data->tid_address;
-	th->rec.altstack = (uint64_t)data->stack.ss_sp;
-	th->rec.altstack_size = data->stack.ss_size;
-	th->rec.altstack_flags = data->stack.ss_flags;
-	th->rec.pdeathsig = (uint32_t)data->pdeathsig;
+	th->rec.clear_child_tid = *(const uint64_t *)answer_data(a, call[ASK_TID].args[1]);
+	th->rec.altstack = (uint64_t)stack->ss_sp;
+	th->rec.altstack_size = stack->ss_size;
+	th->rec.altstack_flags = stack->ss_flags;
+	th->rec.pdeathsig = *(const uint32_t *)answer_data(a, call[ASK_PDEATHSIG].args[1]);
 	sched->timer_slack = call[ASK_SLACK].ret;
-	sched->policy_mode = data->policy_mode; /* 0 without NUMA as well */
-	memcpy(sched->policy_nodes, data->policy_nodes, sizeof(sched->policy_nodes));
+	/* 0 without NUMA as well */
+	sched->policy_mode = *(const uint32_t *)answer_data(a, call[ASK_POLICY].args[0]);
+	memcpy(sched->policy_nodes, answer_data(a, call[ASK_POLICY].args[1]),
+	       sizeof(sched->policy_nodes));
+	return 0;
+}
+
+static int read_name(struct dump_task *t, struct dump_thread *th, struct error **err)
+{
+	__cleanup_free char *comm = NULL;
+	int r;
+
+	_Static_assert(sizeof(th->rec.comm) == sizeof(t->stat.comm), "both are the kernel's");
+	if (th->tid == t->pid) {
+		memcpy(th->rec.comm, t->stat.comm, sizeof(th->rec.comm));
+		return 0;
+	}
+	r = proc_read(&comm, NULL, "%d/task/%d/comm", t->pid, th->tid);
+	if (r)
+		return error_errno(err, -r, "reading the name of task %d", th->tid);
+	comm[strcspn(comm, "\n")] = '\0';
+	strncpy(th->rec.comm, comm, sizeof(th->rec.comm) - 1);
 	return 0;
 }
 
 static int read_outside(struct dump_task *t, struct dump_thread *th, struct error **err)
 {
-	__cleanup_free char *comm = NULL;
 	uint64_t head = 0;
-	size_t len = 0, n;
+	size_t len = 0;
 	int r;
 
 	if (syscall(SYS_get_robust_list, th->tid, &head, &len))
 		return error_errno(err, errno, "reading the robust list of task %d", th->tid);
 	th->rec.robust_list = head;
 	th->rec.robust_list_len = len;
-	r = proc_read(&comm, &n, "%d/task/%d/comm", t->pid, th->tid);
-	if (r)
-		return error_errno(err, -r, "reading the name of task %d", th->tid);
-	comm[strcspn(comm, "\n")] = '\0';
-	strncpy(th->rec.comm, comm, sizeof(th->rec.comm) - 1);
-	return trace_get_xstate(th->tid, &th->xstate, &th->xstate_len, err);
+	r = read_name(t, th, err);
+	return r ? r : trace_get_xstate(th->tid, &th->xstate, &th->xstate_len, err);
 }
 
 /* XSTATE_BV: the components that are in use, behind the 512 bytes of FXSAVE */
@@ -179,17 +176,17 @@ static void note_xstate(struct checkpoint *c, const struct dump_thread *th)
 	c->xstate_size = th->xstate_len;
 }
 
-static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
-		       struct error **err)
+static int record_thread(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
+			 const struct answers *a, const struct remote_call *call,
+			 struct error **err)
 {
 	struct ckpt_thread *rec;
 	struct ckpt_sched sched = {0};
-	long keys[KEYS_CALLS];
 	size_t at;
 	int r = read_outside(t, th, err);
 
 	if (!r)
-		r = ask(t, th, &sched, err);
+		r = take_answers(th, a, call, &sched, err);
 	if (r)
 		return r;
 	note_xstate(c, th);
@@ -197,11 +194,9 @@ static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 	if (!rec)
 		return error_errno(err, ENOMEM, "recording a thread");
 	at = (uint8_t *)rec - t->records.data;
-	r = creds_dump(t, th, remote_calls(&t->remote), CREDS_DATA, err);
-	for (unsigned i = 0; i < KEYS_CALLS; i++)
-		keys[i] = remote_calls(&t->remote)[ASK_KEYS + i].ret;
+	r = creds_dump(t, th, a, call, err);
 	if (!r)
-		r = keys_check(t, th, keys, err);
+		r = keys_check(t, th, call + ASK_KEYS, err);
 	if (!r && !record_add(&t->records, CKPT_XSTATE, th->xstate, th->xstate_len))
 		r = error_errno(err, ENOMEM, "recording a thread");
 	if (!r)
@@ -218,6 +213,23 @@ static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 	memcpy(th->rec.regs, &th->regs, sizeof(th->regs));
 	memcpy(t->records.data + at, &th->rec, sizeof(th->rec));
 	return 0;
+}
+
+static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
+		       struct error **err)
+{
+	struct questions q = {.remote = &t->remote};
+	struct answers own = {0};
+	int r;
+
+	if (th->tid == t->pid)
+		return record_thread(c, t, th, &t->answers, answers_of(t, &resource_threads), err);
+	threads_ask(t, &q);
+	r = ask_thread(&q, th->tid, &own, err);
+	if (!r)
+		r = record_thread(c, t, th, &own, own.calls, err);
+	answers_free(&own);
+	return r;
 }
 
 static int threads_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
@@ -306,41 +318,44 @@ struct settle_data {
  */
 static int settle_thread(struct restore_task *t, struct restore_thread *th, struct error **err)
 {
-	struct remote_call *call = remote_calls(&t->remote);
-	struct settle_data *data = remote_data(&t->remote);
+	static const struct remote_note note = {.what = "setting up a thread"};
+	struct remote *remote = &t->remote;
 	const struct ckpt_thread *rec = th->rec;
 	const struct ckpt_sched *sched = sched_find(th);
-	uint64_t at = remote_data_address(&t->remote);
-	unsigned n = 0;
+	struct settle_data *data;
+	uint64_t at;
 	int r;
 
+	data = remote_later_data(remote, sizeof(*data), &at, err);
+	if (!data)
+		return -error_code(*err);
 	data->stack = (stack_t){.ss_sp = (void *)rec->altstack,
 				.ss_flags = rec->altstack_flags & ~SS_ONSTACK,
 				.ss_size = rec->altstack_size};
 	memcpy(data->comm, rec->comm, sizeof(data->comm));
-	remote_set(&call[n++], SYS_set_tid_address, rec->clear_child_tid);
-	if (rec->robust_list_len)
-		remote_set(&call[n++], SYS_set_robust_list, rec->robust_list, rec->robust_list_len);
-	remote_set(&call[n++], SYS_sigaltstack, at, 0);
-	remote_set(&call[n++], SYS_prctl, PR_SET_NAME, at + offsetof(struct settle_data, comm));
-	if (sched &&
-	    sched->timer_slack) /* 0 is that of real-time policies, and asks for the default */
-		remote_set(&call[n++], SYS_prctl, PR_SET_TIMERSLACK, sched->timer_slack, 0, 0, 0);
-	if (sched)
-		remote_set(&call[n++], SYS_personality, sched->personality);
-	memset(data->nodes, 0, sizeof(data->nodes));
-	if (sched && sched->policy_mode) {
+	r = remote_later(remote, th->tid, &note, err, SYS_set_tid_address, rec->clear_child_tid);
+	if (!r && rec->robust_list_len)
+		r = remote_later(remote, th->tid, &note, err, SYS_set_robust_list, rec->robust_list,
+				 rec->robust_list_len);
+	if (!r)
+		r = remote_later(remote, th->tid, &note, err, SYS_sigaltstack, at, 0);
+	if (!r)
+		r = remote_later(remote, th->tid, &note, err, SYS_prctl, PR_SET_NAME,
+				 at + offsetof(struct settle_data, comm));
+	/* 0 is that of real-time policies, and asks for the default */
+	if (!r && sched && sched->timer_slack)
+		r = remote_later(remote, th->tid, &note, err, SYS_prctl, PR_SET_TIMERSLACK,
+				 sched->timer_slack, 0, 0, 0);
+	if (!r && sched)
+		r = remote_later(remote, th->tid, &note, err, SYS_personality, sched->personality);
+	if (!r && sched && sched->policy_mode) {
 		memcpy(data->nodes, sched->policy_nodes, sizeof(sched->policy_nodes));
-		remote_set(&call[n++], SYS_set_mempolicy, sched->policy_mode,
-			   at + offsetof(struct settle_data, nodes), POLICY_NODES_ASK);
+		r = remote_later(remote, th->tid, &note, err, SYS_set_mempolicy, sched->policy_mode,
+				 at + offsetof(struct settle_data, nodes), POLICY_NODES_ASK);
 	}
-	if (rec->rseq)
-		remote_set(&call[n++], SYS_rseq, rec->rseq, rec->rseq_len, 0, rec->rseq_sig);
-	r = remote_run(&t->remote, th->tid, n, err);
-	for (unsigned i = 0; !r && i < n; i++)
-		if (call[i].ret < 0)
-			r = error_errno(err, -call[i].ret, "setting up thread %u (call %ld)",
-					rec->tid, call[i].nr);
+	if (!r && rec->rseq)
+		r = remote_later(remote, th->tid, &note, err, SYS_rseq, rec->rseq, rec->rseq_len, 0,
+				 rec->rseq_sig);
 	return r;
 }
 
@@ -349,14 +364,13 @@ static int settle_thread(struct restore_task *t, struct restore_thread *th, stru
 
 static int threads_restore(struct restore *r, struct restore_task *t, struct error **err)
 {
-	int ret = remote_settle(&t->remote, err);
+	int ret = seccomp_restore_common(t, err);
 
 	t->threads.items[0].tid = t->pid;
-	ret = seccomp_restore_common(t, err);
-	vec_for_each (th, &t->threads) {
-		if (!ret && th->rec->tid != t->rec->pid)
-			ret = remote_clone(&t->remote, THREAD_FLAGS, 0, th->rec->tid, &th->tid,
-					   err);
+	for (size_t i = 1; !ret && i < t->threads.count; i++) {
+		struct restore_thread *th = &t->threads.items[i];
+
+		ret = remote_clone(&t->remote, THREAD_FLAGS, 0, th->rec->tid, &th->tid, err);
 		if (!ret)
 			ret = trace_set_sigmask(th->tid, ~0ull, err);
 	}
@@ -420,6 +434,7 @@ const struct resource_class resource_threads = {
 	.version = 1,
 	.types = thread_types,
 	.dump = threads_dump,
+	.ask = threads_ask,
 	.load = threads_load,
 	.restore = {[STAGE_TASK] = threads_restore, [STAGE_ARM] = threads_arm},
 	.not_captured = thread_not_captured,

@@ -32,14 +32,11 @@ int sleep_restore(struct restore_task *t, struct restore_thread *th, struct erro
 
 /* --- creds.c --- */
 
-/*
- * Credentials of one thread. The remote calls are added to the batch by
- * creds_ask() and read by creds_dump(); returns how many there are.
- */
-#define CREDS_CALLS 8
-unsigned creds_ask(const struct remote *r, struct remote_call *calls, unsigned data_offset);
-int creds_dump(struct dump_task *t, struct dump_thread *th, const struct remote_call *calls,
-	       unsigned data_offset, struct error **err);
+/* Credentials of one thread: what it is asked, and what becomes of the answers. */
+#define CREDS_CALLS 7
+void creds_ask(struct questions *q);
+int creds_dump(struct dump_task *t, const struct dump_thread *th, const struct answers *a,
+	       const struct remote_call *call, struct error **err);
 int creds_validate(const struct record *rec, struct error **err);
 /* -EPERM if the image gives a thread what the request, that is config.json, does not. */
 int creds_check_allowed(const struct restore_request *request, const struct restore_thread *th,
@@ -50,8 +47,8 @@ int creds_restore(struct restore_task *t, struct restore_thread *th, struct erro
 
 /* Calls whose results tell keys_check(), which is -EBUSY if the thread has keys. */
 #define KEYS_CALLS 3
-void keys_ask(struct remote_call calls[KEYS_CALLS]);
-int keys_check(struct dump_task *t, struct dump_thread *th, const long answers[KEYS_CALLS],
+void keys_ask(struct questions *q);
+int keys_check(struct dump_task *t, struct dump_thread *th, const struct remote_call *answers,
 	       struct error **err);
 
 /* --- sched.c --- */

@@ -35,10 +35,12 @@ static uint64_t monotonic_now(void)
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
-/* What was left at begin. One that fired since has its signal pending already. */
-static uint64_t left_at_begin(const struct checkpoint *c, uint64_t left, uint64_t interval)
+/* What was left at begin, of what was read at read_at. One that fired since has its signal pending
+ * already. */
+static uint64_t left_at_begin(const struct checkpoint *c, uint64_t read_at, uint64_t left,
+			      uint64_t interval)
 {
-	uint64_t total = left + (monotonic_now() - c->begin_host_monotonic);
+	uint64_t total = left + (read_at - c->begin_host_monotonic);
 
 	if (!left)
 		return 0;
@@ -47,30 +49,30 @@ static uint64_t left_at_begin(const struct checkpoint *c, uint64_t left, uint64_
 
 /* --- interval timers --- */
 
+static void timers_ask(struct dump_task *t, struct questions *q)
+{
+	for (unsigned i = 0; i < ITIMERS; i++)
+		ask_call(q, SYS_getitimer, i, ask_room(q, sizeof(struct itimerval)));
+}
+
 static int dump_itimers(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
-	const struct itimerval *found = remote_data(&t->remote);
-	struct remote_call *calls = remote_calls(&t->remote);
+	const struct remote_call *calls = answers_of(t, &resource_timers);
 	struct ckpt_itimer rec[ITIMERS];
-	int r;
 
-	for (unsigned i = 0; i < ITIMERS; i++)
-		remote_set(&calls[i], SYS_getitimer, i,
-			   remote_data_address(&t->remote) + i * sizeof(*found));
-	r = remote_run(&t->remote, 0, ITIMERS, err);
-	if (r)
-		return r;
 	for (unsigned i = 0; i < ITIMERS; i++) {
+		const struct itimerval *found = answer_data(&t->answers, calls[i].args[1]);
+
 		if (calls[i].ret)
 			return error_errno(err, -calls[i].ret, "reading interval timer %u", i);
-		rec[i].interval = found[i].it_interval.tv_sec * NSEC_PER_SEC +
-				  found[i].it_interval.tv_usec * 1000;
+		rec[i].interval = found->it_interval.tv_sec * NSEC_PER_SEC +
+				  found->it_interval.tv_usec * 1000;
 		rec[i].value =
-			found[i].it_value.tv_sec * NSEC_PER_SEC + found[i].it_value.tv_usec * 1000;
+			found->it_value.tv_sec * NSEC_PER_SEC + found->it_value.tv_usec * 1000;
 	}
 	/* the other two count CPU time, which stands */
-	rec[ITIMER_REAL].value =
-		left_at_begin(c, rec[ITIMER_REAL].value, rec[ITIMER_REAL].interval);
+	rec[ITIMER_REAL].value = left_at_begin(c, t->answers.monotonic, rec[ITIMER_REAL].value,
+					       rec[ITIMER_REAL].interval);
 	if (!record_add(&t->records, CKPT_ITIMERS, rec, sizeof(rec)))
 		return error_errno(err, ENOMEM, "recording interval timers");
 	return 0;
@@ -293,7 +295,7 @@ static int read_timer(struct checkpoint *c, struct dump_task *t, const date_vec 
 		return 0;
 	}
 	if (!is_cpu_clock(timer->clockid))
-		timer->value = left_at_begin(c, timer->value, timer->interval);
+		timer->value = left_at_begin(c, monotonic_now(), timer->value, timer->interval);
 	return 0;
 }
 
@@ -530,6 +532,7 @@ const struct resource_class resource_timers = {
 	.version = 1,
 	.types = timers_types,
 	.dump = timers_dump,
+	.ask = timers_ask,
 	.kernel = KERNEL_CLASS(TIMERS),
 	.adopt = timers_adopt,
 	.load = timers_load,

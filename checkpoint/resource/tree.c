@@ -9,20 +9,24 @@
 #include "checkpoint/resource/resource.h"
 #include "util/error.h"
 
+static void tree_ask(struct dump_task *t, struct questions *q)
+{
+	ask_call(q, SYS_prctl, PR_GET_CHILD_SUBREAPER, ask_room(q, sizeof(int)), 0, 0, 0);
+}
+
 static int tree_dump(struct checkpoint *c, struct dump_task *unused, struct error **err)
 {
 	if (unused)
 		return 0;
-	vec_for_each(t, &c->tasks) {
-		int *subreaper = t->remote.window ? remote_data(&t->remote) : NULL;
-
+	vec_for_each (t, &c->tasks) {
 		if (t->rec.state != CKPT_TASK_ZOMBIE) {
-			int r = remote_syscall(&t->remote, err, "asking for the subreaper flag", NULL,
-					       SYS_prctl, PR_GET_CHILD_SUBREAPER,
-					       remote_data_address(&t->remote), 0, 0, 0, 0);
-			if (r)
-				return r;
-			t->rec.subreaper = *subreaper;
+			const struct remote_call *call = answers_of(t, &resource_tree);
+
+			if (call->ret)
+				return error_errno(err, -call->ret,
+						   "asking process %u for the subreaper flag",
+						   t->rec.pid);
+			t->rec.subreaper = *(const int *)answer_data(&t->answers, call->args[1]);
 		}
 		if (!record_add(&c->records, CKPT_TASK, &t->rec, sizeof(t->rec)))
 			return error_errno(err, ENOMEM, "recording the tree");
@@ -83,6 +87,7 @@ const struct resource_class resource_tree = {
 	.version = 1,
 	.types = tree_types,
 	.dump = tree_dump,
+	.ask = tree_ask,
 	.load = tree_load,
 	.not_captured = tree_not_captured,
 };

@@ -268,14 +268,13 @@ static int find_group(struct checkpoint *c, pid_t group, uint32_t *found, struct
 
 static int admit_controlled(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
+	const struct proc_stat stat = t->stat;
 	struct ckpt_ctty *slot;
-	struct proc_stat stat;
 	struct pty *p;
 	pid_t session;
-	int r = proc_stat(t->pid, &stat, err);
 
-	if (r || !stat.tty)
-		return r;
+	if (!stat.tty)
+		return 0;
 	p = major(stat.tty) == PTS_MAJOR ? tty_find(c->ttys, minor(stat.tty)) : NULL;
 	/* the same number may be that of a terminal of the host's */
 	if (!p || (p->master < 0 && !p->console) ||

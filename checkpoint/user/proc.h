@@ -3,10 +3,13 @@
 #ifndef FIRN_CHECKPOINT_PROC_H
 #define FIRN_CHECKPOINT_PROC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "checkpoint/engine/engine.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/image/image.h"
+#include "util/buf.h"
 
 struct error;
 
@@ -41,6 +44,23 @@ struct proc_status {
 };
 /* tid 0: that of the process, else of one thread. */
 int proc_status(pid_t pid, pid_t tid, struct proc_status *s, struct error **err);
+
+/* A mapping, from /proc/PID/smaps. */
+struct vma {
+	struct ckpt_vma rec;
+	uint64_t dev, ino; /* 0: anonymous */
+	char *path;	   /* as in maps, or NULL */
+	bool deleted;
+	uint32_t pkey;	  /* protection key */
+	uint32_t page_kb; /* size of its pages */
+	uint32_t flags;	  /* CKPT_VMA_* and the ones below */
+};
+/* "mw" of VmFlags; and what no class can restore: userfaultfd, huge pages of hugetlbfs, device
+ * memory */
+#define VMA_MAYWRITE (1u << 30)
+#define VMA_REFUSED  (1u << 31)
+#define VMA_HUGETLB  (1u << 29) /* of hugetlbfs: only shared memfds can be restored */
+typedef VEC(struct vma) vma_vec;
 
 /* The mappings by address, with the flags that smaps knows. Paths are malloc'ed. */
 int proc_vmas(pid_t pid, vma_vec *vmas, struct error **err);

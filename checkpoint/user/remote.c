@@ -21,10 +21,12 @@
 
 extern const char remote_blob[], remote_blob_end[];
 
-/* The window: code, calls, data, and the frame that a task returns by should we die. */
+/* The window: code, calls, data, data of calls that are made later, and the frame that a task
+ * returns by should we die. */
 #define CALLS_OFFSET  4096
 #define DATA_OFFSET   (CALLS_OFFSET + REMOTE_CALLS_MAX * sizeof(struct remote_call))
-#define RETURN_OFFSET (DATA_OFFSET + REMOTE_DATA_SIZE)
+#define LATER_OFFSET  (DATA_OFFSET + REMOTE_DATA_SIZE)
+#define RETURN_OFFSET (LATER_OFFSET + REMOTE_LATER_DATA)
 #define RETURN_SIZE   (REMOTE_WINDOW - RETURN_OFFSET)
 
 _Static_assert(RETURN_OFFSET + 32 * 1024 <= REMOTE_WINDOW, "no room for a signal frame");
@@ -319,6 +321,7 @@ void remote_forget(struct remote *r)
 {
 	if (r->window)
 		munmap(r->window, REMOTE_WINDOW);
+	free(r->later);
 	*r = (struct remote){0};
 }
 
@@ -427,7 +430,7 @@ static int run_one_by_one(const struct remote *r, pid_t tid, unsigned count, str
 	return 0;
 }
 
-int remote_settle(struct remote *r, struct error **err)
+static int unpark(struct remote *r, struct error **err)
 {
 	pid_t tid = r->parked;
 	int ret;
@@ -443,7 +446,7 @@ int remote_settle(struct remote *r, struct error **err)
 static int park(struct remote *r, pid_t tid, struct error **err)
 {
 	size_t used;
-	int ret = remote_settle(r, err);
+	int ret = unpark(r, err);
 
 	if (!ret)
 		ret = trace_get_regs(tid, &r->parked_regs, err);
@@ -459,20 +462,11 @@ static int park(struct remote *r, pid_t tid, struct error **err)
 	return 0;
 }
 
-int remote_run(struct remote *r, pid_t tid, unsigned count, struct error **err)
+static int run(struct remote *r, pid_t tid, unsigned count, struct error **err)
 {
-	bool fresh;
-	int ret = 0;
+	bool fresh = r->parked != tid || r->parked_signal != r->stop_signal;
+	int ret = fresh ? park(r, tid, err) : 0;
 
-	if (!tid)
-		tid = r->tid;
-	if (!count)
-		return 0;
-	if (count > REMOTE_CALLS_MAX)
-		return error_set(err, E2BIG, "%u remote calls at once", count);
-	fresh = r->parked != tid || r->parked_signal != r->stop_signal;
-	if (fresh)
-		ret = park(r, tid, err);
 	if (ret)
 		return ret;
 	if (!r->stop_signal) {
@@ -486,6 +480,125 @@ int remote_run(struct remote *r, pid_t tid, unsigned count, struct error **err)
 	if (!ret)
 		ret = go(tid, err);
 	return ret ? ret : remote_finish(r, tid, err);
+}
+
+/* --- calls that are made later --- */
+
+struct remote_later {
+	struct remote_call call;
+	struct remote_note note;
+};
+
+static int check_later(const struct remote *r, unsigned count, struct error **err)
+{
+	const struct remote_call *call = remote_calls(r);
+
+	for (unsigned i = 0; i < count; i++, call++) {
+		const struct remote_note *note = &r->later[i].note;
+		const char *object = note->object ? note->object : "";
+
+		if (call->ret >= 0 || call->ret < -4095 || note->any ||
+		    (note->forgiven && call->ret == -note->forgiven))
+			continue;
+		error_errno(err, -call->ret, "%s%s%s in task %d (call %ld, %#lx)", note->what,
+			    *object ? " " : "", object, r->later_tid, call->nr, call->args[0]);
+		if (note->hint && call->ret == -EPERM)
+			error_hint(err, "%s", note->hint);
+		return call->ret;
+	}
+	return 0;
+}
+
+/* Runs what is queued, and count calls of the caller's, which stand at the array's beginning. */
+static int run_queue(struct remote *r, pid_t tid, unsigned count, struct error **err)
+{
+	struct remote_call *calls = remote_calls(r);
+	unsigned queued = r->later_count;
+	int ret;
+
+	r->later_count = 0;
+	memmove(calls + queued, calls, count * sizeof(*calls));
+	for (unsigned i = 0; i < queued; i++)
+		calls[i] = r->later[i].call;
+	ret = run(r, tid, queued + count, err);
+	if (!ret)
+		ret = check_later(r, queued, err);
+	memmove(calls, calls + queued, count * sizeof(*calls));
+	return ret;
+}
+
+int remote_flush(struct remote *r, struct error **err)
+{
+	return r->later_count ? run_queue(r, r->later_tid, 0, err) : 0;
+}
+
+int remote_queue(struct remote *r, pid_t tid, const struct remote_note *note,
+		 const struct remote_call *call, struct error **err)
+{
+	int ret = 0;
+
+	if (!tid)
+		tid = r->tid;
+	if (!r->later)
+		r->later = calloc(REMOTE_CALLS_MAX, sizeof(*r->later));
+	if (!r->later)
+		return error_errno(err, ENOMEM, "%s", note->what);
+	if (r->later_count == REMOTE_CALLS_MAX || (r->later_count && r->later_tid != tid))
+		ret = remote_flush(r, err);
+	if (ret)
+		return ret;
+	r->later_tid = tid;
+	r->later[r->later_count++] = (struct remote_later){*call, *note};
+	return 0;
+}
+
+void *remote_later_data(struct remote *r, size_t len, uint64_t *address, struct error **err)
+{
+	char *data;
+
+	len = (len + 15) & ~15ul;
+	if (len > REMOTE_LATER_DATA) {
+		error_set(err, E2BIG, "%zu bytes of data for a remote call", len);
+		return NULL;
+	}
+	if (r->later_data + len > REMOTE_LATER_DATA && remote_flush(r, err))
+		return NULL;
+	if (!r->later_count)
+		r->later_data = 0;
+	data = r->window + LATER_OFFSET + r->later_data;
+	*address = r->address + LATER_OFFSET + r->later_data;
+	r->later_data += len;
+	return memset(data, 0, len);
+}
+
+int remote_settle(struct remote *r, struct error **err)
+{
+	int ret = remote_flush(r, err);
+
+	return ret ? ret : unpark(r, err);
+}
+
+/* What does not fit into one run behind the queue, or is another thread's, has one of its own. */
+int remote_run(struct remote *r, pid_t tid, unsigned count, struct error **err)
+{
+	__cleanup_free struct remote_call *saved = NULL;
+	int ret;
+
+	if (!tid)
+		tid = r->tid;
+	if (!count)
+		return 0;
+	if (count > REMOTE_CALLS_MAX)
+		return error_set(err, E2BIG, "%u remote calls at once", count);
+	if (!r->later_count || (r->later_tid == tid && r->later_count + count <= REMOTE_CALLS_MAX))
+		return run_queue(r, tid, count, err);
+	saved = malloc(count * sizeof(*saved));
+	if (!saved)
+		return error_errno(err, ENOMEM, "running calls in task %d", tid);
+	memcpy(saved, remote_calls(r), count * sizeof(*saved));
+	ret = remote_flush(r, err);
+	memcpy(remote_calls(r), saved, count * sizeof(*saved));
+	return ret ? ret : run(r, tid, count, err);
 }
 
 int remote_syscall(struct remote *r, struct error **err, const char *what, long *ret, long nr,
@@ -517,8 +630,11 @@ int remote_clone(struct remote *r, uint64_t flags, int exit_signal, pid_t tid, p
 	pid_t *set_tid = (pid_t *)(args + 1);
 	uint64_t at = remote_data_address(r);
 	unsigned long message;
-	int status, event, ret;
+	int status, event;
+	int ret = remote_settle(r, err);
 
+	if (ret)
+		return ret;
 	*set_tid = tid;
 	*args = (struct clone_args){
 		.flags = flags,
@@ -529,9 +645,7 @@ int remote_clone(struct remote *r, uint64_t flags, int exit_signal, pid_t tid, p
 	remote_set(remote_calls(r), SYS_clone3, at, sizeof(*args));
 	if (!r->stop_signal)
 		return error_set(err, EPROTO, "task %d cannot be stopped after a clone", r->tid);
-	ret = remote_settle(r, err);
-	if (!ret)
-		ret = trace_set_sigmask(r->tid, ~(1ull << (r->stop_signal - 1)), err);
+	ret = trace_set_sigmask(r->tid, ~(1ull << (r->stop_signal - 1)), err);
 	if (!ret)
 		ret = remote_start(r, 0, 1, err);
 	if (!ret)

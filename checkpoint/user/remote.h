@@ -22,9 +22,20 @@ struct remote_call {
 	long ret; /* as the kernel returns it: -errno on failure */
 };
 
-#define REMOTE_CALLS_MAX 384
-#define REMOTE_DATA_SIZE (96 * 1024)
-#define REMOTE_WINDOW	 (192 * 1024)
+#define REMOTE_CALLS_MAX  384
+#define REMOTE_DATA_SIZE  (96 * 1024)
+#define REMOTE_LATER_DATA (32 * 1024)
+#define REMOTE_WINDOW	  (192 * 1024)
+
+/* What a call that is made later was for. The strings stay. */
+struct remote_note {
+	const char *what, *object; /* "setting the limit", "nofile"; object may be NULL */
+	const char *hint;	   /* after EPERM; may be NULL */
+	int forgiven;		   /* an errno that is no failure */
+	bool any;		   /* every result is right */
+};
+
+struct remote_later;
 
 /* The scratch window of one process; all of its threads share it, one at a time. */
 struct remote {
@@ -44,6 +55,11 @@ struct remote {
 	int parked_signal; /* stop_signal then */
 	struct user_regs_struct parked_regs;
 	uint64_t parked_mask;
+	/* calls that wait for the next run */
+	struct remote_later *later;
+	unsigned later_count;
+	pid_t later_tid;
+	size_t later_data;
 };
 
 /*
@@ -81,7 +97,7 @@ void remote_forget(struct remote *r);
 int remote_clone(struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
 		 struct error **err);
 
-/* Starts a call that does not return (exit): the caller waits for the death. */
+/* Starts a call that does not return (exit), of a settled task: the caller waits for the death. */
 int remote_start(struct remote *r, pid_t tid, unsigned count, struct error **err);
 
 /* The call array and the data area, in our address space; the data area's address in theirs. */
@@ -102,7 +118,29 @@ uint64_t remote_data_address(const struct remote *r);
  */
 int remote_run(struct remote *r, pid_t tid, unsigned count, struct error **err);
 
-/* Registers and signal mask of the parked thread, if there is one, are as they were. */
+/*
+ * Queues a call on tid (0: r->tid) of which nobody needs more than that it succeeds. It is
+ * made before the calls of the next remote_run(), in the same round trip, or when the
+ * thread is settled: which is where its failure is reported. note is copied.
+ */
+int remote_queue(struct remote *r, pid_t tid, const struct remote_note *note,
+		 const struct remote_call *call, struct error **err);
+#define remote_later(remote, tid, note, err, number, ...)                                          \
+	remote_queue(remote, tid, note,                                                            \
+		     &(struct remote_call){.nr = (number), .args = {__VA_ARGS__}}, err)
+
+/*
+ * Room for the data of such calls, up to REMOTE_LATER_DATA, zeroed; *address is where the
+ * process has it. Makes the queued calls if there is no room left, so queue yours
+ * before asking for more. NULL: see err.
+ */
+void *remote_later_data(struct remote *r, size_t len, uint64_t *address, struct error **err);
+
+/* Makes the queued calls now: something outside of the process depends on them. */
+int remote_flush(struct remote *r, struct error **err);
+
+/* Nothing is queued; registers and signal mask of the parked thread, if there is one, are as they
+ * were. */
 int remote_settle(struct remote *r, struct error **err);
 
 /* One call on r->tid. *ret may be NULL: then a failed call is an error that names the call. */
