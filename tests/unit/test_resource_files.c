@@ -76,6 +76,7 @@ static int setup(void **state)
 {
 	struct child *ch = calloc(1, sizeof(*ch));
 	struct dump_task *t;
+	struct dump_thread *th;
 	struct timespec now;
 	int file, status;
 
@@ -101,6 +102,8 @@ static int setup(void **state)
 	t = vec_add(&ch->c.tasks);
 	t->pid = ch->pid;
 	t->rec.pid = 1;
+	th = vec_add(&t->threads);
+	th->tid = ch->pid;
 	t->pidfd = syscall(SYS_pidfd_open, ch->pid, 0);
 	assert_return_code(t->pidfd, errno);
 	*state = ch;
@@ -117,6 +120,7 @@ static int teardown(void **state)
 	close(ch->c.tasks.items[0].pidfd);
 	close(ch->c.rootfd);
 	buf_free(&ch->c.tasks.items[0].records);
+	vec_free(&ch->c.tasks.items[0].threads);
 	buf_free(&ch->c.records);
 	vec_free(&ch->c.tasks);
 	blockers_free(&ch->result.blockers);

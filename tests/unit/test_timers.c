@@ -119,22 +119,33 @@ static void end(pid_t pid, struct remote *remote)
 /* What both classes say about a process. tid is what its thread is called in the records. */
 static struct buf dump(pid_t pid, uint32_t tid, struct remote *remote)
 {
-	struct dump_task t = {.pid = pid, .rec = {.pid = tid}, .remote = *remote};
 	struct checkpoint c = {0};
+	struct dump_task *t = vec_add(&c.tasks);
+	struct dump_thread *thread = vec_add(&t->threads);
 	struct error *err = NULL;
-	struct dump_thread *thread = vec_add(&t.threads);
 	struct timespec now;
+	struct buf records;
+
+	t->pid = pid;
+	t->rec.pid = tid;
+	t->remote = *remote;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	c.begin_host_monotonic = now.tv_sec * SEC + now.tv_nsec;
 	thread->tid = pid;
 	thread->rec.tid = tid;
-	resource_timers.dump(&c, &t, &err);
+	ask_tasks(&c, &err);
 	no_error(err);
-	resource_rlimits.dump(&c, &t, &err);
+	resource_timers.dump(&c, t, &err);
 	no_error(err);
-	vec_free(&t.threads);
-	return t.records;
+	resource_rlimits.dump(&c, t, &err);
+	no_error(err);
+	records = t->records;
+	*remote = t->remote;
+	answers_free(&t->answers);
+	vec_free(&t->threads);
+	vec_free(&c.tasks);
+	return records;
 }
 
 static struct record find(const struct buf *records, enum ckpt_type type)
@@ -172,6 +183,9 @@ static void give(pid_t pid, struct remote *remote, const struct buf *records)
 	no_error(err);
 	resource_rlimits.restore[STAGE_ARM](&r, NULL, &err);
 	no_error(err);
+	remote_flush(&t->remote, &err);
+	no_error(err);
+	*remote = t->remote;
 	vec_free(&t->more);
 	vec_free(&r.tasks);
 }
