@@ -217,7 +217,7 @@ static int refuse_used(struct hierarchy *h, struct error **err)
 	return 0;
 }
 
-static int join_hierarchy(struct hierarchy *h, unsigned int limited, struct error **err)
+int cgroup_join(struct hierarchy *h, unsigned int limited, struct error **err)
 {
 	int r = make_dirs(h, err);
 
@@ -303,14 +303,14 @@ static int make_in(struct cgroup *cg, const struct oci_config *config, struct er
 	vec_for_each (h, cg) {
 		if (!is_joined(cg, h, limited, wanted && *wanted == '/'))
 			continue;
-		r = join_hierarchy(h, limited, err);
+		r = cgroup_join(h, limited, err);
 		if (r < 0)
 			return r;
 	}
 	r = record(cg, false, err);
 	if (r < 0)
 		return r;
-	return cgroup_apply(cg, &config->lx, err);
+	return cgroup_apply(cg, &config->lx.resources, ~0u, err);
 }
 
 int cgroup_make(struct cgroup *cg, const struct oci_config *config, struct error **err)

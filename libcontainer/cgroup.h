@@ -10,6 +10,7 @@
 struct buf;
 struct error;
 struct oci_config;
+struct oci_resources;
 struct cgroup; /* open directory fds of the container's cgroup in each hierarchy */
 
 struct pid_list {
@@ -50,6 +51,12 @@ int cgroup_open(const char *path, struct cgroup **cg, struct error **err);
  */
 const char *cgroup_path(const struct cgroup *cg);
 
+/*
+ * Lets a cgroup below the container's own stand for it, in all hierarchies that have it ("PATH")
+ * or in those of the controllers ("NAMES:PATH"). -ENOENT if it is in none, or leads elsewhere.
+ */
+int cgroup_enter_below(struct cgroup *cg, const char *where, struct error **err);
+
 /* Moves a process (all threads) into all of them. */
 int cgroup_attach(struct cgroup *cg, pid_t pid, struct error **err);
 
@@ -71,6 +78,9 @@ int cgroup_kill_all(struct cgroup *cg, int signo, struct error **err);
 
 /* Removes the directories, nested ones first; waits for dying tasks by poll, not blindly. */
 int cgroup_destroy(struct cgroup *cg, struct error **err);
+
+/* Changes limits of a container that runs; a hierarchy that it is not in is joined first. */
+int cgroup_update(struct cgroup *cg, const struct oci_resources *res, struct error **err);
 
 void cgroup_free(struct cgroup *cg);
 static inline void cleanup_cgroup(struct cgroup **cg)

@@ -9,7 +9,6 @@
 #include "libcontainer/cgroup.h"
 
 struct oci_device_rule;
-struct oci_linux;
 struct oci_resources;
 
 /* Controllers by their v1 name; io is BLKIO, and systemd's named hierarchy is one of them. */
@@ -47,6 +46,9 @@ struct cgroup {
 	char *recorded;
 };
 
+/* The controllers (CTL_*) in a list divided by commas. */
+unsigned int cgroup_controllers(const char *list);
+
 /*
  * All mounted hierarchies with the caller's place in them. fds are -1. The
  * result is for cgroup_free().
@@ -63,8 +65,12 @@ struct hierarchy *cgroup_freezer_hierarchy(const struct cgroup *cg);
 /* Which controllers the configuration sets limits in. */
 unsigned int cgroup_limited(const struct oci_resources *res);
 
-/* Applies all limits to the container's opened cgroups. */
-int cgroup_apply(struct cgroup *cg, const struct oci_linux *lx, struct error **err);
+/* Makes and opens the container's cgroup in a hierarchy. -EBUSY if it is another's. */
+int cgroup_join(struct hierarchy *h, unsigned int limited, struct error **err);
+
+/* Applies the limits of these controllers (CTL_*) to the container's opened cgroups. */
+int cgroup_apply(struct cgroup *cg, const struct oci_resources *res, unsigned int controllers,
+		 struct error **err);
 
 /*
  * Makes the controllers' files appear in a v2 cgroup, by enabling them in all

@@ -38,6 +38,11 @@ static unsigned int parse_names(const char *list, const char *divided_by)
 	return found;
 }
 
+unsigned int cgroup_controllers(const char *list)
+{
+	return parse_names(list, ",");
+}
+
 /* mountinfo writes blanks and backslashes as \ooo. */
 static void unescape(char *text)
 {

@@ -22,8 +22,9 @@ unsigned int cgroup_limited(const struct oci_resources *res)
 	const struct oci_block_io *b = &res->block_io;
 	unsigned int limited = 0;
 
-	if (m->has_limit || m->has_reservation || m->has_swap || m->has_kernel_tcp ||
-	    m->has_swappiness || (m->has_disable_oom_killer && m->disable_oom_killer))
+	if (m->has_limit || m->has_reservation || m->has_swap || m->has_kernel ||
+	    m->has_kernel_tcp || m->has_swappiness || m->has_use_hierarchy ||
+	    (m->has_disable_oom_killer && m->disable_oom_killer))
 		limited |= CTL_MEMORY;
 	if (c->has_shares || c->has_quota || c->has_burst || c->has_period || c->has_idle ||
 	    c->has_realtime_period || c->has_realtime_runtime)
@@ -121,52 +122,125 @@ static int put_limit(const struct hierarchy *h, const char *file, int64_t value,
 	return put(h, err, file, "%s", h->version == 1 ? "-1" : "max");
 }
 
+/* A number in a file, -1 for "max", and also if it cannot be read. */
+static int64_t get_number(const struct hierarchy *h, const char *file)
+{
+	__cleanup_free char *text = NULL;
+
+	if (read_file(h->fd, file, 4096, &text, NULL) < 0 || *text < '0' || *text > '9')
+		return -1;
+	return strtoll(text, NULL, 10);
+}
+
+/* What is in use already would be taken from the container by the OOM killer. */
+static int check_before_update(const struct hierarchy *h, const struct oci_memory *m,
+			       struct error **err)
+{
+	int64_t used;
+
+	if (!m->check_before_update || !m->has_limit || m->limit < 0)
+		return 0;
+	used = get_number(h, h->version == 1 ? "memory.usage_in_bytes" : "memory.current");
+	if (used <= m->limit)
+		return 0;
+	return error_set(err, EBUSY,
+			 "config.json: /linux/resources/memory/limit: %lld bytes are in use, more "
+			 "than %lld",
+			 (long long)used, (long long)m->limit);
+}
+
+/* The kernel wants memory <= memory and swap at any moment: the greater one grows first. */
+static int apply_limits_v1(const struct hierarchy *h, const struct oci_memory *m,
+			   struct error **err)
+{
+	const char *memory = "memory.limit_in_bytes", *both = "memory.memsw.limit_in_bytes";
+	bool grows = m->has_swap && m->swap && (m->swap < 0 || m->swap > get_number(h, both));
+	int r = 0;
+
+	if (grows)
+		r = put_limit(h, both, m->swap, err);
+	if (r == 0 && m->has_limit && m->limit)
+		r = put_limit(h, memory, m->limit, err);
+	if (r == 0 && m->has_swap && m->swap && !grows)
+		r = put_limit(h, both, m->swap, err);
+	return r;
+}
+
+/* Since Linux 5.16 there is no such limit; before, it was of little use. */
+static int apply_kernel_v1(const struct hierarchy *h, const struct oci_memory *m,
+			   struct error **err)
+{
+	if (!m->has_kernel || !m->kernel)
+		return 0;
+	if (faccessat(h->fd, "memory.kmem.limit_in_bytes", W_OK, 0) < 0)
+		return error_set(err, EOPNOTSUPP,
+				 "config.json: /linux/resources/memory/kernel: this kernel has no "
+				 "such limit");
+	return put_limit(h, "memory.kmem.limit_in_bytes", m->kernel, err);
+}
+
+/* Always on in kernels that do not offer to turn it off. */
+static int apply_hierarchy_v1(const struct hierarchy *h, const struct oci_memory *m,
+			      struct error **err)
+{
+	if (!m->has_use_hierarchy || get_number(h, "memory.use_hierarchy") == m->use_hierarchy)
+		return 0;
+	return put(h, err, "memory.use_hierarchy", "%d", m->use_hierarchy);
+}
+
 static int apply_memory_v1(const struct hierarchy *h, const struct oci_memory *m,
 			   struct error **err)
 {
-	int r = 0;
+	int r = apply_hierarchy_v1(h, m, err);
 
-	/* memory first: the kernel wants memory <= memory and swap, and both start unlimited */
-	if (m->has_limit)
-		r = put_limit(h, "memory.limit_in_bytes", m->limit, err);
-	if (r == 0 && m->has_swap)
-		r = put_limit(h, "memory.memsw.limit_in_bytes", m->swap, err);
+	if (r == 0)
+		r = apply_limits_v1(h, m, err);
+	if (r == 0)
+		r = apply_kernel_v1(h, m, err);
 	if (r == 0 && m->has_reservation)
 		r = put_limit(h, "memory.soft_limit_in_bytes", m->reservation, err);
 	if (r == 0 && m->has_kernel_tcp)
 		r = put_limit(h, "memory.kmem.tcp.limit_in_bytes", m->kernel_tcp, err);
 	if (r == 0 && m->has_swappiness)
 		r = put(h, err, "memory.swappiness", "%lld", (long long)m->swappiness);
-	if (r == 0 && m->has_disable_oom_killer && m->disable_oom_killer)
-		r = put(h, err, "memory.oom_control", "1");
+	if (r == 0 && m->has_disable_oom_killer)
+		r = put(h, err, "memory.oom_control", "%d", m->disable_oom_killer);
 	return r;
 }
 
 /* v2 counts swap alone, the configuration memory and swap together. */
-static int swap_v2(const struct oci_memory *m, int64_t *swap, struct error **err)
+static int swap_v2(const struct hierarchy *h, const struct oci_memory *m, int64_t *swap,
+		   struct error **err)
 {
+	int64_t limit = m->has_limit ? m->limit : get_number(h, "memory.max");
+
 	*swap = m->swap;
 	if (m->swap < 0)
 		return 0;
-	if (!m->has_limit || m->limit < 0 || m->swap < m->limit)
+	if (limit < 0 || m->swap < limit)
 		return error_set(err, EINVAL,
 				 "config.json: /linux/resources/memory/swap: needs a limit of "
 				 "memory that is not above it");
-	*swap = m->swap - m->limit;
+	*swap = m->swap - limit;
 	return 0;
 }
 
 static int apply_memory_v2(const struct hierarchy *h, const struct oci_memory *m,
 			   struct error **err)
 {
+	bool has_swap = m->has_swap && m->swap;
 	int64_t swap = 0;
 	int r = 0;
 
-	if (m->has_swap)
-		r = swap_v2(m, &swap, err);
-	if (r == 0 && m->has_swap)
+	if (m->has_kernel || m->has_kernel_tcp || m->has_swappiness ||
+	    (m->has_disable_oom_killer && m->disable_oom_killer))
+		log_warning("/linux/resources/memory of config.json: kernel, kernelTCP, swappiness "
+			    "and disableOOMKiller mean nothing on cgroup v2");
+	if (has_swap)
+		r = swap_v2(h, m, &swap, err);
+	if (r == 0 && has_swap)
 		r = put_limit(h, "memory.swap.max", swap, err);
-	if (r == 0 && m->has_limit)
+	if (r == 0 && m->has_limit && m->limit)
 		r = put_limit(h, "memory.max", m->limit, err);
 	if (r == 0 && m->has_reservation)
 		r = put_limit(h, "memory.low", m->reservation, err);
@@ -178,10 +252,34 @@ static int apply_memory(struct cgroup *cg, const struct oci_resources *res, stru
 	const struct hierarchy *h;
 	int r = need(cg, CTL_MEMORY, "memory", &h, err);
 
+	if (r == 0)
+		r = check_before_update(h, &res->memory, err);
 	if (r < 0)
 		return r;
 	return h->version == 1 ? apply_memory_v1(h, &res->memory, err)
 			       : apply_memory_v2(h, &res->memory, err);
+}
+
+/*
+ * The kernel refuses a period with which the old quota would be too much of the parent's: then
+ * the quota goes first.
+ */
+static int apply_bandwidth_v1(const struct hierarchy *h, const struct oci_cpu *c,
+			      struct error **err)
+{
+	bool period = c->has_period && c->period, quota = c->has_quota && c->quota;
+	char text[24];
+	int r = 0;
+
+	if (period) {
+		snprintf(text, sizeof(text), "%lld", (long long)c->period);
+		period = write_file(h->fd, "cpu.cfs_period_us", text) < 0;
+	}
+	if (quota)
+		r = put(h, err, "cpu.cfs_quota_us", "%lld", (long long)c->quota);
+	if (r == 0 && period)
+		r = put(h, err, "cpu.cfs_period_us", "%lld", (long long)c->period);
+	return r;
 }
 
 static int apply_cpu_v1(const struct hierarchy *h, const struct oci_cpu *c, struct error **err)
@@ -190,10 +288,8 @@ static int apply_cpu_v1(const struct hierarchy *h, const struct oci_cpu *c, stru
 
 	if (c->has_shares && c->shares)
 		r = put(h, err, "cpu.shares", "%lld", (long long)c->shares);
-	if (r == 0 && c->has_period && c->period)
-		r = put(h, err, "cpu.cfs_period_us", "%lld", (long long)c->period);
-	if (r == 0 && c->has_quota && c->quota)
-		r = put(h, err, "cpu.cfs_quota_us", "%lld", (long long)c->quota);
+	if (r == 0)
+		r = apply_bandwidth_v1(h, c, err);
 	if (r == 0 && c->has_burst)
 		r = put(h, err, "cpu.cfs_burst_us", "%lld", (long long)c->burst);
 	if (r == 0 && c->has_realtime_period && c->realtime_period)
@@ -203,18 +299,37 @@ static int apply_cpu_v1(const struct hierarchy *h, const struct oci_cpu *c, stru
 	return r;
 }
 
+/* Both are in one file: what is not given stays. */
+static int apply_bandwidth_v2(const struct hierarchy *h, const struct oci_cpu *c,
+			      struct error **err)
+{
+	bool has_period = c->has_period && c->period, has_quota = c->has_quota && c->quota;
+	__cleanup_free char *text = NULL;
+	char quota[24] = "max";
+	long long period = 100000;
+
+	if (!has_period && !has_quota)
+		return 0;
+	if (read_file(h->fd, "cpu.max", 256, &text, NULL) == 0)
+		sscanf(text, "%23s %lld", quota, &period);
+	if (has_period)
+		period = c->period;
+	if (has_quota && c->quota < 0)
+		strcpy(quota, "max");
+	else if (has_quota)
+		snprintf(quota, sizeof(quota), "%lld", (long long)c->quota);
+	return put(h, err, "cpu.max", "%s %lld", quota, period);
+}
+
 static int apply_cpu_v2(const struct hierarchy *h, const struct oci_cpu *c, struct error **err)
 {
-	long long period = c->has_period && c->period ? c->period : 100000;
 	int r = 0;
 
 	/* realtime limits do not exist on v2; the specification lets them go */
 	if (c->has_shares && c->shares)
 		r = put(h, err, "cpu.weight", "%llu", cgroup_cpu_weight(c->shares));
-	if (r == 0 && c->has_quota && c->quota > 0)
-		r = put(h, err, "cpu.max", "%lld %lld", (long long)c->quota, period);
-	else if (r == 0 && (c->has_period || c->has_quota))
-		r = put(h, err, "cpu.max", "max %lld", period);
+	if (r == 0)
+		r = apply_bandwidth_v2(h, c, err);
 	if (r == 0 && c->has_burst)
 		r = put(h, err, "cpu.max.burst", "%lld", (long long)c->burst);
 	return r;
@@ -227,8 +342,13 @@ static int apply_cpu(struct cgroup *cg, const struct oci_resources *res, struct 
 
 	if (r < 0)
 		return r;
-	r = h->version == 1 ? apply_cpu_v1(h, &res->cpu, err) : apply_cpu_v2(h, &res->cpu, err);
-	if (r == 0 && res->cpu.has_idle)
+	/* an idle cgroup takes no shares */
+	if (res->cpu.has_idle && !res->cpu.idle)
+		r = put(h, err, "cpu.idle", "0");
+	if (r == 0)
+		r = h->version == 1 ? apply_cpu_v1(h, &res->cpu, err)
+				    : apply_cpu_v2(h, &res->cpu, err);
+	if (r == 0 && res->cpu.has_idle && res->cpu.idle)
 		r = put(h, err, "cpu.idle", "%lld", (long long)res->cpu.idle);
 	return r;
 }
@@ -288,6 +408,21 @@ static int apply_io_weight(const struct hierarchy *h, int64_t weight, struct err
 	return put(h, err, "blkio.weight", "%lld", (long long)weight);
 }
 
+/* They came with the CFQ scheduler, and went with it in Linux 5.0. */
+static int apply_leaf_weight(const struct hierarchy *h, const char *file,
+			     const struct oci_weight_device *d, int64_t weight, struct error **err)
+{
+	if (h->version == 2 || faccessat(h->fd, file, W_OK, 0) < 0)
+		return error_set(
+			err, EOPNOTSUPP,
+			"config.json: /linux/resources/blockIO: leafWeight: this kernel, or "
+			"cgroup v2, has none");
+	if (!d)
+		return put(h, err, file, "%lld", (long long)weight);
+	return put(h, err, file, "%lld:%lld %lld", (long long)d->major, (long long)d->minor,
+		   (long long)weight);
+}
+
 static int apply_io_weight_device(const struct hierarchy *h, const struct oci_weight_device *d,
 				  struct error **err)
 {
@@ -298,6 +433,12 @@ static int apply_io_weight_device(const struct hierarchy *h, const struct oci_we
 					   : "io.weight";
 	unsigned long long weight = d->weight;
 
+	if (d->has_leaf_weight) {
+		int r = apply_leaf_weight(h, "blkio.leaf_weight_device", d, d->leaf_weight, err);
+
+		if (r < 0)
+			return r;
+	}
 	if (!d->has_weight)
 		return 0;
 	if (h->version == 2 && !bfq)
@@ -316,6 +457,8 @@ static int apply_blkio(struct cgroup *cg, const struct oci_resources *res, struc
 		return r;
 	if (b->has_weight && b->weight)
 		r = apply_io_weight(h, b->weight, err);
+	if (r == 0 && b->has_leaf_weight && b->leaf_weight)
+		r = apply_leaf_weight(h, "blkio.leaf_weight", NULL, b->leaf_weight, err);
 	vec_for_each (d, &b->weight_devices) {
 		if (r == 0)
 			r = apply_io_weight_device(h, d, err);
@@ -334,24 +477,32 @@ static int apply_blkio(struct cgroup *cg, const struct oci_resources *res, struc
 	return r;
 }
 
+/* Of usage, and of reservations where the kernel (since 5.7) counts them: see the specification. */
+static int put_hugetlb(const struct hierarchy *h, const struct oci_hugepage_limit *limit,
+		       struct error **err)
+{
+	static const char *const kinds[] = {"", "rsvd."};
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < 2; i++) {
+		char file[64];
+
+		snprintf(file, sizeof(file), "hugetlb.%.16s.%s%s", limit->page_size, kinds[i],
+			 h->version == 1 ? "limit_in_bytes" : "max");
+		if (i == 0 || faccessat(h->fd, file, W_OK, 0) == 0)
+			r = put(h, err, file, "%llu", (unsigned long long)limit->limit);
+	}
+	return r;
+}
+
 static int apply_hugetlb(struct cgroup *cg, const struct oci_resources *res, struct error **err)
 {
 	const struct hierarchy *h;
 	int r = need(cg, CTL_HUGETLB, "hugetlb", &h, err);
 
 	vec_for_each (limit, &res->hugepage_limits) {
-		char file[64];
-
-		if (r < 0)
-			break;
-		if (strspn(limit->page_size, "0123456789KMGTB") != strlen(limit->page_size) ||
-		    snprintf(file, sizeof(file), "hugetlb.%s.%s", limit->page_size,
-			     h->version == 1 ? "limit_in_bytes" : "max") >= (int)sizeof(file))
-			return error_set(err, EINVAL,
-					 "config.json: /linux/resources/hugepageLimits: no page "
-					 "size: \"%.64s\"",
-					 limit->page_size);
-		r = put(h, err, file, "%llu", (unsigned long long)limit->limit);
+		if (r == 0)
+			r = put_hugetlb(h, limit, err);
 	}
 	return r;
 }
@@ -417,7 +568,8 @@ static int apply_unified(struct cgroup *cg, const struct oci_resources *res, str
 	return r;
 }
 
-int cgroup_apply(struct cgroup *cg, const struct oci_linux *lx, struct error **err)
+int cgroup_apply(struct cgroup *cg, const struct oci_resources *res, unsigned int controllers,
+		 struct error **err)
 {
 	static const struct {
 		unsigned int controller;
@@ -435,13 +587,13 @@ int cgroup_apply(struct cgroup *cg, const struct oci_linux *lx, struct error **e
 		{CTL_UNIFIED, apply_unified},
 		{CTL_DEVICES, cgroup_apply_devices},
 	};
-	unsigned int limited = cgroup_limited(&lx->resources);
+	unsigned int limited = cgroup_limited(res) & controllers;
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
 		int r = 0;
 
 		if (limited & steps[i].controller)
-			r = steps[i].apply(cg, &lx->resources, err);
+			r = steps[i].apply(cg, res, err);
 		if (r < 0)
 			return r;
 	}

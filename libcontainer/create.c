@@ -19,7 +19,12 @@
 #include "libcontainer/cgroup.h"
 #include "libcontainer/clone.h"
 #include "libcontainer/hooks.h"
+#include "libcontainer/idmap.h"
 #include "libcontainer/init.h"
+#include "libcontainer/intel_rdt.h"
+#include "libcontainer/labels.h"
+#include "libcontainer/netdevices.h"
+#include "libcontainer/pidfd_socket.h"
 #include "libcontainer/start.h"
 #include "libcontainer/state.h"
 #include "libcontainer/sync.h"
@@ -30,16 +35,55 @@
 #include "util/io.h"
 #include "util/log.h"
 
+/* What is made of the host's for the container, beside its cgroup. */
+struct built {
+	struct intel_rdt rdt;
+	struct net_devices *devices;
+};
+
+static void cleanup_built(struct built *built)
+{
+	intel_rdt_free(&built->rdt);
+	net_devices_free(built->devices);
+}
+
+/* The network namespace that the init has, or will join. */
+static int open_network(const struct init *init, pid_t pid, struct error **err)
+{
+	int fd = -1;
+
+	vec_for_each (ns, &init->joined) {
+		if (ns->type == CLONE_NEWNET)
+			fd = fcntl(ns->fd, F_DUPFD_CLOEXEC, 3);
+	}
+	if (fd < 0)
+		fd = open_fmt(O_RDONLY, "/proc/%d/ns/net", pid);
+	return fd < 0 ? error_errno(err, -fd, "opening the network namespace") : fd;
+}
+
+static int move_net_devices(const struct init *init, pid_t pid, struct net_devices **moved,
+			    struct error **err)
+{
+	__cleanup_fd int fd = -1;
+
+	if (!init->config->lx.net_devices.count)
+		return 0;
+	fd = open_network(init, pid, err);
+	return fd < 0 ? fd : net_devices_move(&init->config->lx, fd, moved, err);
+}
+
 /* What its parent has to do for a new init before that can begin. */
 static int admit_init(const struct init *init, struct cgroup *attach, pid_t pid, int sync_fd,
-		      struct error **err)
+		      struct built *built, struct error **err)
 {
-	int ret = 0;
+	int ret = intel_rdt_join(&built->rdt, pid, err);
 
-	if (init->new_types & CLONE_NEWUSER)
+	if (ret == 0 && init->new_types & CLONE_NEWUSER)
 		ret = namespaces_map_ids(pid, init->config, err);
 	if (ret == 0 && attach)
 		ret = cgroup_attach(attach, pid, err);
+	if (ret == 0)
+		ret = move_net_devices(init, pid, &built->devices, err);
 	if (ret == 0 && init->wait_for_go)
 		ret = sync_send(sync_fd, SYNC_GO, 0, err);
 	return ret;
@@ -117,6 +161,7 @@ static int check_namespaces(const struct init *init, struct error **err)
 static void cleanup_init(struct init *init)
 {
 	namespaces_close(&init->joined);
+	idmap_close(&init->idmapped);
 	cleanup_fd(&init->sync_fd);
 	cleanup_fd(&init->start_fd);
 	cleanup_fd(&init->console_fd);
@@ -134,19 +179,24 @@ static int prepare_init(struct init *init, struct error **err)
 	init->user_namespace = (joined | init->new_types) & CLONE_NEWUSER;
 	ret = check_namespaces(init, err);
 	if (ret == 0)
+		ret = labels_check(init->config->process, init->config->lx.mount_label, err);
+	if (ret == 0)
+		ret = idmap_open(init->config, init->c->bundle, &init->idmapped, err);
+	if (ret == 0)
 		ret = open_console(init->config, init->options, &init->console_fd, err);
 	if (ret == 0 && !init->options->restore)
 		init->start_fd = start_listen(init->c, err);
 	if (ret == 0 && init->start_fd < 0 && !init->options->restore)
 		ret = init->start_fd;
 	/* within a user namespace nobody may write to the cgroup's files */
-	init->wait_for_go = init->user_namespace || joined & CLONE_BY_HELPER;
+	init->wait_for_go = init->user_namespace || joined & CLONE_BY_HELPER ||
+			    init->config->lx.net_devices.count || init->config->lx.intel_rdt;
 	return ret;
 }
 
 /* From the clone to SYNC_READY; on failure the caller kills what there is. */
 static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init_process *process,
-		  struct error **err)
+		  struct built *built, struct error **err)
 {
 	int cgroup_fd = cgroup_v2_fd(cg);
 	bool attach = cgroup_fd < 0 && init->wait_for_go;
@@ -170,7 +220,9 @@ static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init
 	cleanup_fd(&init->sync_fd);
 	init->sync_fd = -1;
 	if (ret == 0)
-		ret = admit_init(init, attach ? cg : NULL, process->pid, sync_fd, err);
+		ret = admit_init(init, attach ? cg : NULL, process->pid, sync_fd, built, err);
+	if (ret == 0 && init->options->pidfd_socket)
+		ret = pidfd_send(init->options->pidfd_socket, process->pidfd, err);
 	if (ret == 0 && !init->options->restore)
 		ret = run_runtime_hooks(init->c, init->config, process->pid, sync_fd, err);
 	if (ret == 0)
@@ -199,6 +251,29 @@ void init_process_close(struct init_process *init)
 	init->pidfd = init->sync_fd = -1;
 }
 
+/* Written down at once: only what was made here is removed with the container. */
+static int make_rdt(struct container *c, const struct oci_config *config, struct intel_rdt *rdt,
+		    struct error **err)
+{
+	__cleanup_free char *root = NULL;
+	__cleanup_free char *record = NULL;
+	int ret;
+
+	if (!config->lx.intel_rdt)
+		return 0;
+	ret = intel_rdt_root(&root, err);
+	if (ret == 0)
+		ret = intel_rdt_create(root, c->id, config->lx.intel_rdt, rdt, err);
+	if (ret < 0)
+		return ret;
+	record = intel_rdt_record(rdt);
+	ret = record ? container_keep(c, KEPT_RDT, record, strlen(record), err)
+		     : error_errno(err, ENOMEM, "/linux/intelRdt");
+	if (ret < 0)
+		intel_rdt_remove(rdt);
+	return ret;
+}
+
 int container_create_init(struct container *c, const struct oci_config *config, struct cgroup *cg,
 			  const struct create_options *options, struct init_process *process,
 			  struct error **err)
@@ -213,6 +288,7 @@ int container_create_init(struct container *c, const struct oci_config *config, 
 		.slave_fd = -1,
 		.master_fd = -1,
 	};
+	__cleanup(cleanup_built) struct built built = {0};
 	__cleanup_fd int sync_fd = -1;
 	int fds[2];
 	int ret;
@@ -223,16 +299,21 @@ int container_create_init(struct container *c, const struct oci_config *config, 
 	record_stdio(c);
 	ret = prepare_init(&init, err);
 	if (ret == 0)
+		ret = make_rdt(c, config, &built.rdt, err);
+	if (ret == 0)
 		ret = sync_pair(fds, err);
 	if (ret < 0)
 		return ret;
 	sync_fd = fds[0];
 	init.sync_fd = fds[1];
-	ret = set_up(&init, cg, sync_fd, process, err);
+	ret = set_up(&init, cg, sync_fd, process, &built, err);
 	if (ret == 0 && process_identify(process->pid, &c->init) < 0)
 		ret = error_set(err, ESRCH, "the container's init died");
 	if (ret < 0) {
+		/* before the namespace dies, and virtual devices with it */
+		net_devices_return(built.devices);
 		abandon(process);
+		intel_rdt_remove(&built.rdt);
 		return ret;
 	}
 	process->sync_fd = take_fd(&sync_fd);

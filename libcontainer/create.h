@@ -19,6 +19,7 @@ struct create_options {
 	const char *console_socket; /* NULL: none */
 	int console_fd;		    /* a connected socket instead, borrowed; 0: none */
 	const char *pid_file;	    /* NULL: none; written by the verb, once the state is saved */
+	const char *pidfd_socket;   /* who gets a pidfd of the init, or NULL */
 	int preserve_fds;
 	bool no_pivot;
 	bool no_new_keyring;

@@ -2,11 +2,13 @@
 /* /dev: nodes and links, as runtime-spec config-linux.md "Default Devices" wants them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "libcontainer/rootfs.h"
@@ -159,10 +161,15 @@ int rootfs_bind_console(struct rootfs *r, int slave_fd, struct error **err)
 {
 	__cleanup_fd int target = rootfs_open_or_make(r, "/dev/console", false, err);
 	__cleanup_fd int copy = -1;
+	struct statfs fs;
 	int ret;
 
 	if (target < 0)
 		return target;
+	/* a link could lead to a file that the container would have the terminal over
+	 * (CVE-2025-52565) */
+	if (fstatfs(target, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC)
+		return error_set(err, EPERM, "/dev/console leads into /proc");
 	copy = mount_clone(slave_fd, false);
 	ret = copy < 0 ? copy : mount_attach(copy, target);
 	if (ret < 0)

@@ -14,8 +14,12 @@
 #include "libcontainer/cgroup.h"
 #include "libcontainer/cgroup_enter.h"
 #include "libcontainer/clone.h"
+#include "libcontainer/labels.h"
 #include "libcontainer/namespaces.h"
+#include "libcontainer/numa.h"
+#include "libcontainer/pidfd_socket.h"
 #include "libcontainer/process.h"
+#include "libcontainer/seccomp_notify.h"
 #include "libcontainer/state.h"
 #include "libcontainer/sync.h"
 #include "libcontainer/terminal.h"
@@ -84,6 +88,13 @@ static int join(struct joiner *j, struct error **err)
 	if (ret == 0)
 		ret = process_limit(j->options->process, err);
 	if (ret == 0)
+		ret = numa_set_affinity(j->options->process->exec_cpu_affinity_final,
+					"/execCPUAffinity/final", err);
+	if (ret == 0)
+		ret = numa_set_memory_policy(j->options->config->lx.memory_policy, err);
+	if (ret == 0)
+		ret = labels_set(j->options->process, err);
+	if (ret == 0)
 		ret = namespaces_join(&j->joined, ~(uint64_t)CLONE_BY_HELPER, err);
 	if (ret == 0)
 		ret = become_root(j, err);
@@ -125,6 +136,25 @@ static int open_console(const struct exec_options *options, int *fd, struct erro
 	return *fd < 0 ? *fd : 0;
 }
 
+/* With the initial affinity, which the process inherits: it has it before it is in the cgroup. */
+static int clone_on_cpus(struct joiner *j, const struct clone_request *request, pid_t *pid,
+			 int *pidfd, struct error **err)
+{
+	const char *initial = j->options->process->exec_cpu_affinity_initial;
+	cpu_set_t before;
+	int ret;
+
+	if (!initial || !*initial)
+		return clone_process(request, pid, pidfd, err);
+	if (sched_getaffinity(0, sizeof(before), &before) < 0)
+		return error_errno(err, errno, "reading the CPU affinity");
+	ret = numa_set_affinity(initial, "/execCPUAffinity/initial", err);
+	if (ret == 0)
+		ret = clone_process(request, pid, pidfd, err);
+	sched_setaffinity(0, sizeof(before), &before);
+	return ret;
+}
+
 static int start_joiner(struct joiner *j, struct cgroup *cg, int parent_fd, pid_t *pid,
 			struct error **err)
 {
@@ -138,21 +168,27 @@ static int start_joiner(struct joiner *j, struct cgroup *cg, int parent_fd, pid_
 		.main = joiner_main,
 		.context = j,
 	};
+	struct seccomp_notify notify = {
+		.c = j->c, .config = j->options->config, .status = container_oci_status(j->c)};
+	const struct sync_listener listener = {.take = seccomp_notify_take, .ctx = &notify};
 	bool attach = request.cgroup_fd < 0 && user_namespace;
 	int ret;
 
 	j->setup.user_namespace = user_namespace;
 	/* within a user namespace nobody may write to the cgroup's files */
 	j->cg = request.cgroup_fd < 0 && !attach ? cg : NULL;
-	ret = clone_process(&request, pid, &pidfd, err);
+	ret = clone_on_cpus(j, &request, pid, &pidfd, err);
 	cleanup_fd(&j->sync_fd);
 	j->sync_fd = -1;
+	notify.pid = *pid;
 	if (ret == 0 && attach)
 		ret = cgroup_attach(cg, *pid, err);
+	if (ret == 0 && j->options->pidfd_socket)
+		ret = pidfd_send(j->options->pidfd_socket, pidfd, err);
 	if (ret == 0)
 		ret = sync_send(parent_fd, SYNC_GO, 0, err);
 	if (ret == 0)
-		ret = sync_receive_executed(parent_fd, err);
+		ret = sync_receive_executed(parent_fd, &listener, err);
 	return ret;
 }
 
@@ -172,7 +208,7 @@ int container_exec(const struct container *c, const struct exec_options *options
 		.sync_fd = -1,
 		.console_fd = -1,
 		.setup = {.process = options->process,
-			  .seccomp = options->seccomp,
+			  .seccomp = options->config->lx.seccomp,
 			  .id = c->id,
 			  .preserve_fds = options->preserve_fds},
 	};
@@ -189,6 +225,8 @@ int container_exec(const struct container *c, const struct exec_options *options
 		ret = open_console(options, &j.console_fd, err);
 	if (ret == 0)
 		ret = cgroup_open(c->cgroup_path, &cg, err);
+	for (size_t i = 0; ret == 0 && i < options->cgroup_count; i++)
+		ret = cgroup_enter_below(cg, options->cgroups[i], err);
 	if (ret == 0)
 		ret = sync_pair(fds, err);
 	if (ret < 0)

@@ -7,15 +7,23 @@
 
 struct container;
 struct error;
+struct oci_config;
 struct oci_process;
-struct oci_seccomp;
 
 struct exec_options {
 	const struct oci_process *process;
-	const struct oci_seccomp *seccomp; /* or NULL */
-	const char *console_socket;	   /* for process->terminal; NULL: console_fd */
-	int console_fd;			   /* a connected socket, borrowed */
+	const struct oci_config *config; /* the container's: seccomp, memory policy */
+	const char *console_socket;	 /* for process->terminal; NULL: console_fd */
+	int console_fd;			 /* a connected socket, borrowed */
 	int preserve_fds;
+	const char *pidfd_socket; /* who gets a pidfd of the process, or NULL */
+
+	/*
+	 * Cgroups below the container's own to enter instead, as "PATH" or "CONTROLLERS:PATH";
+	 * they must be there.
+	 */
+	const char *const *cgroups;
+	size_t cgroup_count;
 };
 
 /*

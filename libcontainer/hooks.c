@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -51,6 +52,12 @@ static _Noreturn void become_hook(const struct oci_hook *hook, int input)
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
+/* poll(2) counts up to 24 days. */
+static int timeout_ms(const struct oci_hook *hook)
+{
+	return hook->timeout > INT_MAX / 1000 ? INT_MAX : hook->timeout * 1000;
+}
+
 static int wait_for_hook(pid_t pid, const struct oci_hook *hook, struct error **err)
 {
 	__cleanup_fd int pidfd = hook->has_timeout ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
@@ -58,7 +65,7 @@ static int wait_for_hook(pid_t pid, const struct oci_hook *hook, struct error **
 	bool late = false;
 	int status;
 
-	if (hook->has_timeout && pidfd >= 0 && poll(&fd, 1, hook->timeout * 1000) == 0) {
+	if (hook->has_timeout && pidfd >= 0 && poll(&fd, 1, timeout_ms(hook)) == 0) {
 		late = true;
 		kill(pid, SIGKILL);
 	}

@@ -20,6 +20,8 @@
 #include "libcontainer/cgroup_enter.h"
 #include "libcontainer/create.h"
 #include "libcontainer/hooks.h"
+#include "libcontainer/labels.h"
+#include "libcontainer/numa.h"
 #include "libcontainer/state.h"
 #include "libcontainer/sync.h"
 #include "libcontainer/terminal.h"
@@ -154,7 +156,12 @@ static int set_sysctls(struct init *init, struct error **err)
 
 static int limit_process(struct init *init, struct error **err)
 {
-	return init->config->process ? process_limit(init->config->process, err) : 0;
+	int ret = init->config->process ? process_limit(init->config->process, err) : 0;
+
+	/* a restored task has the policy that it was saved with */
+	if (ret == 0 && !init->options->restore)
+		ret = numa_set_memory_policy(init->config->lx.memory_policy, err);
+	return ret;
 }
 
 static int make_rootfs(struct init *init, struct error **err)
@@ -164,6 +171,7 @@ static int make_rootfs(struct init *init, struct error **err)
 
 	r->config = init->config;
 	r->cgroup = init->cgroup;
+	r->idmapped = &init->idmapped;
 	r->user_namespace = init->user_namespace;
 	r->cgroup_namespace = oci_config_namespace(init->config, CLONE_NEWCGROUP);
 	r->bundle_fd = open(init->c->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -228,6 +236,12 @@ static int run_create_hooks(struct init *init, struct error **err)
 	return ret;
 }
 
+/* After the hooks that come from the host, and while /proc is still the host's. */
+static int set_labels(struct init *init, struct error **err)
+{
+	return init->options->restore ? 0 : labels_set(init->config->process, err);
+}
+
 static int change_root(struct init *init, struct error **err)
 {
 	int ret = rootfs_pivot(&init->rootfs, init->options->no_pivot, err);
@@ -275,6 +289,7 @@ static const struct {
 	{"make terminal", make_terminal},
 	{"hide paths", hide_paths},
 	{"run hooks", run_create_hooks},
+	{"set labels", set_labels},
 	{"change root", change_root},
 	{"set personality", set_personality},
 	{"prepare process", prepare_process},

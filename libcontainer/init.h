@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "libcontainer/idmap.h"
 #include "libcontainer/namespaces.h"
 #include "libcontainer/process.h"
 #include "libcontainer/rootfs.h"
@@ -27,9 +28,10 @@ struct init {
 	const struct cgroup *cgroup; /* the container's */
 	struct cgroup *cg;	     /* to be entered by itself, or NULL: the parent does it */
 	struct namespace_fds joined; /* given by path */
-	uint64_t new_types;	     /* CLONE_NEW* that config wants new */
-	bool wait_for_go;	     /* the parent has to do something first */
-	bool user_namespace;	     /* new or joined */
+	struct idmapped_mounts idmapped;
+	uint64_t new_types;  /* CLONE_NEW* that config wants new */
+	bool wait_for_go;    /* the parent has to do something first */
+	bool user_namespace; /* new or joined */
 	int sync_fd;
 	int start_fd;	/* listening: who connects starts the program; -1 in a restore */
 	int console_fd; /* where the terminal's master goes, or -1 */

@@ -11,6 +11,7 @@
 
 #include "libcontainer/cgroup.h"
 #include "libcontainer/freezer.h"
+#include "libcontainer/intel_rdt.h"
 #include "libcontainer/state.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -163,6 +164,14 @@ static int kill_init(const struct container *c, struct error **err)
 	return 0;
 }
 
+static void remove_rdt(const struct container *c)
+{
+	__cleanup_free char *record = NULL;
+
+	if (container_kept(c, KEPT_RDT, 65536, &record, NULL, NULL) == 0)
+		intel_rdt_remove_recorded(record);
+}
+
 int container_destroy(struct container *c, struct error **err)
 {
 	__cleanup_cgroup struct cgroup *cg = NULL;
@@ -182,5 +191,7 @@ int container_destroy(struct container *c, struct error **err)
 		r = container_set_state(c, CONTAINER_DEAD, err);
 	if (r == 0 && cg)
 		r = cgroup_destroy(cg, err);
+	if (r == 0)
+		remove_rdt(c);
 	return r;
 }

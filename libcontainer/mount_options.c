@@ -151,6 +151,7 @@ static void apply(const struct word *w, struct mount_options *o)
 		break;
 	case IDMAP:
 		o->idmap = true;
+		o->idmap_recursive |= w->flag == MS_REC;
 		break;
 	}
 }

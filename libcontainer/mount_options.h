@@ -18,9 +18,9 @@ struct mount_options {
 	uint64_t recursive_set, recursive_clear; /* of rro and its like */
 	unsigned long propagation;		 /* MS_SHARED and so on, with MS_REC; 0: none */
 	bool bind, recursive;			 /* bind, rbind */
-	bool copy_up; /* tmpcopyup: contents of the destination go into the tmpfs */
-	bool idmap;
-	struct buf data; /* what is the file system's, comma-separated and terminated */
+	bool copy_up;		     /* tmpcopyup: contents of the destination go into the tmpfs */
+	bool idmap, idmap_recursive; /* idmap, ridmap */
+	struct buf data;	     /* what is the file system's, comma-separated and terminated */
 };
 
 /* The caller frees options->data with buf_free(). */

@@ -16,13 +16,15 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "libcontainer/copy_up.h"
+#include "libcontainer/idmap.h"
+#include "libcontainer/labels.h"
 #include "libcontainer/mount_options.h"
 #include "libcontainer/rootfs.h"
 #include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
-#include "util/log.h"
 
 /*
  * Mounting over /proc itself, or over parts that the runtime and the kernel
@@ -96,10 +98,12 @@ static int open_source(const struct rootfs *r, const struct oci_mount *m, struct
 	return fd;
 }
 
+/* An id-mapped mount was made by the runtime, and is only to be attached: idmapped, else -1. */
 static int mount_bind(const struct rootfs *r, const struct oci_mount *m,
-		      const struct mount_options *o, struct error **err)
+		      const struct mount_options *o, int idmapped, struct error **err)
 {
-	__cleanup_fd int source = open_source(r, m, err);
+	__cleanup_fd int source =
+		idmapped < 0 ? open_source(r, m, err) : fcntl(idmapped, F_DUPFD_CLOEXEC, 3);
 	__cleanup_fd int target = -1, copy = -1;
 	struct stat st;
 	int ret;
@@ -114,7 +118,7 @@ static int mount_bind(const struct rootfs *r, const struct oci_mount *m,
 	ret = check_destination(r, m, target, err);
 	if (ret < 0)
 		return ret;
-	copy = mount_clone(source, o->recursive);
+	copy = idmapped < 0 ? mount_clone(source, o->recursive) : take_fd(&source);
 	if (copy < 0)
 		return error_errno(err, -copy, "copying the mount of \"%s\"", m->source);
 	ret = apply_attributes(copy, o);
@@ -191,36 +195,78 @@ static const char *tmpfs_data(int target, const struct oci_mount *m, const char 
 	return room;
 }
 
+static int open_target(const struct rootfs *r, const struct oci_mount *m, struct error **err)
+{
+	if (!strcmp(m->type, "proc") || !strcmp(m->type, "sysfs"))
+		return rootfs_open_plain(r, m->destination, err);
+	return rootfs_open_or_make(r, m->destination, true, err);
+}
+
+static int mount_labelled(const struct rootfs *r, int target, const struct oci_mount *m,
+			  const struct mount_options *o, struct error **err)
+{
+	char room[4096];
+	const char *data = tmpfs_data(target, m, (const char *)o->data.data, room, sizeof(room));
+	__cleanup_free char *labelled = labels_mount_data(m->type, data, r->config->lx.mount_label);
+
+	if (!labelled)
+		return error_errno(err, ENOMEM, "mounting %s", m->type);
+	return mount_on(target, m, o, labelled, err);
+}
+
+/* Writable until it is filled; the directory below is reached by its descriptor only. */
+static int mount_copied_up(const struct rootfs *r, int target, const struct oci_mount *m,
+			   const struct mount_options *o, struct error **err)
+{
+	__cleanup_fd int from = open_in_root(r->fd, m->destination, O_RDONLY | O_DIRECTORY, 0);
+	__cleanup_fd int to = -1;
+	const char *data = (const char *)o->data.data;
+	struct mount_options writable = *o;
+	int ret;
+
+	if (strcmp(m->type, "tmpfs"))
+		return error_set(err, EINVAL, "\"tmpcopyup\" is for a tmpfs only");
+	if (from < 0)
+		return error_errno(err, -from, "opening what to copy");
+	writable.flags &= ~(unsigned long)MS_RDONLY;
+	ret = mount_labelled(r, target, m, &writable, err);
+	if (ret < 0)
+		return ret;
+	to = open_in_root(r->fd, m->destination, O_RDONLY | O_DIRECTORY, 0);
+	if (to < 0)
+		return error_errno(err, -to, "opening the tmpfs");
+	ret = copy_up(from, to, strstr(data, "uid=") || strstr(data, "gid="), err);
+	if (ret == 0 && o->flags & MS_RDONLY) {
+		ret = mount_change(to, MOUNT_ATTR_RDONLY, 0, false);
+		if (ret < 0)
+			return error_errno(err, -ret, "making the tmpfs read-only");
+	}
+	return ret;
+}
+
 static int mount_fs(const struct rootfs *r, const struct oci_mount *m,
 		    const struct mount_options *o, struct error **err)
 {
-	__cleanup_fd int target = rootfs_open_or_make(r, m->destination, true, err);
-	char room[4096];
-	const char *data;
+	__cleanup_fd int target = open_target(r, m, err);
 	int ret;
 
 	if (target < 0)
 		return target;
 	ret = check_destination(r, m, target, err);
-	if (ret < 0)
-		return ret;
-	if (o->copy_up)
-		log_warning("mount on \"%s\": tmpcopyup is not supported, it begins empty",
-			    m->destination);
-	data = tmpfs_data(target, m, (const char *)o->data.data, room, sizeof(room));
-	ret = mount_on(target, m, o, data, err);
+	if (ret == 0)
+		ret = o->copy_up ? mount_copied_up(r, target, m, o, err)
+				 : mount_labelled(r, target, m, o, err);
 	if (ret < 0)
 		return ret;
 	return finish_mount(r, m, o, err);
 }
 
-static int mount_one(struct rootfs *r, const struct oci_mount *m, const struct mount_options *o,
-		     struct error **err)
+static int mount_one(struct rootfs *r, size_t i, const struct mount_options *o, struct error **err)
 {
-	if (o->idmap || m->uid_mappings.count || m->gid_mappings.count)
-		return error_set(err, EOPNOTSUPP, "id-mapped mounts are not supported");
+	const struct oci_mount *m = &r->config->mounts.items[i];
+
 	if (o->bind || (m->type && !strcmp(m->type, "bind")))
-		return mount_bind(r, m, o, err);
+		return mount_bind(r, m, o, r->idmapped->fds[i], err);
 	if (!m->type)
 		return error_set(err, EINVAL, "neither a type nor \"bind\" is given");
 	if (!strcmp(m->type, "cgroup"))
@@ -236,7 +282,7 @@ int rootfs_mount_all(struct rootfs *r, struct error **err)
 		int ret = mount_options_parse(&m->options, &o, err);
 
 		if (ret == 0)
-			ret = mount_one(r, m, &o, err);
+			ret = mount_one(r, i, &o, err);
 		buf_free(&o.data);
 		if (ret < 0)
 			return error_wrap(err, "/mounts/%zu of config.json, on \"%s\"", i,

@@ -47,6 +47,15 @@ static int attach_directory(int target, const struct hierarchy *h, const struct 
 	return 0;
 }
 
+/* Over whatever is there, also the host's own: an rbound /sys brings that along. */
+static int mount_cgroup2(int target, const struct mount_options *o, struct error **err)
+{
+	__cleanup_fd int fd = mount_new("cgroup2", NULL, NULL, o->attr_set);
+	int ret = fd < 0 ? fd : mount_attach(fd, target);
+
+	return ret < 0 ? error_errno(err, -ret, "mounting cgroup2") : 0;
+}
+
 static int mount_path_of(int target, const char *source, const char *type, unsigned long flags,
 			 const char *data, struct error **err)
 {
@@ -93,7 +102,7 @@ static int mount_hierarchy(const struct rootfs *r, int dir, const struct hierarc
 	if (!r->cgroup_namespace)
 		ret = attach_directory(target, h, o, err);
 	else if (h->version == 2)
-		ret = mount_path_of(target, "cgroup2", "cgroup2", o->flags, NULL, err);
+		ret = mount_cgroup2(target, o, err);
 	else
 		ret = mount_path_of(target, "cgroup", "cgroup", o->flags, h->names, err);
 	return ret < 0 ? ret : link_controllers(dir, directory, err);
@@ -116,7 +125,7 @@ static int mount_unified(const struct rootfs *r, int target, const struct mount_
 			 struct error **err)
 {
 	if (r->cgroup_namespace)
-		return mount_path_of(target, "cgroup", "cgroup2", o->flags, NULL, err);
+		return mount_cgroup2(target, o, err);
 	vec_for_each (h, r->cgroup)
 		if (h->fd >= 0)
 			return attach_directory(target, h, o, err);

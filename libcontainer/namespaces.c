@@ -260,7 +260,8 @@ static int write_map(pid_t pid, const char *file, const char *program,
 	return 0;
 }
 
-int namespaces_map_ids(pid_t pid, const struct oci_config *config, struct error **err)
+int namespaces_write_maps(pid_t pid, const struct oci_id_maps *uids, const struct oci_id_maps *gids,
+			  struct error **err)
 {
 	int ret;
 
@@ -271,10 +272,15 @@ int namespaces_map_ids(pid_t pid, const struct oci_config *config, struct error 
 		snprintf(path, sizeof(path), "/proc/%d/setgroups", pid);
 		write_file(AT_FDCWD, path, "deny");
 	}
-	ret = write_map(pid, "gid_map", "newgidmap", &config->lx.gid_mappings, err);
+	ret = write_map(pid, "gid_map", "newgidmap", gids, err);
 	if (ret < 0)
 		return ret;
-	return write_map(pid, "uid_map", "newuidmap", &config->lx.uid_mappings, err);
+	return write_map(pid, "uid_map", "newuidmap", uids, err);
+}
+
+int namespaces_map_ids(pid_t pid, const struct oci_config *config, struct error **err)
+{
+	return namespaces_write_maps(pid, &config->lx.uid_mappings, &config->lx.gid_mappings, err);
 }
 
 int namespaces_loopback_up(struct error **err)

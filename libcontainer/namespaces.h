@@ -10,6 +10,7 @@
 
 struct error;
 struct oci_config;
+struct oci_id_maps;
 struct oci_time_offsets;
 
 struct namespace_fd {
@@ -59,6 +60,10 @@ int namespaces_enter_new_time(int64_t monotonic, int64_t boottime, struct error 
 /* The configuration's offsets in nanoseconds; 0 where it has none. */
 void namespaces_time_offsets(const struct oci_time_offsets *offsets, int64_t *monotonic,
 			     int64_t *boottime);
+
+/* Writes the maps of the new user namespace that a process is in. */
+int namespaces_write_maps(pid_t pid, const struct oci_id_maps *uids, const struct oci_id_maps *gids,
+			  struct error **err);
 
 /*
  * Writes the id maps of a process in a new user namespace. newuidmap and

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "libcontainer/capabilities.h"
+#include "libcontainer/labels.h"
 #include "libcontainer/sync.h"
 #include "libcontainer/trampoline.h"
 #include "oci/config.h"
@@ -231,7 +232,10 @@ int process_prepare(struct process_setup *setup, struct error **err)
 		ret = make_environment(setup, err);
 	if (ret == 0)
 		ret = seccomp_compile(setup->seccomp, &setup->filter, err);
-	if (ret == 0) {
+	/* the trampoline's execution would use the label up: see self_image.h for what protects
+	 * then */
+	setup->trampoline_fd = -1;
+	if (ret == 0 && !labels_wanted(setup->process)) {
 		setup->trampoline_fd = trampoline_open(err);
 		ret = setup->trampoline_fd < 0 ? setup->trampoline_fd : 0;
 	}
@@ -283,25 +287,13 @@ static int change_user(const struct process_setup *setup, struct error **err)
 	return 0;
 }
 
-static int set_labels(const struct oci_process *process, struct error **err)
+static int execute(const struct process_setup *setup)
 {
-	char text[512];
-	int ret;
-
-	if (process->apparmor_profile && process->apparmor_profile[0]) {
-		snprintf(text, sizeof(text), "exec %s", process->apparmor_profile);
-		ret = write_file(AT_FDCWD, "/proc/self/attr/apparmor/exec", text);
-		if (ret < 0)
-			return error_errno(err, -ret, "/process/apparmorProfile: \"%s\"",
-					   process->apparmor_profile);
-	}
-	if (process->selinux_label && process->selinux_label[0]) {
-		ret = write_file(AT_FDCWD, "/proc/self/attr/exec", process->selinux_label);
-		if (ret < 0)
-			return error_errno(err, -ret, "/process/selinuxLabel: \"%s\"",
-					   process->selinux_label);
-	}
-	return 0;
+	if (setup->trampoline_fd >= 0)
+		return trampoline_execute(setup->trampoline_fd, setup->report_fd, setup->program,
+					  setup->process->args.items, setup->env);
+	execve(setup->program, setup->process->args.items, setup->env);
+	return -errno;
 }
 
 int process_mark_fds(int keep, struct error **err)
@@ -317,12 +309,10 @@ int process_execute(struct process_setup *setup, struct error **err)
 	int ret = process_mark_fds(setup->preserve_fds, err);
 
 	if (ret == 0)
-		ret = set_labels(process, err);
-	if (ret == 0)
 		ret = sync_send_text(setup->report_fd, SYNC_EXECUTING, setup->program, err);
 	/* a filter needs either CAP_SYS_ADMIN, still there, or no_new_privs */
 	if (ret == 0 && !process->no_new_privileges)
-		ret = seccomp_install(&setup->filter, err);
+		ret = seccomp_install(&setup->filter, setup->report_fd, err);
 	if (ret == 0)
 		ret = set_rlimits(process, err);
 	if (ret == 0)
@@ -334,11 +324,10 @@ int process_execute(struct process_setup *setup, struct error **err)
 	if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_errno(err, errno, "setting no_new_privs");
 	if (process->no_new_privileges) {
-		ret = seccomp_install(&setup->filter, err);
+		ret = seccomp_install(&setup->filter, setup->report_fd, err);
 		if (ret < 0)
 			return ret;
 	}
-	ret = trampoline_execute(setup->trampoline_fd, setup->report_fd, setup->program,
-				 process->args.items, setup->env);
+	ret = execute(setup);
 	return error_errno(err, -ret, "executing \"%s\" in the container", setup->program);
 }

@@ -20,8 +20,8 @@ struct process_setup {
 	const char *id;			   /* names the session keyring; NULL: no new one */
 	bool user_namespace;		   /* where setgroups(2) may be off */
 	int preserve_fds;
-	int report_fd;		       /* a sync socket: says what kept the program from running */
-	int trampoline_fd;	       /* made by process_prepare() */
+	int report_fd;	   /* a sync socket: says what kept the program from running */
+	int trampoline_fd; /* made by process_prepare(); -1 if the program has a label */
 	struct seccomp_program filter; /* made by process_prepare() */
 	char **env;		       /* what will be passed on; made by process_prepare() */
 	char *program;		       /* the file to execute */

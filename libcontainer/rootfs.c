@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "oci/config.h"
@@ -23,6 +25,19 @@ int mount_clone(int fd, bool recursive)
 				     (recursive ? AT_RECURSIVE : 0));
 
 	return tree < 0 ? -errno : tree;
+}
+
+int mount_new(const char *type, const char *option, const char *value,
+	      unsigned long long attributes)
+{
+	__cleanup_fd int fs = fsopen(type, FSOPEN_CLOEXEC);
+	int fd;
+
+	if (fs < 0 || (option && fsconfig(fs, FSCONFIG_SET_STRING, option, value, 0) < 0) ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, attributes);
+	return fd < 0 ? -errno : fd;
 }
 
 int mount_attach(int mount_fd, int target_fd)
@@ -189,30 +204,47 @@ int rootfs_open_or_make(const struct rootfs *r, const char *path, bool directory
 	return fd;
 }
 
+int rootfs_open_plain(const struct rootfs *r, const char *path, struct error **err)
+{
+	const struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
+	};
+	__cleanup_fd int made = rootfs_open_or_make(r, path, true, err);
+	long fd;
+
+	if (made < 0)
+		return made;
+	do
+		fd = syscall(SYS_openat2, r->fd, path, &how, sizeof(how));
+	while (fd < 0 && (errno == EAGAIN || errno == EINTR));
+	if (fd < 0 && errno == ELOOP)
+		return error_set(err, ELOOP, "a symbolic link leads to \"%s\"", path);
+	return fd < 0 ? error_errno(err, errno, "opening \"%s\" in the root file system", path)
+		      : (int)fd;
+}
+
 /* The null device, from outside: what the root file system calls /dev/null may be anything. */
 static int open_null(struct error **err)
 {
-	int fd = open("/dev/null", O_PATH | O_CLOEXEC);
+	__cleanup_fd int fd = open("/dev/null", O_PATH | O_CLOEXEC);
+	struct stat st;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_errno(err, errno, "opening /dev/null");
-	return fd;
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+		return error_set(err, EPERM, "the host's /dev/null is not the null device");
+	return take_fd(&fd);
 }
 
 /* One empty read-only directory for all masked directories. */
 static int make_empty_directory(struct error **err)
 {
-	__cleanup_fd int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-	int fd;
+	int fd = mount_new("tmpfs", "mode", "755",
+			   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+				   MOUNT_ATTR_NOEXEC);
 
-	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0) < 0 ||
-	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return error_errno(err, errno, "making a tmpfs for masked paths");
-	fd = fsmount(fs, FSMOUNT_CLOEXEC,
-		     MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-	if (fd < 0)
-		return error_errno(err, errno, "making a tmpfs for masked paths");
-	return fd;
+	return fd < 0 ? error_errno(err, -fd, "making a tmpfs for masked paths") : fd;
 }
 
 /*

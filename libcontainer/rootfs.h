@@ -13,6 +13,7 @@
 
 struct cgroup;
 struct error;
+struct idmapped_mounts;
 struct oci_config;
 struct oci_mount;
 struct mount_options;
@@ -23,6 +24,7 @@ struct rootfs {
 	bool user_namespace; /* devices cannot be made, only bound */
 	bool cgroup_namespace;
 	const struct cgroup *cgroup; /* the container's */
+	const struct idmapped_mounts *idmapped;
 	const struct oci_config *config;
 };
 
@@ -54,6 +56,12 @@ int rootfs_finish(struct rootfs *r, struct error **err);
 int rootfs_open_or_make(const struct rootfs *r, const char *path, bool directory,
 			struct error **err);
 
+/*
+ * The same for a directory that no symbolic link may lead to: what is mounted there is trusted
+ * by its path later on (CVE-2019-19921).
+ */
+int rootfs_open_plain(const struct rootfs *r, const char *path, struct error **err);
+
 /* The directory above a path (O_PATH), made if missing; *name is what follows, in path. */
 int rootfs_open_parent(const struct rootfs *r, const char *path, const char **name,
 		       struct error **err);
@@ -66,6 +74,14 @@ int mount_attach(int mount_fd, int target_fd);
 
 /* Changes attributes (MOUNT_ATTR_*) of a mount or of the tree below it. Negative errno. */
 int mount_change(int mount_fd, unsigned long long set, unsigned long long clear, bool recursive);
+
+/*
+ * A new mount of a file system that needs no more than options of the form NAME=VALUE (or NULL),
+ * detached. Unlike one by mount(2) it can go over another of the same file system, where that
+ * fails with EBUSY and leaves the other visible. Negative errno on failure.
+ */
+int mount_new(const char *type, const char *option, const char *value,
+	      unsigned long long attributes);
 
 /* A cgroup mount as this host's layout wants it (mounts_cgroup.c). */
 int rootfs_mount_cgroup(struct rootfs *r, const struct oci_mount *m, const struct mount_options *o,

@@ -5,17 +5,23 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "libcontainer/sync.h"
 #include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
 #include "util/log.h"
+
+/* How long the runtime may take to pass the listener on. */
+#define LISTENER_PATIENCE_S 10
 
 static void cleanup_filter(scmp_filter_ctx *ctx)
 {
@@ -147,8 +153,6 @@ int seccomp_compile(const struct oci_seccomp *seccomp, struct seccomp_program *p
 
 	if (!seccomp)
 		return 0;
-	if (seccomp->listener_path)
-		return error_set(err, EOPNOTSUPP, "/linux/seccomp/listenerPath is not supported");
 	ctx = seccomp_init(with_errno(seccomp->default_action, seccomp->has_default_errno_ret,
 				      seccomp->default_errno_ret));
 	if (!ctx)
@@ -165,15 +169,63 @@ int seccomp_compile(const struct oci_seccomp *seccomp, struct seccomp_program *p
 					  (size_t)(rule - seccomp->syscalls.items));
 	}
 	program->flags = seccomp->has_flags ? seccomp->flags : 0;
+	program->listener = seccomp->listener_path;
 	return export_program(ctx, program, err);
 }
 
-int seccomp_install(const struct seccomp_program *program, struct error **err)
+/* If the runtime dies meanwhile nobody would end us. Timers of this kind end with exec. */
+static int set_deadline(void)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+	const struct itimerspec when = {.it_value.tv_sec = LISTENER_PATIENCE_S};
+	timer_t timer;
+
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0 ||
+	    timer_settime(timer, 0, &when, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+/*
+ * Once the filter is there, any system call may wait for who has the listener. So its number is
+ * told before (the lowest that is free, as the kernel takes it), and what is waited for is a
+ * variable that the runtime sets from outside.
+ */
+static int install_listener(const struct seccomp_program *program, const struct sock_fprog *prog,
+			    int report_fd, struct error **err)
+{
+	uint32_t flags = program->flags | SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	volatile int taken = 0;
+	int number = dup(report_fd);
+	int ret = number < 0 ? -errno : 0;
+
+	/* else its result would be a thread's id */
+	if (flags & SECCOMP_FILTER_FLAG_TSYNC)
+		flags |= SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+	if (number >= 0)
+		close(number);
+	if (ret == 0)
+		ret = set_deadline();
+	if (ret < 0)
+		return error_errno(err, -ret, "preparing the seccomp listener");
+	ret = sync_send_listener(report_fd, number, (uintptr_t)&taken, err);
+	if (ret < 0)
+		return ret;
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, prog) < 0)
+		return error_errno(err, errno, "installing the seccomp filter");
+	while (!taken)
+		__builtin_ia32_pause();
+	return 0;
+}
+
+int seccomp_install(const struct seccomp_program *program, int report_fd, struct error **err)
 {
 	struct sock_fprog prog = {.len = program->count, .filter = program->filter};
 
 	if (!program->filter)
 		return 0;
+	if (program->listener)
+		return install_listener(program, &prog, report_fd, err);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, program->flags, &prog) < 0)
 		return error_errno(err, errno, "installing the seccomp filter");
 	return 0;

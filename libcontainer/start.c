@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "libcontainer/seccomp_notify.h"
 #include "libcontainer/state.h"
 #include "libcontainer/sync.h"
 #include "util/cleanup.h"
@@ -42,8 +43,11 @@ int start_listen(const struct container *c, struct error **err)
 	return take_fd(&fd);
 }
 
-int container_start(const struct container *c, struct error **err)
+int container_start(const struct container *c, const struct oci_config *config, struct error **err)
 {
+	struct seccomp_notify notify = {
+		.c = c, .config = config, .status = "created", .pid = c->init.pid};
+	const struct sync_listener listener = {.take = seccomp_notify_take, .ctx = &notify};
 	__cleanup_fd int fd = make_socket(err);
 	struct sockaddr_un address = address_of(c);
 
@@ -52,5 +56,5 @@ int container_start(const struct container *c, struct error **err)
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return error_errno(err, errno, "reaching the container's init");
 	unlinkat(c->dir_fd, NAME, 0);
-	return sync_receive_executed(fd, err);
+	return sync_receive_executed(fd, &listener, err);
 }

@@ -5,6 +5,7 @@
 
 struct container;
 struct error;
+struct oci_config;
 
 /* Makes the socket and returns its listening descriptor; the init accepts on it. */
 int start_listen(const struct container *c, struct error **err);
@@ -13,6 +14,6 @@ int start_listen(const struct container *c, struct error **err);
  * Lets the init of a created container run its startContainer hooks and its
  * program. Returns when the program runs, or with what kept it from running.
  */
-int container_start(const struct container *c, struct error **err);
+int container_start(const struct container *c, const struct oci_config *config, struct error **err);
 
 #endif

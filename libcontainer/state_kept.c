@@ -7,6 +7,7 @@
  *                container that is there already
  *   cgroup       where it may have cgroups, as cgroupPath in state.json: for who is
  *                killed while making them, and for the case that that is damaged
+ *   intel_rdt    directories of resctrl that were made for it, and die with it
  *   mounts       mountinfo when everything was set up: what differs at a checkpoint was
  *                made or unmounted inside
  */

@@ -111,7 +111,23 @@ int sync_receive(int fd, enum sync_message expected, int64_t *value, struct erro
 	return 0;
 }
 
-int sync_receive_executed(int fd, struct error **err)
+int sync_send_listener(int fd, int number, uint64_t flag, struct error **err)
+{
+	struct packet packet = {.message = SYNC_LISTENER, .errnum = number, .value = flag};
+	int ret = send_packet(fd, &packet, PLAIN_SIZE);
+
+	return ret < 0 ? error_errno(err, -ret, "sending to the runtime") : 0;
+}
+
+static int take_listener(const struct packet *packet, const struct sync_listener *listener,
+			 struct error **err)
+{
+	if (!listener)
+		return error_set(err, EPROTO, "a seccomp listener that nobody wants");
+	return listener->take(listener->ctx, packet->errnum, packet->value, err);
+}
+
+int sync_receive_executed(int fd, const struct sync_listener *listener, struct error **err)
 {
 	struct packet packet = {0};
 	char program[TEXT_MAX];
@@ -125,6 +141,13 @@ int sync_receive_executed(int fd, struct error **err)
 	packet.text[TEXT_MAX - 1] = '\0';
 	copy_text(program, packet.text);
 	n = receive_packet(fd, &packet);
+	if (n == (ssize_t)PLAIN_SIZE && packet.message == SYNC_LISTENER) {
+		int ret = take_listener(&packet, listener, err);
+
+		if (ret < 0)
+			return ret;
+		n = receive_packet(fd, &packet);
+	}
 	if (n == sizeof(packet) && packet.message == SYNC_ERROR)
 		return peer_error(&packet, err);
 	if (n != sizeof(errnum))

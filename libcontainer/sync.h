@@ -13,6 +13,7 @@ enum sync_message {
 	SYNC_HOOKS,	/* init: everything is mounted, run the runtime's hooks */
 	SYNC_READY,	/* init: done; value: the init's own number of the socket */
 	SYNC_ERROR,	/* instead of any other: what failed */
+	SYNC_LISTENER,	/* after SYNC_EXECUTING: a seccomp listener comes, see seccomp_notify.h */
 	SYNC_EXECUTING, /* now comes an end of file, or four bytes of errno; text: the program */
 };
 
@@ -33,10 +34,19 @@ void sync_send_error(int fd, const struct error *error);
  */
 int sync_receive(int fd, enum sync_message expected, int64_t *value, struct error **err);
 
+/* Says that descriptor number will be a listener, and that writing 1 to the int at flag lets go. */
+int sync_send_listener(int fd, int number, uint64_t flag, struct error **err);
+
+/* What to do about SYNC_LISTENER. */
+struct sync_listener {
+	int (*take)(void *ctx, int number, uint64_t flag, struct error **err);
+	void *ctx;
+};
+
 /*
  * Waits until the peer has executed its program, by which its end is closed.
  * What kept it from that becomes *err.
  */
-int sync_receive_executed(int fd, struct error **err);
+int sync_receive_executed(int fd, const struct sync_listener *listener, struct error **err);
 
 #endif

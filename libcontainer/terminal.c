@@ -10,7 +10,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -18,23 +17,13 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/socket.h"
 
 #define MASTER_NAME "/dev/ptmx"
 
 int terminal_connect(const char *path, struct error **err)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	__cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return error_errno(err, errno, "making a socket");
-	if (strlen(path) >= sizeof(address.sun_path))
-		return error_errno(err, ENAMETOOLONG, "connecting to the console socket \"%s\"",
-				   path);
-	strcpy(address.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return error_errno(err, errno, "connecting to the console socket \"%s\"", path);
-	return take_fd(&fd);
+	return socket_connect(path, "console socket", err);
 }
 
 union fd_message {
@@ -44,23 +33,9 @@ union fd_message {
 
 int terminal_send(int socket_fd, int master_fd, struct error **err)
 {
-	union fd_message control = {0};
-	struct iovec text = {.iov_base = MASTER_NAME, .iov_len = strlen(MASTER_NAME)};
-	struct msghdr message = {
-		.msg_iov = &text,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	int ret = socket_send_fd(socket_fd, MASTER_NAME, master_fd, err);
 
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &master_fd, sizeof(int));
-	if (sendmsg(socket_fd, &message, MSG_NOSIGNAL) < 0)
-		return error_errno(err, errno, "sending the terminal to the console socket");
-	return 0;
+	return ret < 0 ? error_wrap(err, "the console socket") : 0;
 }
 
 int terminal_receive(int socket_fd, struct error **err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The OCI runtime configuration (runtime-spec 1.2, Linux) as plain structs.
+ * The OCI runtime configuration (runtime-spec 1.3, Linux) as plain structs.
  *
  * Strings are malloc'ed and NULL where the field is absent. Words with a number
  * behind them (namespaces, rlimits, capabilities, seccomp actions ...) are kept
@@ -21,7 +21,7 @@
 struct error;
 
 /* The highest version of the specification that Firn follows. */
-#define OCI_VERSION	"1.2.0"
+#define OCI_VERSION	"1.3.0"
 #define OCI_VERSION_MIN "1.0.0"
 
 /* config.json above this size is refused. */
@@ -278,6 +278,24 @@ struct oci_seccomp {
 	VEC(struct oci_seccomp_rule) syscalls;
 };
 
+struct oci_net_device {
+	char *host; /* its name in the runtime's network namespace */
+	char *name; /* in the container, or NULL: the same */
+};
+
+struct oci_memory_policy {
+	int mode;	/* MPOL_* */
+	uint32_t flags; /* MPOL_F_* */
+	char *nodes;	/* a list as "0-3,7", or NULL */
+};
+
+struct oci_intel_rdt {
+	char *clos_id; /* NULL: the container's id */
+	struct oci_strings schemata;
+	char *l3_cache_schema, *mem_bw_schema; /* lines as in "schemata"; NULL: not given */
+	bool enable_monitoring;
+};
+
 /* Not called "linux" as a member anywhere: that is a macro in GNU C. */
 struct oci_linux {
 	VEC(struct oci_namespace) namespaces;
@@ -292,8 +310,11 @@ struct oci_linux {
 	struct oci_strings masked_paths, readonly_paths;
 	char *mount_label;
 	bool has_personality;
-	uint32_t personality; /* PER_LINUX or PER_LINUX32 */
-	bool has_intel_rdt;   /* given, and not supported */
+	uint32_t personality;			 /* PER_LINUX or PER_LINUX32 */
+	struct oci_strings personality_flags;	 /* the specification knows none yet */
+	struct oci_intel_rdt *intel_rdt;	 /* or NULL */
+	struct oci_memory_policy *memory_policy; /* or NULL */
+	VEC(struct oci_net_device) net_devices;
 };
 
 struct oci_config {

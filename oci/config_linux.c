@@ -69,11 +69,49 @@ static const struct oci_shape device_shape = {
 		},
 };
 
+static const struct oci_shape net_device_shape = {
+	.size = sizeof(struct oci_net_device),
+	.fields =
+		(const struct oci_field[]){
+			FIELD(struct oci_net_device, "name", name, FIELD_STRING),
+			{0},
+		},
+};
+
+static const struct oci_shape memory_policy_shape = {
+	.size = sizeof(struct oci_memory_policy),
+	.fields =
+		(const struct oci_field[]){
+			FIELD(struct oci_memory_policy, "mode", mode, FIELD_WORD, .required = true,
+			      .words = &oci_memory_policy_words),
+			FIELD(struct oci_memory_policy, "nodes", nodes, FIELD_STRING),
+			FIELD(struct oci_memory_policy, "flags", flags, FIELD_MASK,
+			      .words = &oci_memory_policy_flag_words),
+			{0},
+		},
+};
+
+/* enableCMT and enableMBM, of older versions, asked for nothing but what is there anyway */
+static const struct oci_shape intel_rdt_shape = {
+	.size = sizeof(struct oci_intel_rdt),
+	.fields =
+		(const struct oci_field[]){
+			FIELD(struct oci_intel_rdt, "closID", clos_id, FIELD_STRING),
+			FIELD(struct oci_intel_rdt, "schemata", schemata, FIELD_STRINGS),
+			FIELD(struct oci_intel_rdt, "l3CacheSchema", l3_cache_schema, FIELD_STRING),
+			FIELD(struct oci_intel_rdt, "memBwSchema", mem_bw_schema, FIELD_STRING),
+			FIELD(struct oci_intel_rdt, "enableMonitoring", enable_monitoring,
+			      FIELD_BOOL),
+			{0},
+		},
+};
+
 static const struct oci_shape personality_shape = {
 	.fields =
 		(const struct oci_field[]){
 			FIELD(struct oci_linux, "domain", personality, FIELD_WORD, .required = true,
 			      .words = &oci_personality_words),
+			FIELD(struct oci_linux, "flags", personality_flags, FIELD_STRINGS),
 			{0},
 		},
 };
@@ -105,8 +143,12 @@ const struct oci_shape oci_linux_shape = {
 			FIELD(struct oci_linux, "mountLabel", mount_label, FIELD_STRING),
 			FIELD_INNER("personality", personality_shape,
 				    FIELD_HAS(struct oci_linux, has_personality)),
-			FIELD(struct oci_linux, "intelRdt", has_intel_rdt, FIELD_PRESENT,
-			      FIELD_HAS(struct oci_linux, has_intel_rdt)),
+			FIELD(struct oci_linux, "intelRdt", intel_rdt, FIELD_POINTER,
+			      .shape = &intel_rdt_shape),
+			FIELD(struct oci_linux, "memoryPolicy", memory_policy, FIELD_POINTER,
+			      .shape = &memory_policy_shape),
+			FIELD(struct oci_linux, "netDevices", net_devices, FIELD_NAMED,
+			      .shape = &net_device_shape),
 			{0},
 		},
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* config.json: /linux/seccomp. */
 #include <errno.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 
 #include "oci/shapes.h"
@@ -65,6 +66,14 @@ static bool takes_errno(uint32_t action)
 	return action == SCMP_ACT_ERRNO(0) || action == SCMP_ACT_TRACE(0);
 }
 
+static bool notifies(const struct oci_seccomp *seccomp)
+{
+	vec_for_each (rule, &seccomp->syscalls)
+		if (rule->action == SCMP_ACT_NOTIFY)
+			return true;
+	return seccomp->default_action == SCMP_ACT_NOTIFY;
+}
+
 int oci_seccomp_validate(const struct oci_seccomp *seccomp, struct error **err)
 {
 	const char *at = "/linux/seccomp";
@@ -74,6 +83,13 @@ int oci_seccomp_validate(const struct oci_seccomp *seccomp, struct error **err)
 				 oci_word_name(&oci_seccomp_action_words, seccomp->default_action));
 	if (seccomp->listener_metadata && !seccomp->listener_path)
 		return error_set(err, EINVAL, "%s/listenerMetadata: needs listenerPath", at);
+	if (notifies(seccomp) && !seccomp->listener_path)
+		return error_set(err, EINVAL, "%s/listenerPath: SCMP_ACT_NOTIFY needs it", at);
+	if (seccomp->flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV && !seccomp->listener_path)
+		return error_set(err, EINVAL,
+				 "%s/flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs "
+				 "listenerPath",
+				 at);
 	for (size_t i = 0; i < seccomp->syscalls.count; i++) {
 		const struct oci_seccomp_rule *rule = &seccomp->syscalls.items[i];
 

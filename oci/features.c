@@ -43,6 +43,16 @@ static void write_seccomp(struct json *j, const struct oci_features *features)
 	json_object_end(j);
 }
 
+static void write_intel_rdt(struct json *j)
+{
+	json_key(j, "intelRdt");
+	json_object_begin(j);
+	json_add_bool(j, "enabled", true);
+	json_add_bool(j, "schemata", true);
+	json_add_bool(j, "monitoring", true);
+	json_object_end(j);
+}
+
 static void write_linux(struct json *j, const struct oci_features *features)
 {
 	json_key(j, "linux");
@@ -54,18 +64,32 @@ static void write_linux(struct json *j, const struct oci_features *features)
 	json_add_bool(j, "v1", true);
 	json_add_bool(j, "v2", true);
 	json_add_bool(j, "systemd", features->systemd_cgroup);
-	json_add_bool(j, "systemdUser", false);
+	json_add_bool(j, "systemdUser", features->systemd_cgroup);
 	json_add_bool(j, "rdma", features->rdma);
 	json_object_end(j);
 	write_seccomp(j, features);
 	write_enabled(j, "apparmor", features->apparmor);
 	write_enabled(j, "selinux", features->selinux);
-	write_enabled(j, "intelRdt", false);
+	write_intel_rdt(j);
+	json_key(j, "memoryPolicy");
+	json_object_begin(j);
+	write_words(j, "modes", &oci_memory_policy_words);
+	write_words(j, "flags", &oci_memory_policy_flag_words);
+	json_object_end(j);
+	write_enabled(j, "netDevices", true);
 	json_key(j, "mountExtensions");
 	json_object_begin(j);
 	write_enabled(j, "idmap", features->idmap_mounts);
 	json_object_end(j);
 	json_object_end(j);
+}
+
+/* Whoever lets others choose annotations has to know which ones the runtime acts on. */
+static void write_unsafe_annotations(struct json *j)
+{
+	json_key(j, "potentiallyUnsafeConfigAnnotations");
+	json_array_begin(j);
+	json_array_end(j);
 }
 
 static void write_annotations(struct json *j, const struct oci_features *features)
@@ -100,6 +124,7 @@ char *oci_features_json(const struct oci_features *features)
 		json_add_strings(j, "mountOptions", features->mount_options);
 	write_linux(j, features);
 	write_annotations(j, features);
+	write_unsafe_annotations(j);
 	json_object_end(j);
 	return json_text(j);
 }

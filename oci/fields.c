@@ -292,12 +292,6 @@ static int read_list(const struct json_node *node, const struct oci_field *f, vo
 	return r;
 }
 
-static int read_present(const struct json_node *node, const struct oci_field *f, void *member,
-			struct error **err)
-{
-	return json_get_object(node, err);
-}
-
 static int (*const readers[])(const struct json_node *, const struct oci_field *, void *,
 			      struct error **) = {
 	[FIELD_WILDCARD] = read_wildcard, [FIELD_BOOL] = read_bool,
@@ -308,7 +302,6 @@ static int (*const readers[])(const struct json_node *, const struct oci_field *
 	[FIELD_MASK] = read_mask,	  [FIELD_UINTS] = read_uints,
 	[FIELD_OBJECT] = read_object,	  [FIELD_POINTER] = read_pointer,
 	[FIELD_LIST] = read_list,	  [FIELD_NAMED] = read_list,
-	[FIELD_PRESENT] = read_present,
 };
 
 int oci_fields_read(const struct json_node *object, const struct oci_shape *shape, void *out,

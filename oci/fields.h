@@ -38,9 +38,8 @@ enum oci_field_kind {
 	FIELD_OBJECT,	/* a struct in place, by shape */
 	FIELD_POINTER,	/* an allocated struct, by shape */
 	FIELD_LIST,	/* a list of structs, by shape, from an array of objects */
-	FIELD_NAMED,   /* the same from an object of objects; its key into the first member (char *)
-			*/
-	FIELD_PRESENT, /* an object that is not looked into: only has_ */
+	FIELD_NAMED, /* the same from an object of objects; its key into the first member (char *)
+		      */
 };
 
 struct oci_field {

@@ -21,6 +21,9 @@ int oci_resources_validate(const struct oci_resources *resources, const char *at
 			   struct error **err);
 int oci_seccomp_validate(const struct oci_seccomp *seccomp, struct error **err);
 int oci_sysctl_validate(const struct oci_config *config, struct error **err);
+int oci_intel_rdt_validate(const struct oci_intel_rdt *rdt, struct error **err);
+int oci_memory_policy_validate(const struct oci_memory_policy *policy, struct error **err);
+int oci_net_devices_validate(const struct oci_linux *lx, struct error **err);
 
 /* Each entry must be NAME=VALUE. */
 int oci_env_validate(const struct oci_strings *env, const char *at, struct error **err);

@@ -15,7 +15,7 @@ static int version_validate(const char *version, struct error **err)
 
 	if (sscanf(version, "%u.%u%c%u", &major, &minor, &dot, &patch) != 4 || dot != '.')
 		return error_set(err, EINVAL, "/ociVersion: \"%s\" is not a version", version);
-	/* by the rules of versions, every 1.x can be read by who knows 1.2 */
+	/* by the rules of versions, every 1.x can be read by who knows 1.3 */
 	if (major != 1)
 		return error_set(err, EINVAL,
 				 "/ociVersion: version %s is not supported (%s to %s are)", version,
@@ -136,6 +136,7 @@ static int needs_validate(const struct oci_config *config, struct error **err)
 		{lx->gid_mappings.count, CLONE_NEWUSER, "/linux/gidMappings"},
 		{lx->time_offsets.has_monotonic || lx->time_offsets.has_boottime, CLONE_NEWTIME,
 		 "/linux/timeOffsets"},
+		{lx->net_devices.count, CLONE_NEWNET, "/linux/netDevices"},
 		{lx->masked_paths.count, CLONE_NEWNS, "/linux/maskedPaths"},
 		{lx->readonly_paths.count, CLONE_NEWNS, "/linux/readonlyPaths"},
 	};
@@ -202,8 +203,15 @@ static int linux_validate(const struct oci_config *config, struct error **err)
 	if (!r && lx->cgroups_path && leaves_upwards(lx->cgroups_path))
 		r = error_set(err, EINVAL, "/linux/cgroupsPath: \"%s\" must not contain \"..\"",
 			      lx->cgroups_path);
-	if (!r && lx->has_intel_rdt)
-		r = error_set(err, EOPNOTSUPP, "/linux/intelRdt: not supported");
+	if (!r && lx->personality_flags.count)
+		r = error_set(err, EINVAL, "/linux/personality/flags/0: unknown flag \"%s\"",
+			      lx->personality_flags.items[0]);
+	if (!r && lx->intel_rdt)
+		r = oci_intel_rdt_validate(lx->intel_rdt, err);
+	if (!r && lx->memory_policy)
+		r = oci_memory_policy_validate(lx->memory_policy, err);
+	if (!r)
+		r = oci_net_devices_validate(lx, err);
 	if (!r)
 		r = oci_sysctl_validate(config, err);
 	if (!r)

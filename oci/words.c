@@ -3,6 +3,7 @@
 
 #include <linux/capability.h>
 #include <linux/ioprio.h>
+#include <linux/mempolicy.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
@@ -10,6 +11,9 @@
 #include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
+
+/* since Linux 6.9; the headers may be older */
+#define MPOL_WEIGHTED_INTERLEAVE_NUMBER 6
 
 #define WORD(value)                                                                                \
 	{                                                                                          \
@@ -134,6 +138,26 @@ static const struct oci_word io_classes[] = {
 	{0},
 };
 const struct oci_words oci_io_class_words = {"I/O priority class", io_classes};
+
+static const struct oci_word memory_policies[] = {
+	WORD(MPOL_DEFAULT),
+	WORD(MPOL_PREFERRED),
+	WORD(MPOL_BIND),
+	WORD(MPOL_INTERLEAVE),
+	WORD(MPOL_LOCAL),
+	WORD(MPOL_PREFERRED_MANY),
+	{"MPOL_WEIGHTED_INTERLEAVE", MPOL_WEIGHTED_INTERLEAVE_NUMBER},
+	{0},
+};
+const struct oci_words oci_memory_policy_words = {"memory policy", memory_policies};
+
+static const struct oci_word memory_policy_flags[] = {
+	WORD(MPOL_F_NUMA_BALANCING),
+	WORD(MPOL_F_RELATIVE_NODES),
+	WORD(MPOL_F_STATIC_NODES),
+	{0},
+};
+const struct oci_words oci_memory_policy_flag_words = {"memory policy flag", memory_policy_flags};
 
 static const struct oci_word personalities[] = {
 	{"LINUX", PER_LINUX},

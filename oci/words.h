@@ -15,13 +15,15 @@ struct oci_words {
 	const struct oci_word *words; /* ends with a NULL name */
 };
 
-extern const struct oci_words oci_namespace_words;	/* CLONE_NEW* */
-extern const struct oci_words oci_capability_words;	/* 1 << CAP_* */
-extern const struct oci_words oci_rlimit_words;		/* RLIMIT_* */
-extern const struct oci_words oci_propagation_words;	/* MS_* */
-extern const struct oci_words oci_sched_policy_words;	/* SCHED_* */
-extern const struct oci_words oci_sched_flag_words;	/* SCHED_FLAG_* */
-extern const struct oci_words oci_io_class_words;	/* IOPRIO_CLASS_* */
+extern const struct oci_words oci_namespace_words;    /* CLONE_NEW* */
+extern const struct oci_words oci_capability_words;   /* 1 << CAP_* */
+extern const struct oci_words oci_rlimit_words;	      /* RLIMIT_* */
+extern const struct oci_words oci_propagation_words;  /* MS_* */
+extern const struct oci_words oci_sched_policy_words; /* SCHED_* */
+extern const struct oci_words oci_sched_flag_words;   /* SCHED_FLAG_* */
+extern const struct oci_words oci_io_class_words;     /* IOPRIO_CLASS_* */
+extern const struct oci_words oci_memory_policy_words;
+extern const struct oci_words oci_memory_policy_flag_words;
 extern const struct oci_words oci_personality_words;	/* PER_* */
 extern const struct oci_words oci_seccomp_action_words; /* SCMP_ACT_*, data 0 */
 extern const struct oci_words oci_seccomp_op_words;	/* enum scmp_compare */

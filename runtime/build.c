@@ -79,6 +79,7 @@ int build_options(const struct runtime *rt, struct create_options *options, stru
 {
 	options->console_socket = option_string(rt, "console-socket");
 	options->pid_file = option_string(rt, "pid-file");
+	options->pidfd_socket = option_string(rt, "pidfd-socket");
 	options->no_pivot = option_flag(rt, "no-pivot");
 	options->no_new_keyring = option_flag(rt, "no-new-keyring");
 	return build_preserve_fds(rt, &options->preserve_fds, err);
@@ -217,7 +218,7 @@ int build_container(const struct runtime *rt, const char *bundle, const struct o
 
 int build_start(struct container *c, const struct oci_config *config, struct error **err)
 {
-	int ret = container_start(c, err);
+	int ret = container_start(c, config, err);
 
 	if (ret == 0)
 		ret = container_set_state(c, CONTAINER_RUNNING, err);

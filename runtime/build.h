@@ -18,6 +18,7 @@ struct runtime;
 	{"bundle", 'b', "DIR", "the bundle (default: the current directory)"},                     \
 		{"console-socket", 0, "PATH", "unix socket that takes the terminal"},              \
 		{"pid-file", 0, "FILE", "write the process's pid to this file"},                   \
+		{"pidfd-socket", 0, "PATH", "unix socket that gets a pidfd of the process"},       \
 		{"no-pivot", 0, NULL, "do without pivot_root, on a ramdisk"},                      \
 		{"no-new-keyring", 0, NULL, "keep the caller's session keyring"},                  \
 	{                                                                                          \

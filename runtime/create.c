@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <stdlib.h>
 
+#include "libcontainer/self_image.h"
 #include "libcontainer/state.h"
 #include "oci/config.h"
 #include "runtime/build.h"
@@ -25,6 +26,8 @@ static int run(struct runtime *rt, struct error **err)
 		ret = build_options(rt, &create, err);
 	if (ret == 0)
 		ret = build_open_bundle(rt, &bundle, &config, err);
+	if (ret == 0)
+		ret = self_image_seal(rt->command_line, err);
 	if (ret < 0)
 		return ret;
 	ret = build_container(rt, bundle, config, &create, &c, &init, err);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "libcontainer/labels.h"
+#include "libcontainer/self_image.h"
 #include "libcontainer/state.h"
 #include "oci/config.h"
 #include "oci/words.h"
@@ -28,6 +30,8 @@ static const struct option_spec options[] = {
 	{"process", 'p', "FILE", "the process as a JSON document of the OCI specification"},
 	{"detach", 'd', NULL, "do not wait for it to end"},
 	{"pid-file", 0, "FILE", "write its pid to this file"},
+	{"pidfd-socket", 0, "PATH", "unix socket that gets a pidfd of it"},
+	{"cgroup", 0, "PATH", "run it in a cgroup below the container's: PATH or CONTROLLER:PATH"},
 	{"process-label", 0, "LABEL", "SELinux label"},
 	{"apparmor", 0, "PROFILE", "AppArmor profile"},
 	{"no-new-privs", 0, NULL, "set no_new_privs"},
@@ -285,11 +289,37 @@ static int exec_in(const struct runtime *rt, struct container *c, struct exec_op
 	return ret;
 }
 
+struct words {
+	const char **items;
+	size_t count, size;
+};
+
+static void free_words(struct words *words)
+{
+	vec_free(words);
+}
+
+static int read_cgroups(const struct runtime *rt, struct words *cgroups, struct error **err)
+{
+	size_t position = 0;
+	const char *text;
+
+	while ((text = option_next(rt, "cgroup", &position))) {
+		const char **item = vec_add(cgroups);
+
+		if (!item)
+			return error_errno(err, ENOMEM, "reading the options");
+		*item = text;
+	}
+	return 0;
+}
+
 static int run(struct runtime *rt, struct error **err)
 {
 	__cleanup(cleanup_wanted) struct wanted w = {0};
 	__cleanup_oci_config struct oci_config *config = NULL;
 	__cleanup_container struct container *c = NULL;
+	__cleanup(free_words) struct words cgroups = {0};
 	struct exec_options exec = {0};
 	int ret = container_open(rt->root, rt->id, "exec", false, &c, err);
 
@@ -303,13 +333,23 @@ static int run(struct runtime *rt, struct error **err)
 				 c->root, c->id);
 	ret = find_process(rt, config, &w, err);
 	if (ret == 0)
+		ret = labels_check(&w.process, NULL, err);
+	if (ret == 0 && self_image_exposed_by_exec(config, labels_wanted(&w.process)))
+		ret = self_image_seal(rt->command_line, err);
+	if (ret == 0)
 		ret = build_preserve_fds(rt, &exec.preserve_fds, err);
 	if (ret < 0)
 		return ret;
 	if (w.process.terminal && !option_string(rt, "console-socket"))
 		foreground_size(&w.process);
 	exec.process = &w.process;
-	exec.seccomp = config->lx.seccomp;
+	exec.config = config;
+	exec.pidfd_socket = option_string(rt, "pidfd-socket");
+	ret = read_cgroups(rt, &cgroups, err);
+	if (ret < 0)
+		return ret;
+	exec.cgroups = cgroups.items;
+	exec.cgroup_count = cgroups.count;
 	return exec_in(rt, c, &exec, err);
 }
 

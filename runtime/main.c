@@ -215,7 +215,14 @@ int main(int argc, char **argv)
 {
 	struct runtime rt = {0};
 	__cleanup_error struct error *err = NULL;
-	int ret = run_command(&rt, argc ? argv + 1 : argv, &err);
+	int ret;
+
+	/* what follows takes words out of argv */
+	rt.command_line = calloc(argc + 1, sizeof(*argv));
+	if (rt.command_line)
+		memcpy(rt.command_line, argv, argc * sizeof(*argv));
+	ret = rt.command_line ? run_command(&rt, argc ? argv + 1 : argv, &err)
+			      : error_errno(&err, ENOMEM, "reading the command line");
 
 	if (ret < 0) {
 		report(&rt, err);
@@ -224,6 +231,7 @@ int main(int argc, char **argv)
 	close_log(&rt);
 	vec_free(&rt.options);
 	free(rt.argv);
+	free(rt.command_line);
 	free(rt.root);
 	return ret;
 }

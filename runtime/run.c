@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 
+#include "libcontainer/self_image.h"
 #include "libcontainer/state.h"
 #include "oci/config.h"
 #include "runtime/build.h"
@@ -81,6 +82,8 @@ static int run(struct runtime *rt, struct error **err)
 		ret = build_options(rt, &create, err);
 	if (ret == 0)
 		ret = build_open_bundle(rt, &bundle, &config, err);
+	if (ret == 0 && self_image_exposed(config))
+		ret = self_image_seal(rt->command_line, err);
 	if (ret < 0)
 		return ret;
 	if (option_flag(rt, "detach"))

@@ -55,6 +55,7 @@ struct option_value {
 /* What the command line said. Strings are borrowed from argv unless told otherwise. */
 struct runtime {
 	const struct verb *verb;
+	char **command_line;  /* all of it, as it came; owned, not the strings */
 	char *root;	      /* --root or its default, absolute; owned */
 	const char *log_path; /* NULL: none */
 	bool log_json;

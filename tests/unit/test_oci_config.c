@@ -30,7 +30,7 @@ static int parse(const char *json, struct oci_config **config, struct error **er
 
 /* One of everything that Firn reads. */
 static const char full[] =
-	"{\"ociVersion\": \"1.2.0\", \"unknown\": {\"x\": [1, 2.5, null]},"
+	"{\"ociVersion\": \"1.3.0\", \"unknown\": {\"x\": [1, 2.5, null]},"
 	"\"root\": {\"path\": \"rootfs\", \"readonly\": true},"
 	"\"hostname\": \"h\", \"domainname\": \"d\","
 	"\"process\": {\"terminal\": true, \"consoleSize\": {\"height\": 24, \"width\": 80},"
@@ -92,7 +92,13 @@ static const char full[] =
 	"     \"op\": \"SCMP_CMP_MASKED_EQ\"}]}]},"
 	" \"sysctl\": {\"net.ipv4.ip_forward\": \"1\", \"kernel.shmmax\": \"9\"},"
 	" \"maskedPaths\": [\"/proc/kcore\"], \"readonlyPaths\": [\"/proc/sys\"],"
-	" \"mountLabel\": \"l\", \"personality\": {\"domain\": \"LINUX32\"}}}";
+	" \"mountLabel\": \"l\", \"personality\": {\"domain\": \"LINUX32\", \"flags\": []},"
+	" \"intelRdt\": {\"closID\": \"c\", \"schemata\": [\"L3:0=f\"], \"l3CacheSchema\": "
+	"\"L3:0=ff\","
+	"  \"memBwSchema\": \"MB:0=20\", \"enableMonitoring\": true, \"enableCMT\": true},"
+	" \"memoryPolicy\": {\"mode\": \"MPOL_BIND\", \"nodes\": \"0-1\","
+	"  \"flags\": [\"MPOL_F_STATIC_NODES\"]},"
+	" \"netDevices\": {\"eth1\": {\"name\": \"net0\"}, \"eth2\": {}}}}";
 
 static struct oci_config *load_full(void)
 {
@@ -189,7 +195,18 @@ static void test_linux(void **state)
 	assert_string_equal(lx->readonly_paths.items[0], "/proc/sys");
 	assert_true(lx->has_personality);
 	assert_int_equal(lx->personality, 8);
-	assert_false(lx->has_intel_rdt);
+	assert_string_equal(lx->intel_rdt->clos_id, "c");
+	assert_string_equal(lx->intel_rdt->schemata.items[0], "L3:0=f");
+	assert_string_equal(lx->intel_rdt->l3_cache_schema, "L3:0=ff");
+	assert_string_equal(lx->intel_rdt->mem_bw_schema, "MB:0=20");
+	assert_true(lx->intel_rdt->enable_monitoring);
+	assert_int_equal(lx->memory_policy->mode, 2);
+	assert_int_equal(lx->memory_policy->flags, 1 << 15);
+	assert_string_equal(lx->memory_policy->nodes, "0-1");
+	assert_int_equal(lx->net_devices.count, 2);
+	assert_string_equal(lx->net_devices.items[0].host, "eth1");
+	assert_string_equal(lx->net_devices.items[0].name, "net0");
+	assert_null(lx->net_devices.items[1].name);
 }
 
 static void test_resources(void **state)
@@ -324,7 +341,7 @@ static const struct {
 	/* sense */
 	{"{\"ociVersion\":\"1.0.0\"}", "/root: missing"},
 	{"{\"ociVersion\":\"2.0.0\",\"root\":{\"path\":\"r\"}}",
-	 "/ociVersion: version 2.0.0 is not supported (1.0.0 to 1.2.0 are)"},
+	 "/ociVersion: version 2.0.0 is not supported (1.0.0 to 1.3.0 are)"},
 	{"{\"ociVersion\":\"one\",\"root\":{\"path\":\"r\"}}",
 	 "/ociVersion: \"one\" is not a version"},
 	{WITH("\"process\":{\"cwd\":\"w\",\"args\":[\"a\"]}"),
@@ -355,7 +372,29 @@ static const struct {
 	 "/linux/maskedPaths/0: \"proc\" is not an absolute path"},
 	{WITH_LINUX("\"cgroupsPath\":\"/a/../b\""),
 	 "/linux/cgroupsPath: \"/a/../b\" must not contain \"..\""},
-	{WITH_LINUX("\"intelRdt\":{}"), "/linux/intelRdt: not supported"},
+	{WITH_LINUX("\"intelRdt\":{\"closID\":\"..\"}"),
+	 "/linux/intelRdt/closID: \"..\" cannot name a directory"},
+	{WITH_LINUX("\"intelRdt\":{\"schemata\":[\"L3:0=f\\nMB:0=1\"]}"),
+	 "/linux/intelRdt/schemata/0: must be one line"},
+	{WITH_LINUX("\"intelRdt\":{\"memBwSchema\":\"20\"}"),
+	 "/linux/intelRdt/memBwSchema: \"20\" is not a line like L3:0=f"},
+	{WITH_LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_BIND\"}"),
+	 "/linux/memoryPolicy/nodes: MPOL_BIND needs nodes"},
+	{WITH_LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_DEFAULT\",\"nodes\":\"0\"}"),
+	 "/linux/memoryPolicy/nodes: MPOL_DEFAULT takes none"},
+	{WITH_LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"nodes\":\"a\"}"),
+	 "/linux/memoryPolicy/nodes: \"a\" is not a list of nodes"},
+	{WITH_LINUX("\"netDevices\":{\"eth0\":{}}"),
+	 "/linux/netDevices: needs a namespace of type \"network\" in /linux/namespaces"},
+	{WITH_LINUX("\"namespaces\":[{\"type\":\"network\"}],\"netDevices\":{\"a/b\":{}}"),
+	 "/linux/netDevices: \"a/b\" is not the name of an interface"},
+	{WITH_LINUX("\"namespaces\":[{\"type\":\"network\"}],"
+		    "\"netDevices\":{\"a\":{\"name\":\"c\"},\"b\":{\"name\":\"c\"}}"),
+	 "/linux/netDevices/b/name: \"c\" is given twice"},
+	{WITH_LINUX("\"personality\":{\"domain\":\"LINUX\",\"flags\":[\"x\"]}"),
+	 "/linux/personality/flags/0: unknown flag \"x\""},
+	{WITH_LINUX("\"seccomp\":{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}"),
+	 "/linux/seccomp/listenerPath: SCMP_ACT_NOTIFY needs it"},
 	{WITH_LINUX("\"sysctl\":{\"net.ipv4.ip_forward\":\"1\"}"),
 	 "/linux/sysctl: \"net.ipv4.ip_forward\" needs a namespace of type \"network\" "
 	 "in /linux/namespaces"},

@@ -119,7 +119,7 @@ static void test_state(void **state)
 	__cleanup_free char *text = oci_state_json(&s);
 
 	assert_string_equal(text, "{\n"
-				  "  \"ociVersion\": \"1.2.0\",\n"
+				  "  \"ociVersion\": \"1.3.0\",\n"
 				  "  \"id\": \"c1\",\n"
 				  "  \"pid\": 42,\n"
 				  "  \"status\": \"running\",\n"
@@ -172,6 +172,7 @@ static void test_features(void **state)
 	assert_int_equal(holds(&root, PATH("linux", "seccomp", "actions"), "SCMP_ACT_NOTIFY"), 1);
 	assert_int_equal(holds(&root, PATH("linux", "seccomp", "operators"), "SCMP_CMP_LE"), 1);
 	assert_int_equal(holds(&root, PATH("linux", "seccomp", "archs"), "SCMP_ARCH_X86_64"), 1);
+	assert_int_equal(holds(&root, PATH("linux", "memoryPolicy", "modes"), "MPOL_BIND"), 1);
 	assert_int_equal(json_get_string(&version, &value, NULL), 0);
 	assert_string_equal(value, "9.8");
 }

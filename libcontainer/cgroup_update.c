@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What happens to the cgroups of a container that runs: other limits, and places below them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "libcontainer/cgroup_internal.h"
+#include "oci/config.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+/* Processes fork while they are moved: until none is left where it was. */
+#define MOVE_ROUNDS 16
+
+static bool is_in(const struct hierarchy *h, pid_t pid)
+{
+	__cleanup_free char *text = NULL;
+	size_t len = strlen(h->names);
+
+	if (proc_read(&text, NULL, "%d/cgroup", pid) < 0)
+		return true;
+	for (char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		const char *names = strchr(line, ':');
+
+		if (!names || strncmp(names + 1, h->names, len) || names[1 + len] != ':')
+			continue;
+		names += len + 2;
+		len = strlen(h->path);
+		/* or below: a process in a cgroup made inside has been there before */
+		return !strncmp(names, h->path, len) && (names[len] == '\n' || names[len] == '/');
+	}
+	return false;
+}
+
+static int move_all(struct cgroup *cg, const struct hierarchy *h, struct error **err)
+{
+	for (int round = 0; round < MOVE_ROUNDS; round++) {
+		struct pid_list list;
+		size_t moved = 0;
+		int r = cgroup_pids(cg, &list, err);
+
+		for (size_t i = 0; r == 0 && i < list.count; i++) {
+			char text[16];
+
+			if (is_in(h, list.pids[i]))
+				continue;
+			snprintf(text, sizeof(text), "%d", list.pids[i]);
+			r = write_file(h->fd, "cgroup.procs", text);
+			moved++;
+			/* it has ended */
+			if (r == -ESRCH)
+				r = 0;
+			else if (r < 0)
+				error_errno(err, -r, "moving pid %d into cgroup \"%s%s\"",
+					    list.pids[i], h->mount, h->path);
+		}
+		free(list.pids);
+		if (r < 0 || !moved)
+			return r;
+	}
+	return error_set(err, EBUSY, "processes keep coming in cgroup \"%s\"", h->path);
+}
+
+/* A container is in few v1 hierarchies unless it has limits in others: see cgroup.c. */
+static int join_for_limits(struct cgroup *cg, unsigned int limited, struct error **err)
+{
+	vec_for_each (h, cg) {
+		int r = 0;
+
+		if (h->version == 2 && h->fd >= 0)
+			r = cgroup_enable_v2(h, h->controllers & limited, limited, err);
+		if (h->version == 1 && h->fd < 0 && (h->controllers & limited)) {
+			r = cgroup_join(h, limited, err);
+			if (r == 0)
+				r = move_all(cg, h, err);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int cgroup_update(struct cgroup *cg, const struct oci_resources *res, struct error **err)
+{
+	/* device rules are for the whole of a container's life */
+	unsigned int limited = cgroup_limited(res) & ~(unsigned int)CTL_DEVICES;
+	int r = join_for_limits(cg, limited, err);
+
+	return r < 0 ? r : cgroup_apply(cg, res, limited, err);
+}
+
+/* A directory below another, whatever links or mounts somebody has put there. */
+static int open_below(int dir_fd, const char *path)
+{
+	const struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+	};
+	long fd;
+
+	path += strspn(path, "/");
+	fd = syscall(SYS_openat2, dir_fd, *path ? path : ".", &how, sizeof(how));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static bool is_named(const struct hierarchy *h, const char *names, size_t len)
+{
+	__cleanup_free char *list = strndup(names, len);
+
+	return list && h->version == 1 && cgroup_controllers(list) & h->controllers;
+}
+
+int cgroup_enter_below(struct cgroup *cg, const char *where, struct error **err)
+{
+	const char *colon = strchr(where, ':');
+	const char *path = colon ? colon + 1 : where;
+	int last = -ENOENT;
+	bool found = false;
+
+	vec_for_each (h, cg) {
+		int fd;
+
+		if (h->fd < 0 || (colon && !is_named(h, where, colon - where)))
+			continue;
+		fd = open_below(h->fd, path);
+		if (fd < 0) {
+			last = fd;
+			continue;
+		}
+		close(h->fd);
+		h->fd = fd;
+		found = true;
+	}
+	return found ? 0 : error_errno(err, -last, "option \"--cgroup\": \"%s\"", where);
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "libcontainer/self_image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "libcontainer/labels.h"
+#include "oci/config.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+bool self_image_is_sealed(void)
+{
+	__cleanup_fd int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int seals = fd < 0 ? -1 : fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && (seals & SEALS) == SEALS;
+}
+
+static bool has_own(const struct oci_config *config, int type)
+{
+	const struct oci_namespace *ns = oci_config_namespace(config, type);
+
+	return ns && !ns->path;
+}
+
+bool self_image_exposed(const struct oci_config *config)
+{
+	/* what startContainer hooks execute comes out of the container's own files */
+	return config->hooks.start_container.count || labels_wanted(config->process) ||
+	       !has_own(config, CLONE_NEWPID);
+}
+
+/*
+ * Such a process is not dumpable, which keeps everybody from its /proc/PID/exe but who has
+ * CAP_SYS_PTRACE in the namespace that the runtime itself belongs to.
+ */
+bool self_image_exposed_by_exec(const struct oci_config *config, bool labelled)
+{
+	const struct oci_process *process = config->process;
+
+	if (labelled)
+		return true;
+	if (oci_config_namespace(config, CLONE_NEWUSER))
+		return false;
+	return !process || !process->has_capabilities ||
+	       process->capabilities.bounding & (1ull << CAP_SYS_PTRACE);
+}
+
+static int make_copy(struct error **err)
+{
+	__cleanup_fd int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	__cleanup_fd int copy = memfd_create("firn", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+	struct stat st;
+	off_t offset = 0;
+
+	/* before Linux 6.3 there was no flag to say so, and all were executable */
+	if (copy < 0 && errno == EINVAL)
+		copy = memfd_create("firn", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (self < 0 || copy < 0 || fstat(self, &st) < 0)
+		return error_errno(err, errno, "copying the runtime's own program");
+	while (offset < st.st_size) {
+		ssize_t n = sendfile(copy, self, &offset, st.st_size - offset);
+
+		if (n < 0 && errno != EINTR)
+			return error_errno(err, errno, "copying the runtime's own program");
+		if (n == 0)
+			return error_set(err, EIO, "the runtime's own program became shorter");
+	}
+	if (fchmod(copy, 0500) < 0 || fcntl(copy, F_ADD_SEALS, SEALS) < 0)
+		return error_errno(err, errno, "sealing the copy of the runtime's own program");
+	return take_fd(&copy);
+}
+
+int self_image_seal(char *const *argv, struct error **err)
+{
+	__cleanup_fd int copy = -1;
+
+	if (self_image_is_sealed())
+		return 0;
+	copy = make_copy(err);
+	if (copy < 0)
+		return copy;
+	syscall(SYS_execveat, copy, "", argv, environ, AT_EMPTY_PATH);
+	return error_errno(err, errno, "executing the copy of the runtime's own program");
+}
