@@ -119,7 +119,11 @@ format: ## bring the sources into shape with clang-format
 
 # Own build directories: objects with and without instruments do not mix.
 ASAN_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-.PHONY: asan valgrind cover
+.PHONY: asan valgrind cover fuzz
+fuzz: ## read 10,000 damaged config.json under ASan and UBSan (FIRN_SEED=N: others)
+	@tests/install-deps build test
+	$(MAKE) BUILD=$(BUILD)/asan CFLAGS="$(ASAN_FLAGS)" $(BUILD)/asan/tests/unit/test_config_mutants
+	FIRN_MUTANTS=10000 $(BUILD)/asan/tests/unit/test_config_mutants
 asan: ## unit and bats tests on this host under ASan and UBSan
 	@tests/install-deps build test
 	$(MAKE) BUILD=$(BUILD)/asan CFLAGS="$(ASAN_FLAGS)" $(BUILD)/asan/tests/sanitize/report.o
@@ -144,6 +148,12 @@ cover: ## line coverage of the unit and bats tests on this host
 			END { if (n) printf "%6.1f%%\tof %d lines\n", ran * 100 / n, n }'
 
 MAN_PAGES := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(wildcard docs/man/*.scd))
+.PHONY: oci-fields mutate-oci
+oci-fields: ## write docs/oci-fields.md anew
+	tests/oci/document >docs/oci-fields.md
+mutate-oci: all unit-tests ## take each field out of its test's config.json: the test must fail
+	@BUILD=$(BUILD) tests/oci/mutate
+
 .PHONY: man install-man support
 man: $(MAN_PAGES) ## the manual pages: build/man
 $(MAN_PAGES): $(BUILD)/man/%: docs/man/%.scd
@@ -156,8 +166,21 @@ support: $(BUILD)/tests/unit/test_support ## write the table in docs/support.md 
 	$< --write
 
 .PHONY: install
-install: $(BUILD)/firn ## install the command below PREFIX (/usr/local)
+install: $(BUILD)/firn ## install command and completions below PREFIX (/usr/local)
 	install -D -m 755 $(BUILD)/firn $(DESTDIR)$(PREFIX)/sbin/firn
+	install -D -m 644 contrib/completion/firn.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/firn
+	install -D -m 644 contrib/completion/_firn $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_firn
+	install -D -m 644 contrib/completion/firn.fish \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/firn.fish
+
+DEB := $(BUILD)/firn_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
+.PHONY: deb
+deb: $(BUILD)/firn man ## a Debian package: build/firn_VERSION_ARCH.deb
+	rm -rf $(BUILD)/deb
+	$(MAKE) --no-print-directory install install-man DESTDIR=$(abspath $(BUILD))/deb PREFIX=/usr
+	packaging/deb $(BUILD)/deb $(VERSION) $(DEB)
+	@echo $(DEB)
 
 .PHONY: clean
 clean: ## remove what was built (not the cached test kernel)

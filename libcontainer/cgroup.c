@@ -246,6 +246,11 @@ static int record(struct cgroup *cg, bool all, struct error **err)
 		if (!main && (all || h->fd >= 0))
 			main = h;
 	}
+	if (!main && !all && geteuid() != 0) {
+		free(cg->recorded);
+		cg->recorded = strdup("");
+		return cg->recorded ? 0 : error_errno(err, ENOMEM, "recording the cgroup");
+	}
 	if (!main)
 		return error_set(err, EOPNOTSUPP, "no cgroup hierarchy with a freezer is mounted");
 	ok = buf_add(&text, main->path, strlen(main->path));
@@ -294,6 +299,16 @@ int cgroup_plan(const char *id, const struct oci_config *config, struct cgroup *
 	return r;
 }
 
+/*
+ * A user to whom no cgroup has been delegated has a container in none, as long as it has no
+ * limits there. It cannot be paused then, and is killed by its pid namespace.
+ */
+static bool may_do_without(const struct hierarchy *h, unsigned int limited, int code)
+{
+	return geteuid() != 0 && (code == -EACCES || code == -EPERM || code == -EROFS) &&
+	       !(h->controllers & limited);
+}
+
 static int make_in(struct cgroup *cg, const struct oci_config *config, struct error **err)
 {
 	const char *wanted = config->lx.cgroups_path;
@@ -304,6 +319,13 @@ static int make_in(struct cgroup *cg, const struct oci_config *config, struct er
 		if (!is_joined(cg, h, limited, wanted && *wanted == '/'))
 			continue;
 		r = cgroup_join(h, limited, err);
+		if (r < 0 && may_do_without(h, limited, r)) {
+			error_free(*err);
+			*err = NULL;
+			cleanup_fd(&h->fd);
+			h->fd = -1;
+			continue;
+		}
 		if (r < 0)
 			return r;
 	}
@@ -378,6 +400,12 @@ int cgroup_open(const char *path, struct cgroup **cg, struct error **err)
 	for (struct hierarchy *h = new->items; r == 0 && h < new->items + new->count; h++) {
 		__cleanup_free char *text = recorded_path(path, h->names);
 
+		/* in none: see may_do_without() */
+		if (!*path) {
+			h->path = strdup("");
+			r = h->path ? 0 : -ENOMEM;
+			continue;
+		}
 		r = text ? join(&h->path, "/", text) : -ENOMEM;
 		if (r == 0)
 			r = open_cgroup(h);

@@ -89,8 +89,11 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *res, struct err
 {
 	/* device rules are for the whole of a container's life */
 	unsigned int limited = cgroup_limited(res) & ~(unsigned int)CTL_DEVICES;
-	int r = join_for_limits(cg, limited, err);
+	int r;
 
+	if (!*cg->recorded)
+		return error_set(err, EOPNOTSUPP, "the container is in no cgroup");
+	r = join_for_limits(cg, limited, err);
 	return r < 0 ? r : cgroup_apply(cg, res, limited, err);
 }
 

@@ -152,6 +152,20 @@ int intel_rdt_create(const char *root, const char *id, const struct oci_intel_rd
 	return ret;
 }
 
+int intel_rdt_update(const char *root, const char *id, const struct oci_intel_rdt *config,
+		     struct error **err)
+{
+	__cleanup_intel_rdt struct intel_rdt rdt = {0};
+
+	if (asprintf(&rdt.clos, "%s/%s", root, config->clos_id ? config->clos_id : id) < 0) {
+		rdt.clos = NULL;
+		return error_errno(err, ENOMEM, "/linux/intelRdt");
+	}
+	if (access(rdt.clos, F_OK) < 0)
+		return error_errno(err, errno, "the container's class of service \"%s\"", rdt.clos);
+	return write_schemata(root, config, &rdt, err);
+}
+
 int intel_rdt_join(const struct intel_rdt *rdt, pid_t pid, struct error **err)
 {
 	char text[16];

@@ -29,6 +29,10 @@ int intel_rdt_create(const char *root, const char *id, const struct oci_intel_rd
 /* Puts the process, and what it will start, into the class and the group. */
 int intel_rdt_join(const struct intel_rdt *rdt, pid_t pid, struct error **err);
 
+/* Other limits for the class of a container that runs; empty strings are not given. */
+int intel_rdt_update(const char *root, const char *id, const struct oci_intel_rdt *config,
+		     struct error **err);
+
 /* Removes what was made. */
 void intel_rdt_remove(struct intel_rdt *rdt);
 

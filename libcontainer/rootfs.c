@@ -86,6 +86,9 @@ int rootfs_open(struct rootfs *r, const char *path, struct error **err)
 	unsigned long propagation = r->config->lx.rootfs_propagation;
 	bool shared = propagation & MS_SHARED;
 
+	/* what cannot be bound could not be made a mount of its own: see rootfs_finish() */
+	if (propagation & MS_UNBINDABLE)
+		propagation = MS_SLAVE;
 	if (mount(NULL, "/", NULL, propagation ? propagation | MS_REC : MS_SLAVE | MS_REC, NULL) <
 	    0)
 		return error_errno(err, errno, "changing the propagation of mounts");
@@ -331,14 +334,20 @@ int rootfs_hide_paths(struct rootfs *r, struct error **err)
  */
 static int pivot(const struct rootfs *r, struct error **err)
 {
-	if (fchdir(r->fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) {
+	__cleanup_fd int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (old < 0 || fchdir(r->fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) {
 		int code = errno;
 
 		error_errno(err, code, "changing the root with pivot_root");
 		return code == EINVAL ? error_hint(err, "on a ramdisk use --no-pivot") : -code;
 	}
-	/* the old root: its mounts must not be unmounted on the host too */
-	if (mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 || umount2(".", MNT_DETACH) < 0)
+	/*
+	 * The old root's mounts must not be unmounted on the host too. By its descriptor: what
+	 * is "." is still the new root, which may want to share its mounts.
+	 */
+	if (fchdir(old) < 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0 ||
+	    umount2(".", MNT_DETACH) < 0)
 		return error_errno(err, errno, "unmounting the host's root");
 	return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "libcontainer/state.h"
 #include "libcontainer/state_file.h"
+#include "runtime/events_stats.h"
 #include "runtime/verb.h"
 #include "runtime/view.h"
 #include "util/cleanup.h"
@@ -20,6 +21,8 @@
 
 static const struct option_spec options[] = {
 	{"states", 0, NULL, "print each change of state, until the container is deleted"},
+	{"stats", 0, NULL, "print statistics once"},
+	{"interval", 0, "TIME", "between statistics: 5s (default), 500ms, 1m"},
 	{NULL, 0, NULL, NULL},
 };
 
@@ -140,6 +143,41 @@ static int follow(struct follower *f, const struct runtime *rt, int watch, struc
 	return 0;
 }
 
+static int parse_interval(const char *text, int *ms)
+{
+	static const struct {
+		const char *unit;
+		double ms;
+	} units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60000}, {"h", 3600000}};
+	char *end;
+	double n = strtod(text, &end);
+
+	for (size_t i = 0; end != text && i < sizeof(units) / sizeof(*units); i++)
+		if (!strcmp(end, units[i].unit) && n * units[i].ms >= 1 &&
+		    n * units[i].ms < INT_MAX) {
+			*ms = n * units[i].ms;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static int run_stats(struct runtime *rt, struct error **err)
+{
+	__cleanup_container struct container *c = NULL;
+	const char *interval = option_string(rt, "interval");
+	int ms = 5000;
+	int r = interval ? parse_interval(interval, &ms) : 0;
+
+	if (r < 0)
+		return error_set(err, EINVAL, "option \"--interval\": \"%s\" is no time like 5s",
+				 interval);
+	r = view_container(rt, rt->id, &c, err);
+	if (r < 0)
+		return r;
+	return option_flag(rt, "stats") ? events_print_stats(c, err)
+					: events_follow_stats(c, ms, err);
+}
+
 static int run(struct runtime *rt, struct error **err)
 {
 	__cleanup_container struct container *c = NULL;
@@ -149,7 +187,7 @@ static int run(struct runtime *rt, struct error **err)
 	int r;
 
 	if (!option_flag(rt, "states"))
-		return error_set(err, EOPNOTSUPP, "only --states can be followed");
+		return run_stats(rt, err);
 	r = container_check_id(rt->id, err);
 	if (r < 0)
 		return r;
@@ -170,13 +208,13 @@ static int run(struct runtime *rt, struct error **err)
 
 const struct verb verb_events = {
 	.name = "events",
-	.summary = "follow a container's changes of state",
-	.usage = "--states ID",
+	.summary = "statistics, OOM events or changes of state of a container",
+	.usage = "ID",
 	.options = options,
 	.min_args = 1,
 	.max_args = 1,
 	.takes_id = true,
-	.notes = "Prints the present state and then every change as a line of JSON; ends when the\n"
-		 "container is deleted.",
+	.notes = "Each event is a line of JSON. Without --stats or --states: statistics at every\n"
+		 "interval, and OOM events, until the container has ended.",
 	.run = run,
 };

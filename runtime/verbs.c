@@ -22,11 +22,28 @@ extern const struct verb verb_run;
 extern const struct verb verb_spec;
 extern const struct verb verb_start;
 extern const struct verb verb_state;
+extern const struct verb verb_update;
 
 const struct verb *const verbs[] = {
-	&verb_checkpoint, &verb_create, &verb_delete, &verb_events, &verb_exec,	 &verb_features,
-	&verb_image,	  &verb_kill,	&verb_list,   &verb_pause,  &verb_ps,	 &verb_restore,
-	&verb_resume,	  &verb_run,	&verb_spec,   &verb_start,  &verb_state, NULL,
+	&verb_checkpoint,
+	&verb_create,
+	&verb_delete,
+	&verb_events,
+	&verb_exec,
+	&verb_features,
+	&verb_image,
+	&verb_kill,
+	&verb_list,
+	&verb_pause,
+	&verb_ps,
+	&verb_restore,
+	&verb_resume,
+	&verb_run,
+	&verb_spec,
+	&verb_start,
+	&verb_state,
+	&verb_update,
+	NULL,
 };
 
 const struct verb *verb_find(const char *name)

@@ -51,5 +51,5 @@ states() {
 	has "does not exist"
 	fails firn events nobody
 	one_line
-	has "--states"
+	has "does not exist"
 }

@@ -131,3 +131,36 @@ teardown() {
 	ok firn exec "$ID" sh -c 'ls /proc/self/fd | wc -l' 3>&-
 	equal "$output" 4
 }
+
+@test "exec in a cgroup below the container's" {
+	run_detached "$ID" "$B"
+	local dir
+	for dir in $(cgroups_of "$ID"); do
+		[[ $dir == */below ]] || mkdir -p "$dir/below"
+	done
+	ok firn exec --cgroup /below "$ID" true
+	firn exec -d --pid-file "$T/pid" --cgroup below "$ID" sleep 1000 </dev/null >/dev/null 2>&1 3>&-
+	grep -q "$ID/below" "/proc/$(cat "$T/pid")/cgroup"
+	fails firn exec --cgroup nowhere "$ID" true
+	one_line
+	has --cgroup
+	fails firn exec --cgroup ../.. "$ID" true
+	one_line
+}
+
+@test "a pidfd goes to who listens" {
+	local listener=$REPO/build/tests/payload/fdsocket
+	[ -x "$listener" ] || listener=${BUILD:-build}/tests/payload/fdsocket
+	"$listener" "$T/s" </dev/null >"$T/told" 2>&1 3>&- &
+	wait_for 5 test -S "$T/s"
+	run_detached "$ID" "$B" --pidfd-socket "$T/s"
+	wait $!
+	grep -qx pidfd "$T/told"
+	grep -q "^Pid:.$(container_pid "$ID")$" "$T/told"
+	rm "$T/s"
+	"$listener" "$T/s" </dev/null >"$T/told" 2>&1 3>&- &
+	wait_for 5 test -S "$T/s"
+	firn exec -d --pid-file "$T/pid" --pidfd-socket "$T/s" "$ID" sleep 1000 </dev/null >/dev/null 2>&1 3>&-
+	wait $!
+	grep -q "^Pid:.$(cat "$T/pid")$" "$T/told"
+}

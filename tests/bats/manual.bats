@@ -98,6 +98,31 @@ complete_words() {
 	equal "$(sort <<<"$output")" "$(printf '%s\n' --root --rootless)"
 }
 
+# The other shells are asked with a command line of their own making: skipped where they are not.
+@test "zsh completes verbs and options" {
+	need_command zsh
+	ok zsh -fc '
+		autoload -Uz compinit && compinit -D 2>/dev/null
+		_describe() { print -l -- ${(P)2}; }
+		compadd() { :; }
+		source =(sed "s/^_firn \"\$@\"$//" $1)
+		words=($2 chec) CURRENT=2 && _firn
+		words=($2 checkpoint --leave) CURRENT=3 && _firn' \
+		zsh "$REPO/contrib/completion/_firn" "$FIRN"
+	grep -q '^checkpoint:' <<<"$output"
+	grep -q '^--leave-running:' <<<"$output"
+}
+
+@test "fish completes verbs and options" {
+	need_command fish
+	PATH=$(dirname "$FIRN"):$PATH ok fish --no-config -c '
+		source $argv[1]
+		complete -C "firn chec"
+		complete -C "firn checkpoint --leave"' "$REPO/contrib/completion/firn.fish"
+	grep -q '^checkpoint' <<<"$output"
+	grep -q -- '^--leave-running' <<<"$output"
+}
+
 @test "bash completes ids of containers" {
 	need_root
 	setup_firn

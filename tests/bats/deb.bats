@@ -1,0 +1,37 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# make deb: the package installs into a tree of its own, its command works, purging leaves nothing.
+
+load helpers
+
+setup() {
+	need_root
+	need_command dpkg dpkg-deb scdoc
+	setup_firn
+}
+
+teardown() {
+	teardown_firn
+}
+
+@test "the package installs, works and purges cleanly" {
+	local deb
+	deb=$(make -s --no-print-directory -C "$REPO" deb BUILD="${BUILD:-build}" 2>&1 3>&- | tail -1)
+	[[ $deb == /* ]] || deb=$REPO/$deb
+	[ -f "$deb" ] || fail "no package: $deb"
+	ok dpkg-deb --info "$deb"
+	has libseccomp2
+	mkdir -p "$T/root/var/lib/dpkg/"{info,updates}
+	touch "$T/root/var/lib/dpkg/status"
+	ok dpkg --root="$T/root" --force-depends -i "$deb"
+	ok "$T/root/usr/sbin/firn" --version
+	has "firn version"
+	[ -f "$T/root/usr/share/man/man8/firn.8.gz" ]
+	[ -f "$T/root/usr/share/bash-completion/completions/firn" ]
+	make_bundle "$T/b" echo hello
+	new_id
+	ok "$T/root/usr/sbin/firn" --root "$FIRN_ROOT" run --bundle "$T/b" "$ID"
+	equal "$output" hello
+	ok dpkg --root="$T/root" -P firn
+	equal "$(find "$T/root" -path "$T/root/var/lib/dpkg" -prune -o -type f -print)" ""
+}

@@ -1,0 +1,232 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# /linux of config.json, beyond what run.bats and mounts.bats show: tests/oci/fields.tsv says
+# which field is whose.
+
+load helpers
+
+setup() {
+	need_root
+	setup_firn
+	new_id
+	B=$T/bundle
+	make_bundle "$B" true
+	BUILD_DIR=$(cd "$REPO/${BUILD:-build}" 2>/dev/null && pwd || realpath "$BUILD")
+	DEVICES=()
+}
+
+teardown() {
+	local d
+	for d in "${DEVICES[@]}"; do
+		ip link del "$d" 2>/dev/null || :
+	done
+	teardown_firn
+}
+
+in_container() {
+	set_args "$B" "$@"
+	ok firn run --bundle "$B" "$ID"
+}
+
+@test "annotations are in the state" {
+	edit_config "$B" '.annotations = {"org.example.key": "value"}'
+	set_args "$B" sleep 1000
+	run_detached "$ID" "$B"
+	equal "$(state_field "$ID" '.annotations["org.example.key"]')" value
+}
+
+@test "offsets of both clocks" {
+	[ -e /proc/self/ns/time ] || skip "wants time namespaces"
+	edit_config "$B" '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {
+		monotonic: {secs: 1234, nanosecs: 5}, boottime: {secs: 5678, nanosecs: 9}}'
+	in_container cat /proc/self/timens_offsets
+	equal "$(tr -s ' ' <<<"$output")" "$(printf 'monotonic 1234 5\nboottime 5678 9')"
+}
+
+@test "the cgroup is where cgroupsPath says" {
+	edit_config "$B" --arg p "/firn-test-$ID/inner" '.linux.cgroupsPath = $p
+		| .linux.namespaces |= map(select(.type != "cgroup"))'
+	in_container cat /proc/self/cgroup
+	has ":/firn-test-$ID/inner"
+	find /sys/fs/cgroup -depth -maxdepth 3 -type d -name "firn-test-$ID" -exec rmdir {} + 2>/dev/null || :
+}
+
+@test "propagation of the root" {
+	local kind
+	for kind in shared slave private unbindable; do
+		edit_config "$B" --arg k "$kind" '.linux.rootfsPropagation = $k'
+		in_container awk '$5 == "/" { for (i = 7; $i != "-"; i++) printf "%s ", $i }' /proc/self/mountinfo
+		case $kind in
+		shared) has shared: ;;
+		private) equal "$output" "" ;;
+		unbindable) has unbindable ;;
+		esac
+	done
+}
+
+@test "flags of a personality that nobody knows are refused" {
+	edit_config "$B" '.linux.personality = {domain: "LINUX", flags: ["NONE"]}'
+	fails firn run --bundle "$B" "$ID"
+	one_line
+	has /linux/personality/flags/0
+}
+
+@test "a memory policy, for the program and for who enters" {
+	[ -e /proc/self/numa_maps ] || skip "wants a kernel with NUMA"
+	edit_config "$B" '.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0", flags: ["MPOL_F_STATIC_NODES"]}'
+	in_container cat /proc/self/numa_maps
+	has "bind=static:0"
+	new_id
+	set_args "$B" sleep 1000
+	run_detached "$ID" "$B"
+	ok firn exec "$ID" cat /proc/self/numa_maps
+	has "bind=static:0"
+}
+
+# --- devices ---------------------------------------------------------------------------
+
+@test "device rules: what is allowed, and nothing beside it" {
+	edit_config "$B" '.linux.devices = [{path: "/dev/d1", type: "c", major: 10, minor: 237},
+			{path: "/dev/d2", type: "c", major: 10, minor: 230},
+			{path: "/dev/d3", type: "c", major: 9, minor: 237},
+			{path: "/dev/d4", type: "b", major: 10, minor: 237}]
+		| .linux.resources.devices = [{allow: false, access: "rwm"},
+			{allow: true, type: "c", major: 10, minor: 237, access: "r"}]'
+	in_container sh -c 'for d in 1 2 3 4; do ( : </dev/d$d ) 2>&1 | grep -q "Operation not permitted" && echo "$d refused"; done
+		( : 3<>/dev/d1 ) 2>&1 | grep -q "Operation not permitted" && echo "writing refused"; true'
+	equal "$output" "$(printf '%s\n' '2 refused' '3 refused' '4 refused' 'writing refused')"
+}
+
+# --- network devices -------------------------------------------------------------------
+
+make_devices() {
+	need_command ip
+	DEVICES=("fa$$" "fb$$")
+	ip link add "fa$$" type veth peer name "fb$$" || skip "wants veth devices"
+	ip addr add 192.0.2.7/24 dev "fa$$"
+	ip -6 addr add 2001:db8::7/64 dev "fa$$" nodad || :
+	ip link set "fa$$" up
+}
+
+@test "a network device becomes the container's, with its addresses, up, by another name" {
+	make_devices
+	edit_config "$B" --arg d "fa$$" '.linux.netDevices = {($d): {name: "inside0"}}'
+	in_container sh -c 'ip -4 addr show dev inside0; ip link show dev inside0'
+	has "192.0.2.7/24"
+	has ",UP"
+}
+
+@test "all network devices or none" {
+	make_devices
+	# the one that is missing comes last
+	edit_config "$B" --arg d "fa$$" '.linux.netDevices = {($d): {name: "inside0"}, zz0: {}}'
+	fails firn run --bundle "$B" "$ID"
+	one_line
+	has /linux/netDevices/zz0
+	ok ip -4 addr show dev "fa$$"
+	has "192.0.2.7/24"
+	has ",UP"
+}
+
+@test "a create that fails later gives the network devices back" {
+	make_devices
+	edit_config "$B" --arg d "fa$$" '.linux.netDevices = {($d): {name: "inside0"}}'
+	add_mount "$B" "$T/nowhere" /mnt
+	fails firn run --bundle "$B" "$ID"
+	has /mounts/
+	ok ip -4 addr show dev "fa$$"
+	has "192.0.2.7/24"
+}
+
+# --- seccomp ---------------------------------------------------------------------------
+
+@test "seccomp: the default action, and its errno" {
+	edit_config "$B" '.linux.seccomp = {defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 28,
+		syscalls: [{action: "SCMP_ACT_ALLOW", names: ["access", "arch_prctl", "brk", "capset", "chdir",
+			"close", "dup2", "execve", "exit", "exit_group", "fcntl", "fork", "clone", "clone3", "vfork", "chdir", "setuid", "setgid", "setresuid", "setresgid", "setgroups", "umask", "capget", "futex", "poll", "getpgrp", "setpgid", "sysinfo", "access", "faccessat", "faccessat2", "dup", "fcntl", "pipe", "pipe2", "statfs", "fstatfs", "lstat", "statx", "write", "sendto", "execveat", "fstat", "getcwd",
+			"getegid", "geteuid", "getgid", "getpid", "getppid", "getrandom", "getuid", "ioctl", "lseek",
+			"mmap", "mprotect", "munmap", "newfstatat", "open", "openat", "prctl", "prlimit64", "read",
+			"readlink", "rseq", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "set_robust_list",
+			"set_tid_address", "stat", "uname", "wait4", "write"]}]}'
+	in_container sh -c 'mkdir /tmp/x || echo refused'
+	has refused
+	has "No space left"
+}
+
+@test "seccomp: arguments are compared" {
+	# chmod(2) to modes 0700 to 0777 only is refused: the masked comparison
+	edit_config "$B" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [
+		{names: ["chmod"], action: "SCMP_ACT_ERRNO", errnoRet: 28,
+			args: [{index: 1, value: 448, valueTwo: 448, op: "SCMP_CMP_MASKED_EQ"}]}]}'
+	in_container sh -c 'chmod 600 /tmp && echo first; chmod 755 /tmp || echo second; rm -r /var && echo third'
+	has first
+	has "No space left"
+	has second
+	has third
+}
+
+@test "seccomp: without another architecture its calls are the end" {
+	cp "$BUILD_DIR/tests/payload/int80" "$B/rootfs/bin/"
+	edit_config "$B" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
+		architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], syscalls: [
+		{names: ["swapon"], action: "SCMP_ACT_ERRNO"}]}'
+	in_container int80
+	equal "$output" "came back"
+}
+
+@test "seccomp: flags are those that the filter is installed with" {
+	need_command strace
+	edit_config "$B" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", flags: ["SECCOMP_FILTER_FLAG_LOG"],
+		syscalls: [{names: ["swapon"], action: "SCMP_ACT_ERRNO"}]}'
+	strace -f -o "$T/trace" -e trace=seccomp "$FIRN" --root "$FIRN_ROOT" run --bundle "$B" "$ID" 3>&-
+	grep -q "SECCOMP_FILTER_FLAG_LOG" "$T/trace"
+}
+
+# listen ERRNO: decides what the container asks, and notes what it was told.
+listen() {
+	"$BUILD_DIR/tests/payload/listener" "$T/l.sock" "$1" </dev/null >"$T/told" 2>&1 3>&- &
+	wait_for 5 test -S "$T/l.sock"
+}
+
+@test "seccomp: somebody else decides, at start and for who enters" {
+	# a short path, for a socket's name
+	edit_config "$B" --arg s "$T/l.sock" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
+		listenerPath: $s, listenerMetadata: "tea", syscalls: [
+		{names: ["mkdir"], action: "SCMP_ACT_NOTIFY"}]}'
+	listen 28
+	in_container sh -c 'mkdir /tmp/x; test ! -e /tmp/x'
+	has "No space left"
+	equal "$(jq -r '.fds[0], .metadata, .state.id, .state.status' "$T/told" | tr '\n' ' ')" "seccompFd tea $ID created "
+	[ "$(jq .pid "$T/told")" = "$(jq .state.pid "$T/told")" ]
+	rm "$T/l.sock"
+	edit_config "$B" '.process.noNewPrivileges = false'
+	listen 17
+	set_args "$B" sh -c 'mkdir /tmp/x; exec sleep 1000'
+	run_detached "$ID" "$B"
+	grep -q "File exists" "$T/$ID.log" || wait_for 5 grep -q "File exists" "$T/$ID.log"
+	rm "$T/l.sock"
+	listen 28
+	run firn exec "$ID" mkdir /tmp/x
+	has "No space left"
+	equal "$(jq -r .state.status "$T/told")" running
+}
+
+@test "seccomp: nobody listens" {
+	edit_config "$B" --arg s "$T/none.sock" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
+		listenerPath: $s, syscalls: [{names: ["mkdir"], action: "SCMP_ACT_NOTIFY"}]}'
+	fails firn run --bundle "$B" "$ID"
+	one_line
+	has /linux/seccomp/listenerPath
+	is_gone "$ID"
+}
+
+# --- what this machine has not ----------------------------------------------------------
+
+@test "classes of service are refused where there is no resctrl" {
+	! grep -q ' - resctrl ' /proc/self/mountinfo || skip "wants no resctrl"
+	edit_config "$B" '.linux.intelRdt = {schemata: ["L3:0=f"]}'
+	fails firn run --bundle "$B" "$ID"
+	one_line
+	has /linux/intelRdt
+	is_gone "$ID"
+}
