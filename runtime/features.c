@@ -86,5 +86,6 @@ const struct verb verb_features = {
 	.name = "features",
 	.summary = "show what this runtime supports, as JSON",
 	.usage = "",
+	.stateless = true,
 	.run = run,
 };

@@ -46,6 +46,7 @@ const struct verb verb_image = {
 	.options = options,
 	.min_args = 2,
 	.max_args = 2,
+	.stateless = true,
 	.run = run,
 	.notes = "Every file of the image is compared with its checksum first; page data is not\n"
 		 "read. Shown are the process tree, and of each process its threads, memory and\n"

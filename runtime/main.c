@@ -34,6 +34,8 @@ static int choose_root(struct runtime *rt, struct error **err)
 
 	if (!root && geteuid() == 0)
 		root = "/run/firn";
+	if (!root && !user_dir && rt->verb && rt->verb->stateless)
+		return 0;
 	if (!root && !user_dir)
 		return error_set(err, EINVAL, "no --root given and XDG_RUNTIME_DIR is not set");
 	if (!root) {

@@ -43,5 +43,6 @@ const struct verb verb_spec = {
 	.summary = "write a config.json to start from",
 	.usage = "",
 	.options = options,
+	.stateless = true,
 	.run = run,
 };

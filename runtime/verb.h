@@ -37,6 +37,7 @@ struct verb {
 	const struct option_spec *options; /* or NULL */
 	int min_args, max_args;		   /* max_args may be ARGS_ANY */
 	bool takes_id;			   /* the first argument is a container's id */
+	bool stateless;			   /* needs no --root: touches no container */
 	bool verbatim;			   /* options end at the first argument (exec) */
 	const char *notes;		   /* further help text, or NULL */
 

@@ -116,21 +116,20 @@ untouched() {
 	add_mount "$B" "$T/volume" /volume
 	local link
 	for link in absolute relative; do
-		edit_config "$B" --arg l "/volume/$link/made" '.mounts = .mounts[0:8] + [{destination: $l, type: "tmpfs", source: "tmpfs"}]'
+		edit_config "$B" --arg l "/volume/$link/made" '.mounts = (.mounts | map(select(.destination | startswith("/volume/") | not))) + [{destination: $l, type: "tmpfs", source: "tmpfs"}]'
 		run firn run --bundle "$B" "$ID"
 		[ ! -e "$T/outside/made" ] || fail "made outside of the root by a link"
 	done
 }
 
 @test "CVE-2025-31133: what masks a path is the null device, whatever the image calls so" {
-	edit_config "$B" '.mounts |= map(select(.destination | startswith("/dev") | not))
+	# a /dev from outside, which the runtime does not fill
+	mkdir "$T/dev"
+	ln -s /etc/passwd "$T/dev/null"
+	add_mount "$B" "$T/dev" /dev
+	edit_config "$B" '.mounts |= map(select((.destination | startswith("/dev") | not) or .type == "bind"))
 		| .linux.maskedPaths = ["/etc/shadow"]'
-	rm -rf "$B/rootfs/dev"
-	mkdir "$B/rootfs/dev"
 	echo hash >"$B/rootfs/etc/shadow"
-	ln -s /etc/passwd "$B/rootfs/dev/null"
-	run firn run --bundle "$B" "$ID"
-	rm "$B/rootfs/dev/null"
 	in_container sh -c 'cat /etc/shadow; stat -c %t,%T /etc/shadow'
 	equal "$output" "1,3"
 }
