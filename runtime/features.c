@@ -60,9 +60,25 @@ static void free_pairs(struct oci_pairs *pairs)
 	vec_free(pairs);
 }
 
+/* All that a configuration may ask for; an older kernel refuses those that it does not know. */
+static const char *const seccomp_flags[] = {
+	"SECCOMP_FILTER_FLAG_TSYNC",
+	"SECCOMP_FILTER_FLAG_LOG",
+	"SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+	"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+	NULL,
+};
+
 static int run(struct runtime *rt, struct error **err)
 {
-	struct oci_features features = {.version = FIRN_VERSION};
+	struct oci_features features = {
+		.version = FIRN_VERSION,
+		.seccomp_flags = seccomp_flags,
+		.rdma = true,
+		.apparmor = true,
+		.selinux = true,
+		.idmap_mounts = true,
+	};
 	__cleanup_free char *text = NULL;
 	struct oci_pairs providers = {0};
 	struct words words = {0};

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -245,6 +246,39 @@ static int run_ps(const struct runtime *rt, const struct pid_list *list, struct 
 	return r;
 }
 
+static bool shares_namespace(pid_t pid, const struct stat *wanted)
+{
+	struct stat st;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
+	return stat(path, &st) == 0 && st.st_ino == wanted->st_ino && st.st_dev == wanted->st_dev;
+}
+
+/* Of a container that is in no cgroup: all in its pid namespace, which is its own then. */
+static int namespace_pids(pid_t init, struct pid_list *list, struct error **err)
+{
+	__cleanup_dir DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	struct stat wanted;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", init);
+	if (!dir || stat(path, &wanted) < 0)
+		return error_errno(err, errno, "reading the processes of pid namespace");
+	while ((entry = readdir(dir))) {
+		pid_t pid = atoi(entry->d_name), *item;
+
+		if (pid <= 0 || !shares_namespace(pid, &wanted))
+			continue;
+		item = vec_add_item((void **)&list->pids, &list->count, &list->size, sizeof(*item));
+		if (!item)
+			return error_errno(err, ENOMEM, "listing processes");
+		*item = pid;
+	}
+	return 0;
+}
+
 static int run(struct runtime *rt, struct error **err)
 {
 	__cleanup_container struct container *c = NULL;
@@ -262,7 +296,8 @@ static int run(struct runtime *rt, struct error **err)
 		return error_set(err, ESRCH, "container not running");
 	r = cgroup_open(c->cgroup_path, &cg, err);
 	if (r == 0)
-		r = cgroup_pids(cg, &list, err);
+		r = *c->cgroup_path ? cgroup_pids(cg, &list, err)
+				    : namespace_pids(c->init.pid, &list, err);
 	if (r < 0)
 		return r;
 	if (format && !strcmp(format, "json"))

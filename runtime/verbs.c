@@ -24,6 +24,7 @@ extern const struct verb verb_start;
 extern const struct verb verb_state;
 extern const struct verb verb_update;
 
+// clang-format off
 const struct verb *const verbs[] = {
 	&verb_checkpoint,
 	&verb_create,
@@ -45,6 +46,7 @@ const struct verb *const verbs[] = {
 	&verb_update,
 	NULL,
 };
+// clang-format on
 
 const struct verb *verb_find(const char *name)
 {

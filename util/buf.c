@@ -44,7 +44,7 @@ int buf_align(struct buf *b, size_t align)
 void buf_free(struct buf *b)
 {
 	free(b->data);
-	*b = (struct buf){ 0 };
+	*b = (struct buf){0};
 }
 
 void *vec_add_item(void **items, size_t *count, size_t *size, size_t item_size)

@@ -14,7 +14,8 @@ struct buf {
 	size_t size;
 };
 
-/* Appends len bytes (zeros if data is NULL) and returns where they are, or NULL for want of memory. */
+/* Appends len bytes (zeros if data is NULL) and returns where they are, or NULL for want of memory.
+ */
 void *buf_add(struct buf *b, const void *data, size_t len);
 
 /* Appends zeros until len is a multiple of align (a power of two). 0 or -ENOMEM. */
@@ -24,7 +25,8 @@ void buf_free(struct buf *b);
 
 #define __cleanup_buf __attribute__((cleanup(buf_free)))
 
-/* A vector: struct { T *items; size_t count, size; }; vec_add() returns the new zeroed item or NULL. */
+/* A vector: struct { T *items; size_t count, size; }; vec_add() returns the new zeroed item or
+ * NULL. */
 #define VEC(T)                                                                                     \
 	struct {                                                                                   \
 		T *items;                                                                          \

@@ -48,11 +48,11 @@ static inline void cleanup_dir(DIR **d)
 	errno = saved;
 }
 
-#define __cleanup(fn) __attribute__((cleanup(fn)))
-#define __cleanup_fd  __cleanup(cleanup_fd)
+#define __cleanup(fn)  __attribute__((cleanup(fn)))
+#define __cleanup_fd   __cleanup(cleanup_fd)
 #define __cleanup_free __cleanup(cleanup_free)
 #define __cleanup_file __cleanup(cleanup_file)
-#define __cleanup_dir __cleanup(cleanup_dir)
+#define __cleanup_dir  __cleanup(cleanup_dir)
 
 /* Takes the descriptor out of *fd; the caller owns it, *fd becomes -1. */
 static inline int take_fd(int *fd)

@@ -13,7 +13,7 @@ static struct {
 	int fd;
 	enum log_format format;
 	bool debug;
-} logger = { .fd = -1 };
+} logger = {.fd = -1};
 
 static const char *const level_names[] = {
 	[LOG_LEVEL_DEBUG] = "debug",

@@ -22,7 +22,7 @@ int undo_push(struct undo *u, const char *name, void (*fn)(void *ctx), void *ctx
 		fn(ctx);
 		return -ENOMEM;
 	}
-	*e = (struct undo_entry){ .below = u->top, .name = name, .fn = fn, .ctx = ctx };
+	*e = (struct undo_entry){.below = u->top, .name = name, .fn = fn, .ctx = ctx};
 	u->top = e;
 	return 0;
 }

@@ -58,6 +58,8 @@ edit_config() {
 	equal "$(user_firn state "$ID" | jq -r .status)" running
 	ok user_firn exec "$ID" sh -c 'id -u; hostname'
 	equal "$output" "$(printf '0\nfirn')"
+	ok user_firn ps "$ID"
+	has "sleep 1000"
 	ok user_firn list -q
 	equal "$output" "$ID"
 	ok user_firn events --stats "$ID"

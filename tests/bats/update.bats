@@ -54,8 +54,7 @@ limit() {
 @test "a hierarchy that is joined late holds all processes, and goes with the container" {
 	firn exec -d "$ID" sleep 1000 </dev/null >/dev/null 2>&1 3>&-
 	ok firn update --cpu-share 512 "$ID"
-	local pid lines
-	pid=$(container_pid "$ID")
+	local lines
 	lines=$(firn ps --format json "$ID" | jq -r '.[]' | while read -r p; do grep -E '^[0-9]+:(.*,)?cpu(,.*)?:|^0:' "/proc/$p/cgroup"; done | sort -u | wc -l)
 	[ "$lines" -le 2 ] || fail "they are in different cgroups"
 	ok firn delete --force "$ID"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A system call of another architecture: getppid(2) as 32-bit programs make it. Says so if it came back. */
+/* A system call of another architecture: getppid(2) as 32-bit programs make it. Says so if it came
+ * back. */
 #include <stdio.h>
 
 int main(void)

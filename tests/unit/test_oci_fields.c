@@ -354,6 +354,10 @@ static void test_resources(void **state)
 	"{\"ociVersion\": \"1.3.0\", \"root\": {\"path\": \"r\"},"                                 \
 	"\"process\": {\"cwd\": \"/\", \"args\": [\"x\"], " field "}}"
 
+#define MOUNT_LABEL                                                                                \
+	"{\"ociVersion\": \"1.3.0\", \"root\": {\"path\": \"r\"}, \"linux\": {\"mountLabel\": "    \
+	"\"l\"}}"
+
 static void make_proc(void)
 {
 	char command[256];
@@ -424,8 +428,7 @@ static void test_no_module(void **state)
 	static const char *const json[] = {
 		PROCESS("\"apparmorProfile\": \"acme\""),
 		PROCESS("\"selinuxLabel\": \"l\""),
-		"{\"ociVersion\": \"1.3.0\", \"root\": {\"path\": \"r\"},"
-		"\"linux\": {\"mountLabel\": \"l\"}}",
+		MOUNT_LABEL,
 	};
 	char command[256];
 
