@@ -8,6 +8,7 @@ load helpers
 setup() {
 	need_root
 	setup_firn
+	INTACT=$FIRN
 	new_id
 	B=$T/bundle
 	make_bundle "$B" true
@@ -16,6 +17,8 @@ setup() {
 }
 
 teardown() {
+	# own_copy's may be damaged
+	FIRN=$INTACT
 	teardown_firn
 }
 
@@ -73,8 +76,10 @@ untouched() {
 	END
 	chmod 755 "$B/rootfs/bin/hook"
 	edit_config "$B" '.hooks = {startContainer: [{path: "/bin/hook", env: ["PATH=/bin"]}]}'
-	in_container sh -c 'touch /go; while [ ! -e /done ]; do sleep 0.05; done'
+	set_args "$B" sh -c 'touch /go; while [ ! -e /done ]; do sleep 0.05; done'
+	run timeout 10 "$FIRN" --root "$FIRN_ROOT" run --bundle "$B" "$ID"
 	untouched
+	equal "$status" 0 status
 }
 
 @test "CVE-2019-5736: nor is it the interpreter of /proc/self/exe" {
@@ -138,8 +143,8 @@ untouched() {
 	edit_config "$B" '.process.terminal = true | .mounts |= map(select(.destination != "/dev"))'
 	mkdir -p "$B/rootfs/dev/pts" "$B/rootfs/dev/shm" "$B/rootfs/dev/mqueue"
 	ln -s /dev/pts/ptmx "$B/rootfs/dev/ptmx"
-	ln -s /proc/sysrq-trigger "$B/rootfs/dev/console"
-	fails firn run --bundle "$B" "$ID"
+	ln -s /proc/uptime "$B/rootfs/dev/console"
+	fails timeout 10 "$FIRN" --root "$FIRN_ROOT" run --bundle "$B" "$ID"
 	one_line
 	has "/dev/console"
 }
