@@ -194,6 +194,12 @@ static int prepare_init(struct init *init, struct error **err)
 	return ret;
 }
 
+static bool has_create_hooks(const struct oci_hooks *hooks)
+{
+	return hooks->prestart.count || hooks->create_runtime.count ||
+	       hooks->create_container.count;
+}
+
 /* From the clone to SYNC_READY; on failure the caller kills what there is. */
 static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init_process *process,
 		  struct built *built, struct error **err)
@@ -223,6 +229,8 @@ static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init
 		ret = admit_init(init, attach ? cg : NULL, process->pid, sync_fd, built, err);
 	if (ret == 0 && init->options->pidfd_socket)
 		ret = pidfd_send(init->options->pidfd_socket, process->pidfd, err);
+	process->hooked =
+		ret == 0 && !init->options->restore && has_create_hooks(&init->config->hooks);
 	if (ret == 0 && !init->options->restore)
 		ret = run_runtime_hooks(init->c, init->config, process->pid, sync_fd, err);
 	if (ret == 0)
@@ -240,8 +248,11 @@ static void abandon(struct init_process *process)
 			;
 	}
 	cleanup_fd(&process->pidfd);
-	*process =
-		(struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1, .master_fd = -1};
+	*process = (struct init_process){.pidfd = -1,
+					 .sync_fd = -1,
+					 .stub_fd = -1,
+					 .master_fd = -1,
+					 .hooked = process->hooked};
 }
 
 void init_process_close(struct init_process *init)

@@ -44,6 +44,7 @@ struct init_process {
 	int sync_fd;   /* the parent's end of the sync socket */
 	int stub_fd;   /* restore: the init's own number of its end */
 	int master_fd; /* restore: its number of its terminal's master, or -1 */
+	bool hooked;   /* hooks of the creation were reached, also if it failed: poststop follows */
 };
 
 /*

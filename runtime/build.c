@@ -209,7 +209,8 @@ int build_container(const struct runtime *rt, const char *bundle, const struct o
 			  : error_errno(err, ENOMEM, "creating the container");
 	if (ret < 0) {
 		reap(init->pid);
-		build_remove(new, NULL);
+		/* runtime-spec runtime.md "Lifecycle": after a failed hook as after a deletion */
+		build_remove(new, init->hooked ? config : NULL);
 		return ret;
 	}
 	*c = take_ptr(new);

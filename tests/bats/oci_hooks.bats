@@ -44,6 +44,22 @@ teardown() {
 	ok firn run --bundle "$B" "$ID"
 }
 
+@test "poststop hooks follow a failed hook of the creation, and nothing else that failed" {
+	local kind
+	for kind in prestart createRuntime createContainer; do
+		edit_config "$B" --arg k "$kind" --arg h "$T/hook" \
+			'.hooks = {($k): [{path: "/bin/false"}], poststop: [{path: $h, args: ["name", $k]}]}'
+		fails firn create --bundle "$B" "$ID"
+		has "/hooks/$kind/0"
+		equal "$(tail -1 "$T/args")" "$T/hook $kind"
+		is_gone "$ID"
+	done
+	rm "$T/args"
+	edit_config "$B" 'del(.hooks.createContainer) | .root.path = "none"'
+	fails firn create --bundle "$B" "$ID"
+	[ ! -e "$T/args" ] || fail "a hook ran"
+}
+
 @test "hooks run where they belong: prestart to createRuntime on the host, the others inside" {
 	local kind
 	cat >"$T/where" <<-END

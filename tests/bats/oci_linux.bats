@@ -83,6 +83,13 @@ in_container() {
 	has "bind=static:0"
 }
 
+@test "a cgroup mount hides the host's, also below an rbound /sys" {
+	edit_config "$B" '(.mounts[] | select(.destination == "/sys")) |=
+		{destination: "/sys", type: "bind", source: "/sys", options: ["rbind", "ro"]}'
+	in_container sh -c 'find /sys/fs/cgroup -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u | wc -l'
+	[ "$output" -le 5 ] || fail "foreign processes are seen"
+}
+
 # --- devices ---------------------------------------------------------------------------
 
 @test "device rules: what is allowed, and nothing beside it" {
