@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,12 +23,14 @@
 #include "util/error.h"
 #include "util/io.h"
 
-/* A process that does nothing but hold a new user namespace until it is killed. */
+/* A process that does nothing but hold a new user namespace until it is killed, or we are. */
 static pid_t hold_user_namespace(void)
 {
 	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
 	pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
 
+	if (pid == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	while (pid == 0)
 		pause();
 	return pid;
