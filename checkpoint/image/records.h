@@ -60,12 +60,15 @@ enum ckpt_type {
 
 	CKPT_MQUEUE_LIMITS = 39,
 	CKPT_MEMORY_OBJECT = 40,
+	CKPT_GHOST = 45,
+	CKPT_IPC_NEXT = 46,
 
 	/* task-N.core: of the process */
 	CKPT_FDS = 67,
 	CKPT_FS = 68,
 	CKPT_RLIMITS = 71,
 	CKPT_MM_POLICY = 76,
+	CKPT_MEMBARRIER = 77,
 
 	/* task-N.core: of a thread */
 	CKPT_SECCOMP = 99,
@@ -147,6 +150,20 @@ struct ckpt_file {
 	__u32 owner_type;
 	__u32 owner_signal; /* F_GETSIG */
 	__u32 path_len;
+};
+
+struct ckpt_ghost_run {
+	__u64 offset, len;
+};
+
+/*
+ * A deleted regular file: ghost-N has the bytes of its runs, one after the other. They follow,
+ * by offset; what is between them is a hole.
+ */
+struct ckpt_ghost {
+	__u32 ghost; /* N */
+	__u32 runs;
+	__u64 size;
 };
 
 /* If there are packets their lengths follow, __u32 each; then the contents. */
@@ -299,9 +316,9 @@ struct ckpt_netlink {
 	__u32 open_flags;
 	__u32 type;
 	__u32 protocol;
-	__u32 portid; /* 0: not bound */
+	__u32 portid;		   /* 0: not bound */
 	__u32 to_portid, to_group; /* connect(2) */
-	__u32 flags;  /* bit n: option n of SOL_NETLINK is on */
+	__u32 flags;		   /* bit n: option n of SOL_NETLINK is on */
 	struct ckpt_socket_options options;
 };
 
@@ -540,6 +557,20 @@ struct ckpt_memfd {
 /* private anonymous memory of MAP_HUGETLB: huge pages of 2 MiB, or of 1 GiB */
 #define CKPT_VMA_HUGETLB    4096
 #define CKPT_VMA_HUGETLB_1G 8192
+/* MAP_DROPPABLE: the kernel may have taken its contents at any time, and they are not saved */
+#define CKPT_VMA_DROPPABLE 16384
+
+/* MEMBARRIER_CMD_REGISTER_* of the process */
+struct ckpt_membarrier {
+	__u32 registered;
+	__u32 reserved;
+};
+
+/* kernel.msg_next_id, sem_next_id and shm_next_id: the ids of the next objects; -1: any */
+struct ckpt_ipc_next {
+	__s32 msg, sem, shm;
+	__u32 reserved;
+};
 
 enum ckpt_range_kind {
 	CKPT_RANGE_GUARD,  /* MADV_GUARD_INSTALL */

@@ -19,7 +19,6 @@
 #include "util/error.h"
 #include "util/io.h"
 
-#define GHOST_CHUNK (1 << 20)
 #define ENTRIES_MAX 200000
 #define DEPTH_MAX   64
 
@@ -34,33 +33,6 @@ bool file_has_ghost(const struct description *d)
 {
 	return d->kind == &file_kind_file && file_is_deleted(d) && !description_is_pipe(d) &&
 	       d->file_kind != CKPT_FILE_MEMFD && d->file_kind != CKPT_FILE_FIFO;
-}
-
-static int save_ghost(struct checkpoint *c, const struct description *d, struct error **err)
-{
-	__cleanup_free char *chunk = malloc(GHOST_CHUNK);
-	__cleanup_fd int fd = reopen_fd(d->fd, O_RDONLY);
-	struct image_file *f;
-	char name[32];
-	int r;
-
-	if (!chunk || fd < 0)
-		return error_errno(err, chunk ? -fd : ENOMEM, "opening the deleted \"%s\"",
-				   d->link);
-	snprintf(name, sizeof(name), "ghost-%u", d->group);
-	r = image_add_file(c->image, name, &f, err);
-	while (!r) {
-		ssize_t n = read(fd, chunk, GHOST_CHUNK);
-
-		if (n < 0)
-			return error_errno(err, errno, "reading the deleted \"%s\"", d->link);
-		if (n == 0)
-			break;
-		r = checkpoint_cancelled(c->request->cancel, err);
-		if (!r)
-			r = image_file_write(f, chunk, n, err);
-	}
-	return r;
 }
 
 /* The same deleted file may be open, or mapped, more than once. */
@@ -80,7 +52,7 @@ int files_dump_ghosts(struct checkpoint *c, struct error **err)
 			continue;
 		all[i]->group = ++c->files->groups;
 		if (S_ISREG(all[i]->st.st_mode))
-			r = save_ghost(c, all[i], err);
+			r = ghost_save(c, all[i], err);
 	}
 	return r;
 }
@@ -314,35 +286,11 @@ static int make_named(struct chain *chain, const struct file_object *o, int *fd,
 	return ret;
 }
 
-static int copy_ghost(struct restore *r, uint32_t number, int to, struct error **err)
-{
-	__cleanup_free char *chunk = malloc(GHOST_CHUNK);
-	char name[32];
-	uint64_t size, at = 0;
-	int from, ret;
-
-	if (!chunk)
-		return error_errno(err, ENOMEM, "restoring a deleted file");
-	snprintf(name, sizeof(name), "ghost-%u", number);
-	ret = image_reader_file(r->image, name, &from, &size, err);
-	while (!ret && at < size) {
-		size_t n = size - at < GHOST_CHUNK ? size - at : GHOST_CHUNK;
-		int e = pread_full(from, chunk, n, at);
-
-		if (!e)
-			e = write_full(to, chunk, n);
-		if (e)
-			return error_errno(err, -e, "copying %s", name);
-		at += n;
-	}
-	return ret;
-}
-
 static int fill_file(struct restore *r, const struct ckpt_file *rec, int fd, struct error **err)
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
 				    {rec->mtime / 1000000000, rec->mtime % 1000000000}};
-	int ret = copy_ghost(r, rec->ghost, fd, err);
+	int ret = ghost_fill(r, files_group(&r->files->ghosts, rec->ghost), fd, err);
 
 	if (!ret && (fchown(fd, rec->uid, rec->gid) || fchmod(fd, rec->mode & 07777) ||
 		     futimens(fd, times)))
@@ -378,7 +326,10 @@ int ghost_load(struct restore *r, struct file_object *o, struct error **err)
 	    (rec->kind != CKPT_FILE_REGULAR && rec->kind != CKPT_FILE_DIRECTORY &&
 	     rec->kind != CKPT_FILE_PATH))
 		return error_set(err, EBADMSG, "file %u is malformed", o->id);
-	if (files_group(&r->files->ghosts, rec->ghost))
+	g = files_group(&r->files->ghosts, rec->ghost);
+	if (S_ISREG(rec->mode) && (!g || !g->ghost))
+		return error_set(err, EBADMSG, "file %u has no contents", o->id);
+	if (g)
 		return 0;
 	g = vec_add(&r->files->ghosts);
 	if (!g)

@@ -260,6 +260,11 @@ int file_open_object(struct restore *r, const struct file_object *o, int flags, 
 	return *fd < 0 ? error_errno(err, -*fd, "opening \"%s\" in the container", path) : 0;
 }
 
+/*
+ * Opened by a path for writing it could not be executed any more (ETXTBSY), which the descriptor
+ * of memfd_create(2) does not prevent: that is whose the first one for reading and writing is,
+ * and what is mapped.
+ */
 static int open_memfd(struct restore *r, const struct ckpt_file *rec, int flags, int *fd,
 		      struct error **err)
 {
@@ -268,6 +273,14 @@ static int open_memfd(struct restore *r, const struct ckpt_file *rec, int flags,
 
 	if (ret)
 		return ret;
+	if ((flags & O_ACCMODE) == O_RDWR) {
+		bool mapping = rec->flags & CKPT_FILE_MAPPING;
+
+		if (mapping || memory_object_claim(r, rec->ghost)) {
+			*fd = take_fd(&object);
+			return mapping ? 0 : files_set_flags(*fd, flags, err);
+		}
+	}
 	*fd = reopen_fd(object, flags & FILE_OPEN_FLAGS & ~(O_NOFOLLOW | O_DIRECTORY));
 	return *fd < 0 ? error_errno(err, -*fd, "opening memory file %u", rec->ghost) : 0;
 }

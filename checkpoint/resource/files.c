@@ -212,6 +212,8 @@ static int files_load(struct restore *r, struct restore_task *t, const struct re
 		return error_set(err, EBADMSG, "is in a core");
 	if (rec->type == CKPT_PIPE)
 		return pipe_load(r, rec, err);
+	if (rec->type == CKPT_GHOST)
+		return ghost_load_contents(r, rec, err);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (kinds[i]->type == rec->type)
 			return load_object(r, kinds[i], rec, err);
@@ -284,8 +286,7 @@ static void table_free(struct file_table *table)
 		if (g->fd >= 0)
 			close(g->fd);
 	vec_for_each (p, &table->pipes)
-		if (p->fd >= 0)
-			close(p->fd);
+		pipe_forget(p);
 	unix_table_free(table->unix_sockets);
 	net_hold_drop(table->hold);
 	vec_free(&table->descriptions);
@@ -324,6 +325,7 @@ static const enum ckpt_type types[] = {
 	CKPT_UNIX, CKPT_INET, CKPT_EXTERNAL, CKPT_FDS,	 CKPT_FS,      CKPT_TTY,
 	CKPT_PIDFD,
 	CKPT_NETLINK,
+	CKPT_GHOST,
 	0,
 };
 
@@ -334,7 +336,8 @@ static const char *const not_captured[] = {
 	"empty datagrams behind others, if they were looked at before",
 	"the access times of deleted files, all times of deleted directories and FIFOs",
 	"the number that inotify gives to the next watch, if the last ones were removed",
-	"of TCP connections the congestion window and what was measured of the path; connections in "
+	"of TCP connections the congestion window and what was measured of the path; connections "
+	"in "
 	"TIME_WAIT",
 	"device, time to live and type of service of datagrams that were not read; programs that "
 	"choose among sockets that share a port (SO_ATTACH_REUSEPORT_CBPF and EBPF)",

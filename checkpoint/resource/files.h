@@ -69,6 +69,8 @@ struct file_group {
 	uint32_t number;
 	int fd;
 	const struct ckpt_pipe *pipe;
+	int ends[2]; /* as pipe2(2) made them, for reading and for writing; -1: given */
+	const struct ckpt_ghost *ghost;
 };
 
 struct file_table {
@@ -166,6 +168,11 @@ int ghost_open(struct restore *r, const struct file_object *o, int flags, int *f
 /* Makes what had no name any more: open for reading and writing, or of O_PATH if it is no file. */
 int file_make_deleted(struct restore *r, const struct file_object *o, int *fd, struct error **err);
 
+/* ghost.c: the contents of the deleted file d, as ghost-N with N = d->group; and back into it */
+int ghost_save(struct checkpoint *c, const struct description *d, struct error **err);
+int ghost_load_contents(struct restore *r, const struct record *rec, struct error **err);
+int ghost_fill(struct restore *r, const struct file_group *g, int to, struct error **err);
+
 /* file_regular.c and pipe.c */
 int file_open_object(struct restore *r, const struct file_object *o, int flags, int *fd,
 		     struct error **err);
@@ -174,6 +181,7 @@ int pipes_admit(struct checkpoint *c, struct error **err);
 int pipes_dump(struct checkpoint *c, struct error **err);
 int pipe_load(struct restore *r, const struct record *rec, struct error **err);
 int pipe_open(struct restore *r, const struct file_object *o, int *fd, struct error **err);
+void pipe_forget(struct file_group *g);
 int pipes_fill(struct restore *r, struct error **err);
 bool description_is_pipe(const struct description *d);
 /* Somebody reads from this FIFO, and no writer has been there yet. */

@@ -299,7 +299,8 @@ static int dump_auxv(struct dump_task *t, struct error **err)
 
 static bool has_pages_of_its_own(const struct ckpt_vma *v)
 {
-	return v->kind == CKPT_VMA_ANON || (v->kind == CKPT_VMA_FILE && !v->shared);
+	return (v->kind == CKPT_VMA_ANON && !(v->flags & CKPT_VMA_DROPPABLE)) ||
+	       (v->kind == CKPT_VMA_FILE && !v->shared);
 }
 
 /* Mappings that adjoin each other are looked at in one go, but no run reaches out of one. */

@@ -364,6 +364,16 @@ int memory_object_open(struct restore *r, uint32_t object, int *fd, struct error
 	return *fd < 0 ? error_errno(err, errno, "opening memory object %u", object) : 0;
 }
 
+bool memory_object_claim(struct restore *r, uint32_t object)
+{
+	struct memory_object *o = memory_object_find(r, object, NULL);
+	bool first = o && !o->claimed;
+
+	if (first)
+		o->claimed = true;
+	return first;
+}
+
 static int memory_object_cross(struct restore *r, struct restore_task *t, struct error **err)
 {
 	int ret = 0;

@@ -26,6 +26,7 @@ struct memory_object {
 	/* of a memfd; memfd.object is 0 for others */
 	struct ckpt_memfd memfd;
 	char name[MEMFD_NAME_MAX + 1];
+	bool claimed; /* a restore */
 };
 
 /*
@@ -34,6 +35,9 @@ struct memory_object {
  */
 int memory_object_fill(struct restore *r, uint32_t object, int fd, uint64_t size,
 		       struct error **err);
+
+/* True for the first who asks: the description that made the object is theirs. */
+bool memory_object_claim(struct restore *r, uint32_t object);
 
 /* With an error if there is none. */
 struct memory_object *memory_object_find(struct restore *r, uint32_t object, struct error **err);

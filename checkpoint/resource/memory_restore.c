@@ -30,8 +30,11 @@
 #define TASK_TOP    0x7ffffffff000ull /* of 47 bits, where stubs live */
 #define PARKING	    (256 * 1024ull)
 #define WINDOW_STEP 0x100000ull
-#define VMAS_MAX    (1u << 22)
-#define AUXV_MAX    8192
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08 /* Linux 6.11 */
+#endif
+#define VMAS_MAX (1u << 22)
+#define AUXV_MAX 8192
 
 /* --- load --- */
 
@@ -305,7 +308,10 @@ static int first_prot(const struct restore_task *t, const struct ckpt_vma *v)
 static int map(struct restore_task *t, const struct ckpt_vma *v, int number, struct error **err)
 {
 	static const struct remote_note note = {.what = "mapping"};
-	unsigned long flags = MAP_FIXED_NOREPLACE | (v->shared ? MAP_SHARED : MAP_PRIVATE);
+	unsigned long type = v->shared			     ? MAP_SHARED
+			     : v->flags & CKPT_VMA_DROPPABLE ? MAP_DROPPABLE
+							     : MAP_PRIVATE;
+	unsigned long flags = MAP_FIXED_NOREPLACE | type;
 
 	if (v->kind == CKPT_VMA_ANON)
 		flags |= MAP_ANONYMOUS;

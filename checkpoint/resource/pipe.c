@@ -17,8 +17,9 @@
 #include "util/error.h"
 #include "util/io.h"
 
-#define PIPE_LEN_MAX (64 << 20)
-#define PACKET_MAX   4096 /* PIPE_BUF: longer ones were several */
+#define KERNEL_LARGEFILE 0100000 /* O_LARGEFILE is 0 in 64-bit programs */
+#define PIPE_LEN_MAX	 (64 << 20)
+#define PACKET_MAX	 4096 /* PIPE_BUF: longer ones were several */
 
 bool description_is_pipe(const struct description *d)
 {
@@ -312,7 +313,7 @@ int pipe_load(struct restore *r, const struct record *rec, struct error **err)
 	g = vec_add(&r->files->pipes);
 	if (!g)
 		return error_errno(err, ENOMEM, "loading");
-	*g = (struct file_group){.number = pipe->pipe, .fd = -1, .pipe = pipe};
+	*g = (struct file_group){.number = pipe->pipe, .fd = -1, .ends = {-1, -1}, .pipe = pipe};
 	return 0;
 }
 
@@ -344,19 +345,15 @@ static int set_size(int fd, const struct file_group *g, struct error **err)
 static int make_pipe(struct restore *r, const struct file_object *o, struct file_group *g,
 		     struct error **err)
 {
-	int ends[2];
-
 	if (o->tail_len) {
 		int ret = open_fifo(r, o, g, err);
 
 		if (ret)
 			return ret;
 	} else {
-		if (pipe2(ends, O_CLOEXEC))
+		if (pipe2(g->ends, O_CLOEXEC))
 			return error_errno(err, errno, "making a pipe");
-		g->fd = reopen_fd(ends[0], O_RDWR | O_NONBLOCK);
-		close(ends[0]);
-		close(ends[1]);
+		g->fd = reopen_fd(g->ends[0], O_RDWR | O_NONBLOCK);
 		if (g->fd < 0)
 			return error_errno(err, -g->fd, "opening both ends of a pipe");
 	}
@@ -370,6 +367,25 @@ static int open_alone(struct restore *r, const struct file_object *o, const stru
 	int ret = file_open_object(r, o, O_RDONLY | O_NONBLOCK, fd, err);
 
 	return ret ? ret : set_size(*fd, g, err);
+}
+
+/*
+ * The ends that pipe(2) gives are the only ones without O_LARGEFILE, which every open(2) adds.
+ * Returns the end that fits the flags, or -1.
+ */
+static int take_end(struct file_group *g, uint32_t flags)
+{
+	int *end = &g->ends[(flags & O_ACCMODE) == O_WRONLY];
+
+	if (flags & KERNEL_LARGEFILE || (flags & O_ACCMODE) == O_RDWR)
+		return -1;
+	return take_fd(end);
+}
+
+void pipe_forget(struct file_group *g)
+{
+	__cleanup_fd int both = take_fd(&g->fd), reader = take_fd(&g->ends[0]),
+			 writer = take_fd(&g->ends[1]);
 }
 
 int pipe_open(struct restore *r, const struct file_object *o, int *fd, struct error **err)
@@ -390,8 +406,10 @@ int pipe_open(struct restore *r, const struct file_object *o, int *fd, struct er
 		/* packet mode can be set, but not opened with */
 		/* O_ASYNC given to open(2) could neither work nor be taken away: owners.c sets it
 		 */
-		*fd = reopen_fd(g->fd, rec->open_flags & ~(O_NOFOLLOW | O_DIRECTORY | O_PATH |
-							   O_DIRECT | O_ASYNC));
+		*fd = take_end(g, rec->open_flags);
+		if (*fd < 0)
+			*fd = reopen_fd(g->fd, rec->open_flags & ~(O_NOFOLLOW | O_DIRECTORY |
+								   O_PATH | O_DIRECT | O_ASYNC));
 		ret = *fd < 0 ? error_errno(err, -*fd, "opening an end of a pipe") : 0;
 	}
 	if (!ret && fcntl(*fd, F_SETFL, rec->open_flags & (O_NONBLOCK | O_APPEND | O_DIRECT)))
@@ -428,8 +446,7 @@ int pipes_fill(struct restore *r, struct error **err)
 		if (ret)
 			return error_errno(err, ret, "writing %u bytes into a pipe of %u",
 					   g->pipe->len, g->pipe->size);
-		close(g->fd);
-		g->fd = -1;
+		pipe_forget(g);
 	}
 	return 0;
 }

@@ -8,6 +8,7 @@
 extern const struct resource_class resource_tree;
 extern const struct resource_class resource_files;
 extern const struct resource_class resource_locks;
+extern const struct resource_class resource_membarrier;
 extern const struct resource_class resource_memory;
 extern const struct resource_class resource_memory_object;
 extern const struct resource_class resource_memory_policy;

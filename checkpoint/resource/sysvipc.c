@@ -239,6 +239,29 @@ static int dump_msg(struct checkpoint *c, int id, struct error **err)
 	return r;
 }
 
+/* Somebody may just have asked for an id (sysctl kernel.*_next_id). */
+static int dump_next_ids(struct checkpoint *c, struct error **err)
+{
+	static const char *const kinds[] = {"msg", "sem", "shm"};
+	int ids[3] = {-1, -1, -1};
+	struct ckpt_ipc_next rec;
+
+	for (unsigned i = 0; i < 3; i++) {
+		__cleanup_free char *text = NULL;
+		int r = proc_read(&text, NULL, "sys/kernel/%s_next_id", kinds[i]);
+
+		if (r && r != -ENOENT)
+			return error_errno(err, -r, "reading kernel.%s_next_id", kinds[i]);
+		if (!r)
+			ids[i] = atoi(text);
+	}
+	rec = (struct ckpt_ipc_next){.msg = ids[0], .sem = ids[1], .shm = ids[2]};
+	if ((rec.msg & rec.sem & rec.shm) != -1 &&
+	    !record_add(&c->records, CKPT_IPC_NEXT, &rec, sizeof(rec)))
+		return error_errno(err, ENOMEM, "recording the ids of the next IPC objects");
+	return 0;
+}
+
 int sysvipc_dump_namespace(struct checkpoint *c, struct error **err)
 {
 	int r = dump_limits(c, err);
@@ -249,6 +272,8 @@ int sysvipc_dump_namespace(struct checkpoint *c, struct error **err)
 		r = for_each_id(c, "sem", dump_sem, err);
 	if (!r)
 		r = for_each_id(c, "msg", dump_msg, err);
+	if (!r)
+		r = dump_next_ids(c, err);
 	return r;
 }
 
@@ -326,8 +351,8 @@ static void sysvipc_release(struct checkpoint *c, struct restore *r)
 	r->ipc = NULL;
 }
 
-static const enum ckpt_type sysvipc_types[] = {CKPT_IPC_LIMITS, CKPT_IPC_SHM, CKPT_IPC_SEM,
-					       CKPT_IPC_MSG, 0};
+static const enum ckpt_type sysvipc_types[] = {CKPT_IPC_LIMITS, CKPT_IPC_SHM,  CKPT_IPC_SEM,
+					       CKPT_IPC_MSG,	CKPT_IPC_NEXT, 0};
 
 static const char *const sysvipc_not_captured[] = {
 	"semaphore adjustments to be undone at exit (SEM_UNDO)",

@@ -113,6 +113,8 @@ int sysvipc_check(const struct record *rec, struct error **err)
 		return check_sem(rec, err);
 	case CKPT_IPC_MSG:
 		return check_msg(rec, err);
+	case CKPT_IPC_NEXT:
+		return record_head(rec, sizeof(struct ckpt_ipc_next), err) ? 0 : -EBADMSG;
 	default:
 		return error_set(err, EBADMSG, "record \"%s\" is no IPC object",
 				 record_name(rec->type));
@@ -326,6 +328,20 @@ static int make_msg(const struct ckpt_ipc_msg *msg, struct error **err)
 	return ret;
 }
 
+/* Behind all that is made, which uses it up. */
+static int set_next_ids(const struct ckpt_ipc_next *next, struct error **err)
+{
+	int ret = 0;
+
+	if (next->msg >= 0)
+		ret = set_next_id("msg", next->msg, err);
+	if (!ret && next->sem >= 0)
+		ret = set_next_id("sem", next->sem, err);
+	if (!ret && next->shm >= 0)
+		ret = set_next_id("shm", next->shm, err);
+	return ret;
+}
+
 static int make_one(struct restore *r, const struct record *rec, struct error **err)
 {
 	switch (rec->type) {
@@ -335,6 +351,8 @@ static int make_one(struct restore *r, const struct record *rec, struct error **
 		return make_shm(r, rec->data, err);
 	case CKPT_IPC_SEM:
 		return make_sem(rec->data, err);
+	case CKPT_IPC_NEXT:
+		return set_next_ids(rec->data, err);
 	default:
 		return make_msg(rec->data, err);
 	}

@@ -24,6 +24,7 @@ const struct resource_class *const resource_classes[] = {
 	&resource_locks,
 	&resource_owners,
 	&resource_memory_object,
+	&resource_membarrier,
 	&resource_process,
 	&resource_timers,
 	&resource_rlimits,

@@ -150,6 +150,7 @@ static const struct {
 	{"mg", CKPT_VMA_MERGEABLE},
 	{"sr", CKPT_VMA_SEQ},
 	{"rr", CKPT_VMA_RAND},
+	{"dp", CKPT_VMA_DROPPABLE},
 	/* for admission only, above the bits of the image */
 	{"mw", VMA_MAYWRITE},
 	{"um", VMA_REFUSED},

@@ -348,7 +348,7 @@ static void test_hostile_deleted(void **state)
 	f.flags = CKPT_FILE_DELETED;
 	REFUSED(CKPT_FILE, f, "/a/bc", 5); /* whose contents? */
 	f.ghost = 1;
-	assert_int_equal(load_alone(CKPT_FILE, &f, sizeof(f), "/a/bc", 5), 0);
+	REFUSED(CKPT_FILE, f, "/a/bc", 5); /* no contents are there */
 	f.kind = CKPT_FILE_DIRECTORY;
 	f.mode = S_IFDIR;
 	assert_int_equal(load_alone(CKPT_FILE, &f, sizeof(f), "/a/bc", 5), 0);
@@ -359,6 +359,28 @@ static void test_hostile_deleted(void **state)
 	f = good_file();
 	f.flags = CKPT_FILE_ALONE; /* a regular file always is */
 	REFUSED(CKPT_FILE, f, "/a/bc", 5);
+}
+
+static void test_hostile_ghosts(void **state)
+{
+	struct ckpt_ghost good = {.ghost = 1, .runs = 2, .size = 100}, bad = good;
+	struct ckpt_ghost_run runs[2] = {{0, 10}, {90, 10}};
+
+	REFUSED(CKPT_GHOST, good, runs, sizeof(runs) - 1);
+	bad.ghost = 0;
+	REFUSED(CKPT_GHOST, bad, runs, sizeof(runs));
+	bad = good;
+	bad.size = UINT64_MAX;
+	REFUSED(CKPT_GHOST, bad, runs, sizeof(runs));
+	bad.size = 99;
+	REFUSED(CKPT_GHOST, bad, runs, sizeof(runs));
+	bad = good;
+	bad.runs = UINT32_MAX;
+	REFUSED(CKPT_GHOST, bad, runs, sizeof(runs));
+	runs[1] = (struct ckpt_ghost_run){9, 10};
+	REFUSED(CKPT_GHOST, good, runs, sizeof(runs));
+	runs[1] = (struct ckpt_ghost_run){90, UINT64_MAX};
+	REFUSED(CKPT_GHOST, good, runs, sizeof(runs));
 }
 
 static void test_hostile_pidfds(void **state)
@@ -557,6 +579,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nothing_is_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_renamed_is_blocked, setup, teardown),
 		cmocka_unit_test(test_hostile_files),
+		cmocka_unit_test(test_hostile_ghosts),
 		cmocka_unit_test(test_hostile_pidfds),
 		cmocka_unit_test(test_hostile_packets),
 		cmocka_unit_test(test_hostile_deleted),
