@@ -157,6 +157,7 @@ struct restore_task {
 	const void *sigpending; /* the shared queue */
 	size_t sigpending_len;
 	VEC(struct record) more; /* the process's other records */
+	uint32_t birth;		 /* the session it is cloned into; stubs.c's */
 	unsigned common_filters; /* of seccomp, that all its threads begin with */
 	bool reaped;		 /* a zombie: made and exited */
 };

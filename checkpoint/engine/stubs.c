@@ -8,8 +8,12 @@
  *   2. becomes a session leader if it was one, and takes its controlling terminal,
  *   3. makes the others that have its session or will lead one;
  *   4. whose session is another's is made by that session's leader as its
- *      sibling (CLONE_PARENT); a leader that is gone is stood in for by a
- *      helper with its pid.
+ *      sibling (CLONE_PARENT), or as a grandchild whose parent leaves at once, so that
+ *      init or a subreaper gets it, as it has before; a leader that is gone is stood in
+ *      for by a helper with its pid.
+ *
+ * A session leader may have had children before it became one: so it is born
+ * into the session that they have (find_births()).
  *
  * Then groups are joined, helpers leave, and zombies exit.
  */
@@ -91,18 +95,34 @@ static bool leads_session(const struct restore_task *t)
 	return t->rec->sid == t->rec->pid;
 }
 
-/* Makes the children of t of which wanted() holds and which are not there yet. */
-static int make_children(struct restore *r, struct restore_task *t, uint32_t sid, bool leaders,
+/*
+ * The session in which each is to be cloned: its own, or of a session leader the one that its
+ * children have whom it had before; with none, its parent's. Children come behind their parents.
+ */
+static void find_births(struct restore *r)
+{
+	for (size_t i = r->tasks.count; i-- > 0;) {
+		struct restore_task *t = &r->tasks.items[i];
+		struct restore_task *parent = restore_find(r, t->rec->ppid);
+
+		if (!leads_session(t))
+			t->birth = t->rec->sid;
+		else if (!t->birth && parent)
+			t->birth = parent->rec->sid;
+		if (parent && leads_session(parent) && t->birth != parent->rec->sid)
+			parent->birth = t->birth;
+	}
+}
+
+/* Makes the children of t that are born into session sid and are not there yet. */
+static int make_children(struct restore *r, struct restore_task *t, uint32_t sid,
 			 struct error **err)
 {
 	int ret = 0;
 
-	vec_for_each (child, &r->tasks) {
-		if (ret || child->pid || child->rec->ppid != t->rec->pid)
-			continue;
-		if (child->rec->sid == sid || (leaders && leads_session(child)))
+	vec_for_each (child, &r->tasks)
+		if (!ret && !child->pid && child->rec->ppid == t->rec->pid && child->birth == sid)
 			ret = make(r, t, child, 0, err);
-	}
 	return ret;
 }
 
@@ -113,14 +133,14 @@ static int make_family(struct restore *r, struct restore_task *t, uint32_t born,
 	int ret = 0;
 
 	if (leads_session(t) && born != t->rec->sid) {
-		ret = make_children(r, t, born, false, err);
+		ret = make_children(r, t, born, err);
 		if (!ret)
 			ret = stub_call(t, "becoming session leader", err, SYS_setsid, 0, 0);
 		now = t->rec->sid;
 	}
 	if (!ret && leads_session(t))
 		ret = tty_control(r, t, err);
-	return ret ? ret : make_children(r, t, now, true, err);
+	return ret ? ret : make_children(r, t, now, err);
 }
 
 static struct helper *find_helper(helper_vec *helpers, uint32_t pid)
@@ -152,33 +172,168 @@ static int make_helper(struct restore *r, helper_vec *helpers, struct restore_ta
 	return make(r, parent, &h->task, 0, err);
 }
 
-/* A task in a session that its parent does not have (any more). */
-static int make_foreign(struct restore *r, helper_vec *helpers, struct restore_task *t,
-			struct error **err)
+static int end_task(struct restore_task *t, uint32_t status, struct error **err)
 {
-	struct restore_task *parent = restore_find(r, t->rec->ppid);
-	struct restore_task *leader = restore_find(r, t->rec->sid);
-	struct helper *h;
-	int ret;
+	int signo = status & 0x7f;
+	int got;
+	int ret = remote_settle(&t->remote, err);
 
-	if (leader && leader->pid && leader->rec->ppid == t->rec->ppid)
-		return make(r, leader, t, CLONE_PARENT, err);
-	if (leader || !t->rec->sid)
+	if (!ret && signo) {
+		/* SIGKILL ends it at once, whatever it is stopped in */
+		ret = trace_set_sigmask(t->pid, 0, err);
+		if (!ret && kill(t->pid, signo))
+			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
+		if (!ret && ptrace(PTRACE_CONT, t->pid, NULL, NULL) && errno != ESRCH)
+			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
+	} else if (!ret) {
+		remote_set(remote_calls(&t->remote), SYS_exit_group, status >> 8);
+		ret = remote_start(&t->remote, 0, 1, err);
+	}
+	while (!ret) {
+		struct error *died = NULL;
+		bool stopped = !trace_wait(t->pid, &got, &died);
+
+		error_free(died);
+		if (!stopped)
+			break;
+		if (ptrace(PTRACE_CONT, t->pid, NULL, (unsigned long)signo) && errno != ESRCH)
+			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
+	}
+	return ret;
+}
+
+/* Ends a stub with a wait status; it becomes a zombie of its parent. */
+static int end_stub(struct restore_task *t, uint32_t status, struct error **err)
+{
+	int ret = end_task(t, status, err);
+
+	remote_forget(&t->remote);
+	return ret;
+}
+
+/* Stopped, with a pid that nobody in the image has. */
+static int clone_anybody(struct restore *r, struct restore_task *maker, uint32_t *pid, pid_t *child,
+			 struct error **err)
+{
+	int ret = -EEXIST;
+
+	for (uint32_t try = ANYBODY_FIRST; ret == -EEXIST && try < ANYBODY_LAST; try++) {
+		error_free(*err);
+		*err = NULL;
+		*pid = try;
+		if (!restore_find(r, try))
+			ret = remote_clone(&maker->remote, 0, 0, try, child, err);
+	}
+	return ret;
+}
+
+/* A helper h that nobody will know: maker's child, with a window of its own. */
+static int make_passing(struct restore *r, struct restore_task *maker, struct restore_task *h,
+			uint32_t *pid, struct error **err)
+{
+	pid_t child;
+	int ret = clone_anybody(r, maker, pid, &child, err);
+
+	return ret ? ret : adopt(r, h, child, err);
+}
+
+static int set_subreaper(struct restore *r, struct restore_task *t, bool on, struct error **err)
+{
+	if (t == &r->tasks.items[0]) /* gets them anyway */
+		return 0;
+	return stub_call(t, "becoming subreaper", err, SYS_prctl, PR_SET_CHILD_SUBREAPER, on);
+}
+
+static int reap_helper(struct restore_task *parent, pid_t pid, struct error **err)
+{
+	long got;
+	int ret = remote_syscall(&parent->remote, err, "reaping a helper", &got, SYS_wait4, pid, 0,
+				 __WALL, 0, 0, 0);
+
+	return ret || got == pid ? ret : error_set(err, EPROTO, "a helper %d did not end", pid);
+}
+
+/*
+ * t was born to somebody in maker's session who has left it to parent: its init, or an
+ * ancestor of maker's, who is a subreaper for that moment.
+ */
+static int make_orphan(struct restore *r, struct restore_task *maker, struct restore_task *t,
+		       struct restore_task *parent, struct error **err)
+{
+	struct ckpt_task rec = {.exit_signal = SIGCHLD};
+	struct restore_task h = {.rec = &rec, .pidfd = -1};
+	int ret = make_passing(r, maker, &h, &rec.pid, err);
+
+	if (!ret)
+		ret = make(r, &h, t, 0, err);
+	if (!ret)
+		ret = set_subreaper(r, parent, true, err);
+	if (!ret)
+		ret = end_stub(&h, 0, err);
+	else
+		remote_forget(&h.remote);
+	if (!ret)
+		ret = reap_helper(maker, rec.pid, err);
+	if (!ret)
+		ret = set_subreaper(r, parent, false, err);
+	if (h.pidfd >= 0)
+		close(h.pidfd);
+	return ret;
+}
+
+static bool is_ancestor(struct restore *r, const struct restore_task *t, uint32_t pid)
+{
+	while (t && t->rec->ppid != pid)
+		t = restore_find(r, t->rec->ppid);
+	return t;
+}
+
+/* Who makes tasks of a session that is not their parent's: its leader, or who stands in for it. */
+static int find_maker(struct restore *r, helper_vec *helpers, struct restore_task *t,
+		      struct restore_task **maker, uint32_t *makers_parent, struct error **err)
+{
+	struct restore_task *leader = restore_find(r, t->birth);
+	struct helper *h = find_helper(helpers, t->birth);
+	int ret = 0;
+
+	if (leader && leader->pid) {
+		*maker = leader;
+		*makers_parent = leader->rec->ppid;
+		return 0;
+	}
+	if (leader || !t->birth)
 		return error_set(err, EOPNOTSUPP,
-				 "process %u is in session %u, whose leader is not its sibling",
-				 t->rec->pid, t->rec->sid);
-	h = find_helper(helpers, t->rec->sid);
+				 "process %u is in session %u, which has no leader", t->rec->pid,
+				 t->birth);
 	if (!h) {
-		ret = make_helper(r, helpers, parent, t->rec->sid, &h, err);
+		ret = make_helper(r, helpers, restore_find(r, t->rec->ppid), t->birth, &h, err);
 		if (!ret)
 			ret = stub_call(&h->task, "becoming session leader", err, SYS_setsid, 0, 0);
 		if (ret)
 			return ret;
 	}
-	if (h->parent != t->rec->ppid)
-		return error_set(err, EOPNOTSUPP, "process %u shares session %u across families",
-				 t->rec->pid, t->rec->sid);
-	return make(r, &h->task, t, CLONE_PARENT, err);
+	*maker = &h->task;
+	*makers_parent = h->parent;
+	return 0;
+}
+
+/* A task in a session that its parent does not have (any more). */
+static int make_foreign(struct restore *r, helper_vec *helpers, struct restore_task *t,
+			struct error **err)
+{
+	struct restore_task *parent = restore_find(r, t->rec->ppid), *maker = NULL;
+	uint32_t makers_parent = 0;
+	int ret = find_maker(r, helpers, t, &maker, &makers_parent, err);
+
+	if (ret)
+		return ret;
+	if (makers_parent == t->rec->ppid)
+		return make(r, maker, t, CLONE_PARENT, err);
+	if (parent == &r->tasks.items[0] ||
+	    is_ancestor(r, restore_find(r, makers_parent), t->rec->ppid))
+		return make_orphan(r, maker, t, parent, err);
+	return error_set(err, EOPNOTSUPP, "process %u is in session %u, in which it cannot be born",
+			 t->rec->pid, t->birth);
 }
 
 static int make_tree(struct restore *r, helper_vec *helpers, uint32_t init_session,
@@ -190,16 +345,14 @@ static int make_tree(struct restore *r, helper_vec *helpers, uint32_t init_sessi
 
 	if (!done)
 		return error_errno(err, ENOMEM, "making stubs");
+	find_births(r);
 	/* each pass makes the families of who is there; foreign ones come when the rest stands
 	 * still */
 	do {
 		before = missing;
 		for (size_t i = 0; !ret && i < r->tasks.count; i++) {
 			struct restore_task *t = &r->tasks.items[i];
-			struct restore_task *parent = restore_find(r, t->rec->ppid);
-			uint32_t born = !parent		   ? init_session
-					: leads_session(t) ? parent->rec->sid
-							   : t->rec->sid;
+			uint32_t born = i ? t->birth : init_session;
 
 			if (!t->pid || done[i])
 				continue;
@@ -254,58 +407,11 @@ static int join_groups(struct restore *r, helper_vec *helpers, struct error **er
 	return ret;
 }
 
-static int end_task(struct restore_task *t, uint32_t status, struct error **err)
-{
-	int signo = status & 0x7f;
-	int got;
-	int ret = remote_settle(&t->remote, err);
-
-	if (!ret && signo) {
-		/* SIGKILL ends it at once, whatever it is stopped in */
-		ret = trace_set_sigmask(t->pid, 0, err);
-		if (!ret && kill(t->pid, signo))
-			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
-		if (!ret && ptrace(PTRACE_CONT, t->pid, NULL, NULL) && errno != ESRCH)
-			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
-	} else if (!ret) {
-		remote_set(remote_calls(&t->remote), SYS_exit_group, status >> 8);
-		ret = remote_start(&t->remote, 0, 1, err);
-	}
-	while (!ret) {
-		struct error *died = NULL;
-		bool stopped = !trace_wait(t->pid, &got, &died);
-
-		error_free(died);
-		if (!stopped)
-			break;
-		if (ptrace(PTRACE_CONT, t->pid, NULL, (unsigned long)signo) && errno != ESRCH)
-			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
-	}
-	return ret;
-}
-
-/* Ends a stub with a wait status; it becomes a zombie of its parent. */
-static int end_stub(struct restore_task *t, uint32_t status, struct error **err)
-{
-	int ret = end_task(t, status, err);
-
-	remote_forget(&t->remote);
-	return ret;
-}
-
 static int dismiss_helper(struct restore *r, struct helper *h, struct error **err)
 {
-	struct restore_task *parent = restore_find(r, h->parent);
-	long ret;
-	int e = end_stub(&h->task, 0, err);
+	int ret = end_stub(&h->task, 0, err);
 
-	if (e)
-		return e;
-	e = remote_syscall(&parent->remote, err, "reaping a helper", &ret, SYS_wait4, h->pid, 0,
-			   __WALL, 0, 0, 0);
-	if (!e && ret != h->pid)
-		e = error_set(err, EPROTO, "a helper %u did not end", h->pid);
-	return e;
+	return ret ? ret : reap_helper(restore_find(r, h->parent), h->pid, err);
 }
 
 /* The runtime's own handlers are inherited by stubs, and its name. */
@@ -341,29 +447,12 @@ static int end_zombies(struct restore *r, struct error **err)
 	return ret;
 }
 
-/* Stopped, with a pid that nobody in the image has. */
-static int clone_anybody(struct restore *r, struct restore_task *maker, uint32_t *pid, pid_t *child,
-			 struct error **err)
-{
-	int ret = -EEXIST;
-
-	for (uint32_t try = ANYBODY_FIRST; ret == -EEXIST && try < ANYBODY_LAST; try++) {
-		error_free(*err);
-		*err = NULL;
-		*pid = try;
-		if (!restore_find(r, try))
-			ret = remote_clone(&maker->remote, 0, 0, try, child, err);
-	}
-	return ret;
-}
-
 int stubs_make_ended(struct restore *r, struct restore_task *maker, uint32_t status,
 		     int (*look)(void *ctx, const struct restore_task *t, struct error **err),
 		     void *ctx, struct error **err)
 {
 	struct ckpt_task rec = {.state = CKPT_TASK_ZOMBIE, .exit_code = status & 0xff7f};
 	struct restore_task t = {.rec = &rec};
-	long reaped;
 	int ret = clone_anybody(r, maker, &rec.pid, &t.pid, err);
 
 	if (ret)
@@ -381,10 +470,7 @@ int stubs_make_ended(struct restore *r, struct restore_task *maker, uint32_t sta
 	if (!ret)
 		ret = end_task(&t, rec.exit_code, err);
 	if (!ret)
-		ret = remote_syscall(&maker->remote, err, "reaping a helper", &reaped, SYS_wait4,
-				     rec.pid, 0, __WALL, 0, 0, 0);
-	if (!ret && reaped != rec.pid)
-		ret = error_set(err, EPROTO, "a helper %u did not end", rec.pid);
+		ret = reap_helper(maker, rec.pid, err);
 	return ret;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * ck_tree: init with children in sessions and groups of their own, a daemon whose
- * session's leader is gone, zombies by exit and by signal, a stopped child. Each
- * process checks its own ids at the end; init those of the dead.
+ * session's leader is gone, orphans of sessions that go on, zombies by exit and by signal, a
+ * stopped child. Each process checks its own ids at the end; init those of the dead.
  */
 #include <signal.h>
 #include <sys/mman.h>
@@ -11,7 +11,7 @@
 
 #include "ck.h"
 
-#define MEMBERS 9
+#define MEMBERS 13
 
 struct member {
 	pid_t pid, ppid, sid, pgid;
@@ -115,6 +115,41 @@ static void daemonize(void)
 	live(6, "daemon");
 }
 
+/*
+ * 9 leads a session; 10 is in it, but its parent was not 9 and is gone: it is init's. 11 leads
+ * one, as its parent does, but its child 12 is of 9's session: both have become leaders later.
+ */
+static void orphan(void)
+{
+	if (fork())
+		return;
+	setsid();
+	if (!fork()) {
+		if (fork())
+			_exit(0);
+		while (getppid() != 1)
+			usleep(1000);
+		live(10, "orphan");
+	}
+	wait_member(10);
+	wait(NULL);
+	if (!fork()) {
+		if (!fork()) {
+			if (!fork())
+				live(12, "first session");
+			wait_member(12);
+			setsid();
+			live(11, "late leader");
+		}
+		wait_member(11);
+		setsid();
+		while (getppid()) /* until the end of init */
+			pause();
+	}
+	wait_member(11);
+	live(9, "session");
+}
+
 static pid_t zombie(int code, int signo)
 {
 	pid_t pid = fork();
@@ -171,6 +206,7 @@ int main(void)
 	family();
 	session();
 	daemonize();
+	orphan();
 	by_exit = zombie(7, 0);
 	by_255 = zombie(255, 0);
 	by_kill = zombie(0, SIGKILL);
