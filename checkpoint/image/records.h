@@ -339,6 +339,10 @@ struct ckpt_tcp {
 	__u32 reserved;
 };
 
+#define CKPT_INET_SHUT_RECEIVE 1 /* halves of a datagram socket that are shut down */
+#define CKPT_INET_SHUT_SEND    2
+#define CKPT_INET_ABSENT       4 /* bound to an address that is not there (IP_FREEBIND, once) */
+
 /* addresses as struct sockaddr_in or sockaddr_in6; items follow */
 struct ckpt_inet {
 	__u32 id;
@@ -348,7 +352,7 @@ struct ckpt_inet {
 	__u32 protocol;
 	__u32 state; /* enum ckpt_socket_state */
 	__u32 backlog;
-	__u32 reserved;
+	__u32 flags; /* CKPT_INET_* */
 	__u8 local[28];
 	__u8 remote[28];
 	struct ckpt_socket_options options;

@@ -16,9 +16,13 @@
 #include <unistd.h>
 
 #include "checkpoint/resource/inet.h"
+#include "util/cleanup.h"
 #include "util/error.h"
 
 #define BACKLOG_MAX 65535
+/* of socket.c's options, whose order is the format's */
+#define REUSEADDR 0
+#define REUSEPORT 1
 
 static bool matches(const struct description *d)
 {
@@ -83,8 +87,10 @@ static void find_out(const struct description *d, struct inet_state *s)
 	s->rec.protocol = inet_get_int(d->fd, SOL_SOCKET, SO_PROTOCOL);
 	if (getsockname(d->fd, &s->local.any, &len))
 		s->local.any.sa_family = s->rec.family;
-	len = sizeof(s->remote);
-	if (getpeername(d->fd, &s->remote.any, &len))
+	len = inet_size(&s->local); /* exactly, for SO_PEERNAME */
+	/* that of a connection that has ended is still known, but not as a peer's */
+	if (getpeername(d->fd, &s->remote.any, &len) &&
+	    getsockopt(d->fd, SOL_SOCKET, SO_PEERNAME, &s->remote, &len))
 		s->remote.any.sa_family = 0;
 }
 
@@ -92,8 +98,8 @@ static void find_out(const struct description *d, struct inet_state *s)
 static bool is_datagram(uint32_t type, uint32_t protocol)
 {
 	return type == SOCK_RAW ||
-	       (type == SOCK_DGRAM && (protocol == IPPROTO_UDP || protocol == IPPROTO_ICMP ||
-				       protocol == IPPROTO_ICMPV6));
+	       (type == SOCK_DGRAM && (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+				       protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6));
 }
 
 static int inet_admit(struct checkpoint *c, struct description *d, struct error **err)
@@ -130,11 +136,45 @@ static int save_icmp6(int fd, struct inet_state *s, struct error **err)
 		       : 0;
 }
 
+/* What IP_FREEBIND had allowed: that may have been taken back. */
+static int find_absent(struct checkpoint *c, struct inet_state *s, struct error **err)
+{
+	union inet_address any_port = s->local;
+	__cleanup_fd int fd = -1;
+	int r;
+
+	if (!inet_has_host(&s->local) || s->rec.state == CKPT_SOCKET_KEPT ||
+	    s->rec.state == CKPT_SOCKET_CLOSED)
+		return 0;
+	r = socket_make(c->request->init, s->rec.family, SOCK_DGRAM, 0, &fd, err);
+	if (r)
+		return r;
+	any_port.in.sin_port = 0;
+	if (bind(fd, &any_port.any, inet_size(&any_port)) && errno == EADDRNOTAVAIL)
+		s->rec.flags |= CKPT_INET_ABSENT;
+	return 0;
+}
+
+static int find_flags(struct checkpoint *c, struct description *d, struct error **err)
+{
+	struct inet_state *s = d->state;
+	uint32_t halves = 0;
+	int r = find_absent(c, s, err);
+
+	if (!r && s->rec.type == SOCK_DGRAM &&
+	    (s->rec.protocol == IPPROTO_UDP || s->rec.protocol == IPPROTO_UDPLITE))
+		r = inet_diag_shutdown(c->request->init, s, d->fd, &halves, err);
+	s->rec.flags |= halves & (CKPT_INET_SHUT_RECEIVE | CKPT_INET_SHUT_SEND);
+	return r;
+}
+
 static int inet_dump(struct checkpoint *c, struct description *d, struct error **err)
 {
 	struct inet_state *s = d->state;
 	int r = socket_save_options(d->fd, &s->rec.options, err);
 
+	if (!r)
+		r = find_flags(c, d, err);
 	if (!r && s->rec.state == CKPT_SOCKET_KEPT)
 		r = tcp_dump(d, s, err);
 	if (!r)
@@ -169,6 +209,7 @@ static int inet_load(struct restore *r, struct file_object *o, struct error **er
 	if (!items_valid(o) || (rec->family != AF_INET && rec->family != AF_INET6) ||
 	    (!tcp && !udp) || rec->state > CKPT_SOCKET_CLOSED ||
 	    (tcp ? rec->state == CKPT_SOCKET_CONNECTED : rec->state == CKPT_SOCKET_LISTEN) ||
+	    rec->flags & ~(CKPT_INET_SHUT_RECEIVE | CKPT_INET_SHUT_SEND | CKPT_INET_ABSENT) ||
 	    (udp && rec->state >= CKPT_SOCKET_RESET) || local.any.sa_family != rec->family)
 		return error_set(err, EBADMSG, "socket %u is malformed", o->id);
 	ret = socket_check_allowed(r, rec->type, &rec->options, err);
@@ -205,6 +246,17 @@ static void make_reset(int fd, const struct ckpt_inet *rec)
 	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
 }
 
+/* The option is as it was afterwards, however that was. */
+static int bind_absent(int fd, const union inet_address *local)
+{
+	int before = inet_get_int(fd, IPPROTO_IP, IP_FREEBIND), on = 1, r;
+
+	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
+	r = bind(fd, &local->any, inet_size(local));
+	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &before, sizeof(before));
+	return r;
+}
+
 int inet_bind(const struct file_object *o, struct error **err)
 {
 	const struct ckpt_inet *rec = o->rec;
@@ -213,14 +265,37 @@ int inet_bind(const struct file_object *o, struct error **err)
 
 	memcpy(&local, rec->local, sizeof(rec->local));
 	if ((!inet_has_port(&local) && !inet_has_host(&local)) ||
-	    !bind(o->fd, &local.any, inet_size(&local)))
+	    !bind(o->fd, &local.any, inet_size(&local)) ||
+	    (rec->flags & CKPT_INET_ABSENT && errno == EADDRNOTAVAIL &&
+	     !bind_absent(o->fd, &local)))
 		return 0;
 	inet_print(&local, text);
 	error_errno(err, errno, "binding a socket to %s", text);
 	return error_hint(err, "the address or port is taken, or not there");
 }
 
-static int bind_and_more(const struct file_object *o, struct error **err)
+/* Somebody else's port, too: both must have allowed that when they were bound. */
+static bool shares_port(const struct restore *r, const struct file_object *o)
+{
+	const struct ckpt_inet *rec = o->rec;
+	union inet_address a, b;
+
+	memcpy(&a, rec->local, sizeof(rec->local));
+	vec_for_each (other, &r->files->objects) {
+		const struct ckpt_inet *theirs = other->rec;
+
+		if (other == o || other->kind != &file_kind_inet || theirs->type != SOCK_STREAM ||
+		    (theirs->state != CKPT_SOCKET_LISTEN && theirs->state != CKPT_SOCKET_BOUND) ||
+		    !theirs->options.values[REUSEPORT])
+			continue;
+		memcpy(&b, theirs->local, sizeof(theirs->local));
+		if (a.in.sin_port == b.in.sin_port)
+			return true;
+	}
+	return false;
+}
+
+static int bind_and_more(const struct restore *r, const struct file_object *o, struct error **err)
 {
 	const struct ckpt_inet *rec = o->rec;
 	bool tcp = rec->type == SOCK_STREAM;
@@ -232,6 +307,8 @@ static int bind_and_more(const struct file_object *o, struct error **err)
 	/* the remains of old connections must not keep the port */
 	if (tcp)
 		setsockopt(o->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (tcp && shares_port(r, o))
+		setsockopt(o->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	ret = inet_bind(o, err);
 	if (!ret && rec->state == CKPT_SOCKET_CONNECTED &&
 	    connect(o->fd, &remote.any, inet_size(&remote))) {
@@ -241,9 +318,9 @@ static int bind_and_more(const struct file_object *o, struct error **err)
 	if (!ret && rec->state == CKPT_SOCKET_LISTEN &&
 	    listen(o->fd, rec->backlog > BACKLOG_MAX ? BACKLOG_MAX : rec->backlog))
 		ret = error_errno(err, errno, "listening at a TCP port");
-	if (tcp && rec->options.known[0] & 1)
-		setsockopt(o->fd, SOL_SOCKET, SO_REUSEADDR, &rec->options.values[0],
-			   sizeof(rec->options.values[0]));
+	if (tcp && rec->options.known[0] >> REUSEADDR & 1)
+		setsockopt(o->fd, SOL_SOCKET, SO_REUSEADDR, &rec->options.values[REUSEADDR],
+			   sizeof(rec->options.values[REUSEADDR]));
 	return ret;
 }
 
@@ -273,10 +350,9 @@ static int inet_open(struct restore *r, struct file_object *o, struct error **er
 	else if (!ret && rec->state == CKPT_SOCKET_KEPT)
 		ret = tcp_open(r, o, err);
 	else if (!ret && rec->state == CKPT_SOCKET_CLOSED)
-		/* fails, but is remembered: reads see the end, writes EPIPE */
-		shutdown(o->fd, SHUT_RDWR);
+		tcp_open_closed(r, o);
 	else if (!ret && rec->state != CKPT_SOCKET_NEW)
-		ret = bind_and_more(o, err);
+		ret = bind_and_more(r, o, err);
 	if (!ret)
 		ret = multicast_load(o, err);
 	if (!ret)
@@ -284,11 +360,40 @@ static int inet_open(struct restore *r, struct file_object *o, struct error **er
 	return ret ? ret : files_set_flags(o->fd, rec->open_flags, err);
 }
 
+/* One that is not connected says so, and is shut down all the same (inet_shutdown()). */
+static void shut_halves(const struct file_object *o)
+{
+	const struct ckpt_inet *rec = o->rec;
+	uint32_t halves = rec->flags & (CKPT_INET_SHUT_RECEIVE | CKPT_INET_SHUT_SEND);
+
+	if (halves)
+		shutdown(o->fd, halves - 1);
+}
+
+/* Of which the record may say that it was taken back, once bound: see bind_and_more(). */
+static int settle_reuseport(const struct file_object *o, struct error **err)
+{
+	const struct ckpt_inet *rec = o->rec;
+	int wanted = rec->options.values[REUSEPORT];
+
+	if (!(rec->options.known[0] >> REUSEPORT & 1) ||
+	    inet_get_int(o->fd, SOL_SOCKET, SO_REUSEPORT) == wanted)
+		return 0;
+	if (setsockopt(o->fd, SOL_SOCKET, SO_REUSEPORT, &wanted, sizeof(wanted)))
+		return error_errno(err, errno, "setting SO_REUSEPORT");
+	return 0;
+}
+
 /* When all sockets are there; the filter last, for what is in the queue has passed it. */
 static int inet_cross(struct restore *r, struct file_object *o, struct error **err)
 {
+	const struct ckpt_inet *rec = o->rec;
 	int ret = udp_fill(r, o, err);
 
+	if (!ret)
+		shut_halves(o);
+	if (!ret && rec->type == SOCK_STREAM)
+		ret = settle_reuseport(o, err);
 	return ret ? ret : socket_load_filter(o, err);
 }
 

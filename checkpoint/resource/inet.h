@@ -34,6 +34,10 @@ struct inet_state {
 	bool repaired; /* the original is in repair mode */
 };
 
+/* CKPT_INET_SHUT_* of a datagram socket. */
+int inet_diag_shutdown(pid_t init, const struct inet_state *s, int fd, uint32_t *halves,
+		       struct error **err);
+
 int tcp_admit(struct checkpoint *c, struct description *d, struct inet_state *s,
 	      struct error **err);
 
@@ -48,6 +52,8 @@ int tcp_repair(int fd, int mode, struct error **err);
 /* 0 if what belongs to a connection is there and can be. */
 int tcp_load(const struct file_object *o, struct error **err);
 int tcp_open(struct restore *r, struct file_object *o, struct error **err);
+/* A connection that has ended: reads see the end, writes EPIPE, and it knows with whom it was. */
+void tcp_open_closed(struct restore *r, struct file_object *o);
 int inet_bind(const struct file_object *o, struct error **err);
 
 /* Out of repair mode: the connection goes on. */

@@ -17,7 +17,11 @@
 #include "checkpoint/resource/tcp.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/log.h"
 
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
 #define QUEUE_MAX (1u << 30)
 #define PIECE	  (32u << 10) /* what the kernel can allocate at once */
 
@@ -196,7 +200,8 @@ static int close_halves(struct restore *r, struct file_object *o, const struct c
 	 * behind unsent data comes when that has been sent, see tcp_go_on().
 	 */
 	sent = sent && !unsent_len;
-	if (got && t->state != TCP_CLOSING)
+	/* one that closes with data unsent gets the other's FIN first: it ends without TIME_WAIT */
+	if (got && (t->state != TCP_CLOSING || !sent))
 		ret = send_segment(r, o, t, true, t->sent, err);
 	if (!ret && sent && shutdown(o->fd, SHUT_WR))
 		ret = error_errno(err, errno, "closing one half of a TCP connection");
@@ -254,6 +259,69 @@ int tcp_open(struct restore *r, struct file_object *o, struct error **err)
 	return error_wrap(err, "TCP connection %s", address);
 }
 
+/* Only a connection that ends keeps its addresses: one that is made in repair mode gets a reset. */
+static int end_connection(struct restore *r, struct file_object *o, struct error **err)
+{
+	const struct ckpt_inet *rec = o->rec;
+	struct inet_ends e = ends_of(o);
+	struct tcphdr tcp = {.doff = sizeof(tcp) / 4, .rst = 1};
+	int pending, ret;
+	socklen_t len = sizeof(pending);
+
+	if (e.remote.any.sa_family != rec->family || !inet_has_port(&e.remote) ||
+	    !inet_has_port(&e.local))
+		return error_set(err, ENOTCONN, "its addresses are not known");
+	ret = tcp_repair(o->fd, TCP_REPAIR_ON, err);
+	if (!ret)
+		ret = set_sequence(o->fd, TCP_RECV_QUEUE, 0, err);
+	if (!ret)
+		ret = inet_bind(o, err);
+	if (!ret && connect(o->fd, &e.remote.any, inet_size(&e.remote)))
+		ret = error_errno(err, errno, "connecting it again");
+	if (!ret)
+		ret = inject(r, &e, &tcp, err);
+	/* which is an error that the program has not had */
+	getsockopt(o->fd, SOL_SOCKET, SO_ERROR, &pending, &len);
+	if (!ret && state_of(o->fd) != TCP_CLOSE)
+		ret = error_set(err, EIO, "it does not end");
+	return ret;
+}
+
+void tcp_open_closed(struct restore *r, struct file_object *o)
+{
+	int off = TCP_REPAIR_OFF_NO_WP;
+	struct error *err = NULL;
+
+	/* what is lost without it is SO_PEERNAME alone */
+	if (end_connection(r, o, &err))
+		log_debug("a closed TCP connection without its other end: %s", error_message(err));
+	error_free(err);
+	setsockopt(o->fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
+	/* fails, but is remembered */
+	shutdown(o->fd, SHUT_RDWR);
+}
+
+/* However the pieces that it comes in fit into the buffer, which had room for it all. */
+static int send_unsent(int fd, const char *data, size_t len, struct error **err)
+{
+	int size = inet_get_int(fd, SOL_SOCKET, SO_SNDBUF) / 2, large = 1 << 29, ret = 0;
+	int locked = inet_get_int(fd, SOL_SOCKET, SO_BUF_LOCK);
+
+	if (!len)
+		return 0;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &large, sizeof(large));
+	for (size_t at = 0; !ret && at < len;) {
+		ssize_t n = send(fd, data + at, len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0)
+			ret = error_errno(err, errno, "sending what a TCP connection had queued");
+		at += n > 0 ? n : 0;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locked, sizeof(locked));
+	return ret;
+}
+
 /* What was not sent before is sent now; a FIN may be behind it. */
 int tcp_go_on(const struct file_object *o, struct error **err)
 {
@@ -271,13 +339,8 @@ int tcp_go_on(const struct file_object *o, struct error **err)
 		return 0;
 	ret = tcp_repair(o->fd, TCP_REPAIR_OFF, err);
 	setsockopt(o->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
-	for (size_t at = 0; !ret && at < unsent_len;) {
-		ssize_t n = send(o->fd, unsent + at, unsent_len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n < 0)
-			return error_errno(err, errno, "sending what a TCP connection had queued");
-		at += n;
-	}
+	if (!ret)
+		ret = send_unsent(o->fd, unsent, unsent_len, err);
 	if (!ret && unsent_len && 1u << t->state & TCP_SENT_FIN)
 		shutdown(o->fd, SHUT_WR);
 	return ret;

@@ -37,9 +37,9 @@ static int tree_dump(struct checkpoint *c, struct dump_task *unused, struct erro
 /* A stub ends as its zombie did, or is waited for in vain. */
 static bool can_end_with(uint32_t status)
 {
-	static const uint64_t never_fatal =
-		1ull << SIGCHLD | 1ull << SIGCONT | 1ull << SIGSTOP | 1ull << SIGTSTP |
-		1ull << SIGTTIN | 1ull << SIGTTOU | 1ull << SIGURG | 1ull << SIGWINCH;
+	static const uint64_t never_fatal = 1ull << SIGCHLD | 1ull << SIGCONT | 1ull << SIGSTOP |
+					    1ull << SIGTSTP | 1ull << SIGTTIN | 1ull << SIGTTOU |
+					    1ull << SIGURG | 1ull << SIGWINCH;
 	unsigned signo = status & 0x7f;
 
 	return signo < 64 ? !(never_fatal >> signo & 1) : signo == 64;
@@ -74,7 +74,7 @@ static int tree_load(struct restore *r, struct restore_task *unused, const struc
 	return 0;
 }
 
-static const enum ckpt_type tree_types[] = { CKPT_TASK, 0 };
+static const enum ckpt_type tree_types[] = {CKPT_TASK, 0};
 
 static const char *const tree_not_captured[] = {
 	"which signal stopped a stopped process: it comes back stopped by SIGSTOP",

@@ -34,6 +34,14 @@ static int set_int(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value));
 }
 
+static uint32_t queued_memory(int fd)
+{
+	uint32_t memory[9] = {0};
+	socklen_t len = sizeof(memory);
+
+	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len) ? 0 : memory[0];
+}
+
 /* A broadcast address takes a connection only with SO_BROADCAST. */
 static bool is_broadcast(pid_t init, const union inet_address *to)
 {
@@ -193,6 +201,9 @@ int udp_admit(struct checkpoint *c, struct description *d, struct inet_state *s,
 		return block(c, d, s, "with an error that was not read");
 	if (!(p.revents & POLLIN))
 		return 0;
+	/* one that is shut down can always be read, too */
+	if ((s->rec.protocol != IPPROTO_UDP || s->rec.type != SOCK_DGRAM) && !queued_memory(d->fd))
+		return 0;
 	if (s->rec.protocol != IPPROTO_UDP || s->rec.type != SOCK_DGRAM)
 		return description_block(c, d, "let the program read them first",
 					 "socket of protocol %u with messages that were not read",
@@ -225,14 +236,6 @@ int udp_load(const struct file_object *o, struct error **err)
 			return error_set(err, EBADMSG, "UDP socket %u is malformed", o->id);
 	}
 	return 0;
-}
-
-static uint32_t queued_memory(int fd)
-{
-	uint32_t memory[9] = {0};
-	socklen_t len = sizeof(memory);
-
-	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len) ? 0 : memory[0];
 }
 
 /* The kernel may hand it over a little later; the next must not overtake it. */
