@@ -45,8 +45,9 @@ struct dump_task {
 	struct ckpt_task rec; /* pids as the container sees them */
 	pid_t pid;	      /* ours */
 	int pidfd;
-	struct proc_stat stat;		 /* as the survey found it */
-	VEC(struct dump_thread) threads; /* the leader first */
+	struct proc_stat stat;			  /* as the survey found it */
+	const struct dump_task *files_of, *fs_of; /* whose it has; NULL: its own */
+	VEC(struct dump_thread) threads;	  /* the leader first */
 	vma_vec vmas;
 	struct remote remote;
 	struct answers answers;
@@ -156,10 +157,11 @@ struct restore_task {
 	size_t auxv_len;
 	const void *sigpending; /* the shared queue */
 	size_t sigpending_len;
-	VEC(struct record) more; /* the process's other records */
-	uint32_t birth;		 /* the session it is cloned into; stubs.c's */
-	unsigned common_filters; /* of seccomp, that all its threads begin with */
-	bool reaped;		 /* a zombie: made and exited */
+	VEC(struct record) more;  /* the process's other records */
+	uint32_t files_of, fs_of; /* as in struct ckpt_sharing */
+	uint32_t birth;		  /* the session it is cloned into; stubs.c's */
+	unsigned common_filters;  /* of seccomp, that all its threads begin with */
+	bool reaped;		  /* a zombie: made and exited */
 };
 
 struct restore {
@@ -193,6 +195,9 @@ int memory_object_open(struct restore *r, uint32_t object, int *fd, struct error
 
 /* The task with this pid (the container's), or NULL. */
 struct restore_task *restore_find(struct restore *r, uint32_t pid);
+
+/* Whether others have its descriptor table, too: then no call on descriptors may wait. */
+bool restore_shares_files(const struct restore *r, const struct restore_task *t);
 
 /* --- resource classes --- */
 

@@ -73,13 +73,37 @@ static int adopt(struct restore *r, struct restore_task *t, pid_t pid, struct er
 	return t->pidfd < 0 ? error_errno(err, errno, "opening a pidfd of a stub") : 0;
 }
 
+bool restore_shares_files(const struct restore *r, const struct restore_task *t)
+{
+	if (t->files_of)
+		return true;
+	vec_for_each (other, &r->tasks)
+		if (other->files_of == t->rec->pid)
+			return true;
+	return false;
+}
+
+static bool has_same(const struct restore_task *t, uint32_t its, uint32_t wanted)
+{
+	return t->rec->pid == wanted || its == wanted;
+}
+
 static int make(struct restore *r, struct restore_task *maker, struct restore_task *t,
 		uint64_t flags, struct error **err)
 {
 	int exit_signal = t->rec->exit_signal ? (int)t->rec->exit_signal : SIGCHLD;
 	pid_t pid;
-	int ret = remote_clone(&maker->remote, flags, flags & CLONE_PARENT ? 0 : exit_signal,
-			       t->rec->pid, &pid, err);
+	int ret;
+
+	if ((t->files_of && !has_same(maker, maker->files_of, t->files_of)) ||
+	    (t->fs_of && !has_same(maker, maker->fs_of, t->fs_of)))
+		return error_set(err, EOPNOTSUPP,
+				 "process %u shares descriptors or a directory with others than "
+				 "who would make it",
+				 t->rec->pid);
+	flags |= (t->files_of ? CLONE_FILES : 0) | (t->fs_of ? CLONE_FS : 0);
+	ret = remote_clone(&maker->remote, flags, flags & CLONE_PARENT ? 0 : exit_signal,
+			   t->rec->pid, &pid, err);
 
 	return ret ? ret : adopt(r, t, pid, err);
 }

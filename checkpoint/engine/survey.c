@@ -216,6 +216,7 @@ static int find_outsiders(struct survey *s, struct error **err)
 	return r;
 }
 
+/* What cannot be compared is not the same. */
 static int compare_kcmp(const void *a, const void *b, void *type)
 {
 	const struct dump_task *const *x = a, *const *y = b;
@@ -224,37 +225,69 @@ static int compare_kcmp(const void *a, const void *b, void *type)
 	return r == 0 ? 0 : r == 1 ? -1 : r == 2 ? 1 : (*x)->pid - (*y)->pid;
 }
 
+static bool same(const struct dump_task *a, const struct dump_task *b, int type)
+{
+	return a == b || !compare_kcmp(&a, &b, &type);
+}
+
 static const struct {
 	int type;
 	const char *what;
+	bool kept; /* between parents and children */
 } shared_things[] = {
-	{KCMP_VM, "memory shared with another process (vfork, CLONE_VM)"},
-	{KCMP_FILES, "a descriptor table shared with another process (CLONE_FILES)"},
-	{KCMP_FS, "root and working directory shared with another process (CLONE_FS)"},
-	{KCMP_SIGHAND, "signal handlers shared with another process (CLONE_SIGHAND)"},
+	{KCMP_VM, "memory shared with another process (vfork, CLONE_VM)", false},
+	{KCMP_FILES, "a descriptor table shared with another process (CLONE_FILES)", true},
+	{KCMP_FS, "root and working directory shared with another process (CLONE_FS)", true},
+	{KCMP_SIGHAND, "signal handlers shared with another process (CLONE_SIGHAND)", false},
 };
+
+/* It can be inherited only, so a restore hands it on from parent to child. */
+static void note_sharing(struct survey *s, struct dump_task *t, struct dump_task *first,
+			 unsigned thing)
+{
+	int type = shared_things[thing].type;
+	const struct dump_task *parent = NULL;
+
+	vec_for_each (other, &s->c->tasks)
+		if (other->rec.pid == t->rec.ppid)
+			parent = other;
+	if (!shared_things[thing].kept || !parent || parent->rec.state == CKPT_TASK_ZOMBIE ||
+	    !same(parent, t, type))
+		checkpoint_block(s->c, t->rec.pid, -1, 0,
+				 "checkpoint when it has called exec or ended", "%s",
+				 shared_things[thing].what);
+	else if (type == KCMP_FILES)
+		t->files_of = first;
+	else
+		t->fs_of = first;
+}
 
 /* kcmp orders what it compares: equal ones are neighbours after sorting. */
 static int check_sharing(struct survey *s, struct error **err)
 {
 	struct checkpoint *c = s->c;
 	__cleanup_free struct dump_task **order = calloc(c->tasks.count, sizeof(*order));
-	size_t n = 0;
+	size_t n = 0, end;
 
 	if (!order)
 		return error_errno(err, ENOMEM, "comparing tasks");
 	vec_for_each (t, &c->tasks)
 		if (t->rec.state != CKPT_TASK_ZOMBIE)
 			order[n++] = t;
-	for (size_t k = 0; k < sizeof(shared_things) / sizeof(*shared_things); k++) {
+	for (unsigned k = 0; k < sizeof(shared_things) / sizeof(*shared_things); k++) {
 		int type = shared_things[k].type;
 
 		qsort_r(order, n, sizeof(*order), compare_kcmp, &type);
-		for (size_t i = 1; i < n; i++)
-			if (!compare_kcmp(&order[i - 1], &order[i], &type))
-				checkpoint_block(c, order[i]->rec.pid, -1, 0,
-						 "checkpoint when it has called exec or ended",
-						 "%s", shared_things[k].what);
+		for (size_t i = 0; i < n; i = end) {
+			struct dump_task *first = order[i];
+
+			for (end = i + 1; end < n && same(order[i], order[end], type); end++)
+				if (order[end] < first)
+					first = order[end];
+			for (size_t m = i; m < end; m++)
+				if (order[m] != first)
+					note_sharing(s, order[m], first, k);
+		}
 	}
 	return 0;
 }

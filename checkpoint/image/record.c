@@ -17,6 +17,7 @@ static const struct {
 	{CKPT_END, "end"},
 	{CKPT_TASK, "task"},
 	{CKPT_UTS, "uts"},
+	{CKPT_SHARING, "sharing"},
 	{CKPT_FILE, "file"},
 	{CKPT_GHOST, "ghost"},
 	{CKPT_PIPE, "pipe"},

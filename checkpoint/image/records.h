@@ -34,6 +34,7 @@ enum ckpt_type {
 	CKPT_END = 2,
 	CKPT_TASK = 3,
 	CKPT_UTS = 4,
+	CKPT_SHARING = 5,
 
 	CKPT_FILE = 16,
 	CKPT_PIPE = 17,
@@ -106,6 +107,18 @@ struct ckpt_task {
 	__u32 subreaper;   /* PR_SET_CHILD_SUBREAPER */
 	__u32 dead_leader; /* reserved */
 	char comm[16];
+};
+
+/*
+ * What a process shares with one that came before it (CLONE_FILES, CLONE_FS): the pid of the
+ * first that has it, 0 for its own. Its core then lacks CKPT_FDS or CKPT_FS. Its parent has the
+ * same.
+ */
+struct ckpt_sharing {
+	__u32 pid;
+	__u32 files;
+	__u32 fs;
+	__u32 reserved;
 };
 
 /* hostname and domain name */

@@ -349,6 +349,6 @@ int ghost_open(struct restore *r, const struct file_object *o, int flags, int *f
 		ret = file_make_deleted(r, o, &g->fd, err);
 	if (ret)
 		return ret;
-	*fd = reopen_fd(g->fd, flags & FILE_OPEN_FLAGS & ~O_NOFOLLOW);
+	*fd = reopen_fd(g->fd, files_open_flags(rec, flags) & ~O_NOFOLLOW);
 	return *fd < 0 ? error_errno(err, -*fd, "opening a deleted file") : 0;
 }

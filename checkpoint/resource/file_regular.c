@@ -236,6 +236,12 @@ static int check_opened(const struct ckpt_file *rec, const char *path, int fd, s
 	return 0;
 }
 
+/* What O_TMPFILE has made has the flag, which says O_DIRECTORY as well. */
+int files_open_flags(const struct ckpt_file *rec, int flags)
+{
+	return flags & FILE_OPEN_FLAGS & (S_ISDIR(rec->mode) ? ~0 : ~O_DIRECTORY);
+}
+
 int file_open_object(struct restore *r, const struct file_object *o, int flags, int *fd,
 		     struct error **err)
 {
@@ -255,7 +261,7 @@ int file_open_object(struct restore *r, const struct file_object *o, int flags, 
 	ret = check_opened(rec, path, handle, err);
 	if (ret)
 		return ret;
-	flags &= FILE_OPEN_FLAGS;
+	flags = files_open_flags(rec, flags);
 	*fd = flags & O_PATH ? take_fd(&handle) : reopen_fd(handle, flags & ~O_NOFOLLOW);
 	return *fd < 0 ? error_errno(err, -*fd, "opening \"%s\" in the container", path) : 0;
 }

@@ -102,10 +102,11 @@ static int files_dump(struct checkpoint *c, struct dump_task *t, struct error **
 	vec_for_each (use, &c->files->fs)
 		if (use->task == t)
 			fs = &use->rec;
-	if (!full && !record_add(&t->records, CKPT_FDS, fds.items, fds.count * sizeof(*fds.items)))
+	if (!full && !t->files_of &&
+	    !record_add(&t->records, CKPT_FDS, fds.items, fds.count * sizeof(*fds.items)))
 		full = true;
 	vec_free(&fds);
-	if (full || !fs || !record_add(&t->records, CKPT_FS, fs, sizeof(*fs)))
+	if (full || (!t->fs_of && (!fs || !record_add(&t->records, CKPT_FS, fs, sizeof(*fs)))))
 		return error_errno(err, ENOMEM, "recording the descriptors of process %u",
 				   t->rec.pid);
 	return 0;

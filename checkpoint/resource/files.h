@@ -156,6 +156,9 @@ int files_give(struct restore *r, struct restore_task *t, struct error **err);
 	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECT | O_SYNC | O_DSYNC | O_NOATIME |             \
 	 O_DIRECTORY | O_NOFOLLOW | O_PATH | O_LARGEFILE)
 
+/* Of flags those with which it may be opened again. */
+int files_open_flags(const struct ckpt_file *rec, int flags);
+
 /* file_deleted.c */
 bool file_is_deleted(const struct description *d);
 /* It is saved as ghost-N: a regular file or a directory. */

@@ -363,8 +363,9 @@ int files_gather(struct checkpoint *c, struct error **err)
 	vec_for_each (t, &c->tasks) {
 		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
-		r = gather_fds(c, t, err);
-		if (!r)
+		if (!t->files_of)
+			r = gather_fds(c, t, err);
+		if (!r && !t->fs_of)
 			r = gather_fs(c, t, err);
 	}
 	for (size_t i = 0; !r && i < c->files->descriptions.count; i++)

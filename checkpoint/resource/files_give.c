@@ -183,6 +183,8 @@ static int give_fs(struct restore *r, struct restore_task *t, int sock, struct e
 	int fds[2] = {-1, -1}, numbers[2], ret;
 	unsigned count = 1;
 
+	if (t->fs_of)
+		return 0;
 	if (!t->fs)
 		return error_set(err, EBADMSG, "process %u has no working directory", t->rec->pid);
 	ret = files_open(r, t->fs->cwd, O_PATH | O_DIRECTORY, &fds[0], err);
@@ -219,6 +221,21 @@ int files_open_late(struct restore *r, struct error **err)
 	return ret ? ret : unix_opened(r, err);
 }
 
+/* Of all that have the table, as long as the socket is in it. */
+static int give_all_fs(struct restore *r, struct restore_task *t, int sock, struct error **err)
+{
+	int ret = give_fs(r, t, sock, err);
+
+	vec_for_each (other, &r->tasks)
+		if (!ret && other->files_of == t->rec->pid) {
+			ret = give_fs(r, other, sock, err);
+			/* its numbers are this table's */
+			if (!ret)
+				ret = remote_flush(&other->remote, err);
+		}
+	return ret;
+}
+
 int files_give(struct restore *r, struct restore_task *t, struct error **err)
 {
 	target_vec targets = {0};
@@ -226,6 +243,8 @@ int files_give(struct restore *r, struct restore_task *t, struct error **err)
 	bool raised = false;
 	int spare, ret;
 
+	if (t->files_of)
+		return 0;
 	if (!r->files)
 		return error_set(err, EBADMSG, "there are no files");
 	ret = files_open_late(r, err);
@@ -237,11 +256,13 @@ int files_give(struct restore *r, struct restore_task *t, struct error **err)
 	if (!ret)
 		ret = make_room(r, t, spare, err);
 	if (!ret)
-		ret = give_fs(r, t, spare, err);
+		ret = give_all_fs(r, t, spare, err);
 	if (!ret)
 		ret = give_fds(r, t, spare, &targets, err);
 	vec_free(&targets);
 	if (!ret)
 		ret = remote_later(&t->remote, 0, &room_note, err, SYS_close, spare);
-	return ret || !raised ? ret : set_limit(t, &limit, err);
+	if (!ret && raised)
+		ret = set_limit(t, &limit, err);
+	return ret || !restore_shares_files(r, t) ? ret : remote_flush(&t->remote, err);
 }

@@ -553,6 +553,8 @@ int memory_end_load(struct restore *r, struct error **err)
 		ret = set_protections(t, err);
 		if (!ret)
 			ret = set_mm(r, t, err);
+		if (!ret && restore_shares_files(r, t))
+			ret = remote_flush(&t->remote, err);
 	}
 	return ret;
 }

@@ -14,6 +14,22 @@ static void tree_ask(struct dump_task *t, struct questions *q)
 	ask_call(q, SYS_prctl, PR_GET_CHILD_SUBREAPER, ask_room(q, sizeof(int)), 0, 0, 0);
 }
 
+static int dump_sharing(struct checkpoint *c, struct error **err)
+{
+	vec_for_each (t, &c->tasks) {
+		struct ckpt_sharing rec = {
+			.pid = t->rec.pid,
+			.files = t->files_of ? t->files_of->rec.pid : 0,
+			.fs = t->fs_of ? t->fs_of->rec.pid : 0,
+		};
+
+		if ((rec.files || rec.fs) &&
+		    !record_add(&c->records, CKPT_SHARING, &rec, sizeof(rec)))
+			return error_errno(err, ENOMEM, "recording the tree");
+	}
+	return 0;
+}
+
 static int tree_dump(struct checkpoint *c, struct dump_task *unused, struct error **err)
 {
 	if (unused)
@@ -31,7 +47,7 @@ static int tree_dump(struct checkpoint *c, struct dump_task *unused, struct erro
 		if (!record_add(&c->records, CKPT_TASK, &t->rec, sizeof(t->rec)))
 			return error_errno(err, ENOMEM, "recording the tree");
 	}
-	return 0;
+	return dump_sharing(c, err);
 }
 
 /* A stub ends as its zombie did, or is waited for in vain. */
@@ -45,16 +61,56 @@ static bool can_end_with(uint32_t status)
 	return signo < 64 ? !(never_fatal >> signo & 1) : signo == 64;
 }
 
+/* Whether t can get it: from its parent, which has it from `first` or is that itself. */
+static bool can_share(struct restore *r, const struct restore_task *t, uint32_t first,
+		      uint32_t (*of)(const struct restore_task *))
+{
+	const struct restore_task *owner = restore_find(r, first);
+	const struct restore_task *parent = restore_find(r, t->rec->ppid);
+
+	return !first ||
+	       (owner && parent && owner < t && !of(owner) &&
+		owner->rec->state != CKPT_TASK_ZOMBIE && (parent == owner || of(parent) == first));
+}
+
+static uint32_t files_of(const struct restore_task *t)
+{
+	return t->files_of;
+}
+
+static uint32_t fs_of(const struct restore_task *t)
+{
+	return t->fs_of;
+}
+
+static int load_sharing(struct restore *r, const struct record *rec, struct error **err)
+{
+	const struct ckpt_sharing *s = record_head(rec, sizeof(*s), err);
+	struct restore_task *t = s ? restore_find(r, s->pid) : NULL;
+
+	if (!s)
+		return -EBADMSG;
+	if (!t || t->rec->state == CKPT_TASK_ZOMBIE || t->files_of || t->fs_of ||
+	    !can_share(r, t, s->files, files_of) || !can_share(r, t, s->fs, fs_of))
+		return error_set(err, EBADMSG, "process %u shares what cannot be shared", s->pid);
+	t->files_of = s->files;
+	t->fs_of = s->fs;
+	return 0;
+}
+
 static int tree_load(struct restore *r, struct restore_task *unused, const struct record *rec,
 		     struct error **err)
 {
-	const struct ckpt_task *task = record_head(rec, sizeof(*task), err);
+	const struct ckpt_task *task;
 	struct restore_task *t;
 
-	if (!task)
-		return -EBADMSG;
 	if (unused)
 		return error_set(err, EBADMSG, "a task inside of a process");
+	if (rec->type == CKPT_SHARING)
+		return load_sharing(r, rec, err);
+	task = record_head(rec, sizeof(*task), err);
+	if (!task)
+		return -EBADMSG;
 	if (r->tasks.count >= r->begin->tasks || !task->pid || task->pid > 0x400000 ||
 	    task->state > CKPT_TASK_ZOMBIE || task->exit_signal > 64 ||
 	    !memchr(task->comm, 0, sizeof(task->comm)))
@@ -74,7 +130,7 @@ static int tree_load(struct restore *r, struct restore_task *unused, const struc
 	return 0;
 }
 
-static const enum ckpt_type tree_types[] = {CKPT_TASK, 0};
+static const enum ckpt_type tree_types[] = {CKPT_TASK, CKPT_SHARING, 0};
 
 static const char *const tree_not_captured[] = {
 	"which signal stopped a stopped process: it comes back stopped by SIGSTOP",
