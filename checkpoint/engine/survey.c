@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <linux/kcmp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,6 +71,10 @@ static int add_threads(struct survey *s, struct dump_task *t, const struct proc_
 			checkpoint_block(
 				s->c, th->rec.tid, -1, 0, "wait until the process has ended",
 				"a thread that has exited while others of its process run");
+		/* it would be acted on as soon as the task makes a call for us: no mask holds it */
+		if ((th->status.sig_pending | th->status.shared_pending) & (1ull << (SIGSTOP - 1)))
+			checkpoint_block(s->c, th->rec.tid, -1, 0, "send it SIGCONT first",
+					 "a task with a SIGSTOP pending");
 		if (th->status.tracer)
 			checkpoint_block(s->c, th->rec.tid, -1, 0, "detach the debugger first",
 					 "a task that is being traced");

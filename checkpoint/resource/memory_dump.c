@@ -135,6 +135,9 @@ static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 	}
 	if (!v->path)
 		return block_vma(c, t, v, "a mapping without a name");
+	/* a private view of memory that others share: of the file, and pages of its own */
+	if (v->deleted && !v->rec.shared && !strcmp(v->path, "/dev/zero"))
+		return classify_shared(c, t, v, err);
 	if (v->deleted && v->rec.shared &&
 	    (!strcmp(v->path, "/dev/zero") || starts_with(v->path, "/SYSV") ||
 	     starts_with(v->path, "/memfd:")))
@@ -142,6 +145,16 @@ static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 	if (v->path[0] != '/' || starts_with(v->path, "/[aio]"))
 		return block_vma(c, t, v, "a mapping of");
 	return classify_file(c, t, v, before, err);
+}
+
+/* Without it there is no instruction to make calls by once all else is unmapped. */
+static int admit_vdso(struct checkpoint *c, const struct dump_task *t)
+{
+	vec_for_each (v, &t->vmas)
+		if (v->path && !strcmp(v->path, "[vdso]") && v->rec.prot & PROT_READ)
+			return 0;
+	return checkpoint_block(c, t->rec.pid, -1, 0, "end the process before the checkpoint",
+				"a process that has unmapped its vdso");
 }
 
 static int memory_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
@@ -153,7 +166,7 @@ static int memory_admit(struct checkpoint *c, struct dump_task *t, struct error 
 	r = proc_vmas(t->pid, &t->vmas, err);
 	for (size_t i = 0; !r && i < t->vmas.count; i++)
 		r = classify(c, t, &t->vmas.items[i], i ? &t->vmas.items[i - 1] : NULL, err);
-	return r;
+	return r ? r : admit_vdso(c, t);
 }
 
 static bool is_vsyscall(const struct vma *v)
@@ -300,7 +313,7 @@ static int dump_auxv(struct dump_task *t, struct error **err)
 static bool has_pages_of_its_own(const struct ckpt_vma *v)
 {
 	return (v->kind == CKPT_VMA_ANON && !(v->flags & CKPT_VMA_DROPPABLE)) ||
-	       (v->kind == CKPT_VMA_FILE && !v->shared);
+	       ((v->kind == CKPT_VMA_FILE || v->kind == CKPT_VMA_OBJECT) && !v->shared);
 }
 
 /* Mappings that adjoin each other are looked at in one go, but no run reaches out of one. */

@@ -430,7 +430,8 @@ static int check_runs(const struct restore_task *t, struct error **err)
 			vma = &t->vmas[v];
 			if (v == t->vma_count || at < vma->start ||
 			    (vma->kind != CKPT_VMA_ANON &&
-			     (vma->kind != CKPT_VMA_FILE || vma->shared)))
+			     ((vma->kind != CKPT_VMA_FILE && vma->kind != CKPT_VMA_OBJECT) ||
+			      vma->shared)))
 				return error_set(err, EBADMSG,
 						 "process %u: pages at %#llx without a mapping",
 						 t->rec->pid, (unsigned long long)at);
