@@ -10,29 +10,22 @@
  *   -EINTR          the program would see it: for no signal's sake if none is
  *                   deliverable, and then the call is issued again
  *
- * The restart block is readable nowhere. The time left is found by running the
- * task into its sleep and out again: the one hrtimer that is in
- * /proc/timer_list only in between is its own.
+ * The restart block is readable nowhere: see sleep_find.c for the time left.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <linux/futex.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "checkpoint/resource/thread.h"
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/trace.h"
-#include "util/cleanup.h"
 #include "util/error.h"
-#include "util/io.h"
 
 #define ERESTARTNOHAND	      514
 #define ERESTART_RESTARTBLOCK 516
@@ -46,126 +39,6 @@ static const int reissued[] = {
 	SYS_recvmmsg,	     SYS_accept,      SYS_accept4,	SYS_write,    SYS_writev,
 	SYS_sendto,	     SYS_sendmsg,     SYS_io_getevents,
 };
-
-typedef VEC(int64_t) expiry_vec;
-
-/* The expiries of hrtimers that will wake a task, on CLOCK_MONOTONIC's base. */
-static int read_expiries(expiry_vec *v, struct error **err)
-{
-	__cleanup_free char *text = NULL;
-	bool wakeup = false;
-	int r = read_file(AT_FDCWD, "/proc/timer_list", 64 << 20, &text, NULL);
-
-	v->count = 0;
-	if (r) {
-		error_errno(err, -r, "reading /proc/timer_list");
-		return error_hint(err, "the time left in sleeping calls needs root outside");
-	}
-	for (char *line = text; *line;) {
-		char *end = strchrnul(line, '\n');
-		long long soft, hard;
-
-		if (*end)
-			*end++ = '\0';
-		if (wakeup && sscanf(line, " # expires at %lld-%lld nsecs", &soft, &hard) == 2) {
-			int64_t *e = vec_add(v);
-
-			if (!e)
-				return error_errno(err, ENOMEM, "reading /proc/timer_list");
-			*e = soft;
-		}
-		wakeup = strstr(line, "hrtimer_wakeup") != NULL;
-		line = end;
-	}
-	return 0;
-}
-
-static bool has_expiry(const expiry_vec *v, int64_t e)
-{
-	for (size_t i = 0; i < v->count; i++)
-		if (v->items[i] == e)
-			return true;
-	return false;
-}
-
-static int wait_asleep(pid_t tid, struct error **err)
-{
-	struct timespec pause = {.tv_nsec = 20000};
-
-	/* between the entry stop and the sleep there are microseconds */
-	for (int i = 0; i < 500; i++) {
-		struct proc_stat s;
-		int r = proc_stat(tid, &s, err);
-
-		if (r || s.state == 'S' || s.state == 't')
-			return r;
-		nanosleep(&pause, NULL);
-	}
-	return 0;
-}
-
-/* One run into the sleep and out of it. *asleep: what timer_list said in the middle. */
-static int toggle(struct dump_thread *th, expiry_vec *asleep, struct error **err)
-{
-	int status, r, e;
-
-	if (ptrace(PTRACE_SYSCALL, th->tid, NULL, NULL))
-		return error_errno(err, errno, "running task %d", th->tid);
-	r = trace_wait(th->tid, &status, err);
-	if (r)
-		return r;
-	if (WSTOPSIG(status) != SYSCALL_STOP)
-		return error_set(err, EPROTO, "task %d did not go on sleeping (status %#x)",
-				 th->tid, status);
-	/* a sleep that ends by itself stops at its end, not in the program */
-	if (ptrace(PTRACE_SYSCALL, th->tid, NULL, NULL))
-		return error_errno(err, errno, "running task %d", th->tid);
-	r = wait_asleep(th->tid, err);
-	if (!r)
-		r = read_expiries(asleep, err);
-	if (ptrace(PTRACE_INTERRUPT, th->tid, NULL, NULL))
-		return error_errno(err, errno, "stopping task %d", th->tid);
-	e = trace_wait_stop(th->tid, NULL, err);
-	if (!e)
-		e = trace_get_regs(th->tid, &th->regs, err);
-	return r ? r : e;
-}
-
-#define TOGGLE_TRIES 20
-
-/* *expiry is 0 if the sleep ended meanwhile: th->regs has its result. */
-static int find_expiry(struct dump_thread *th, int64_t *expiry, struct error **err)
-{
-	expiry_vec before = {0}, asleep = {0}, after = {0};
-	unsigned found = 0;
-	int r = 0;
-
-	*expiry = 0;
-	for (int try = 0; !r && try < TOGGLE_TRIES && found != 1; try++) {
-		found = 0;
-		r = read_expiries(&before, err);
-		if (!r)
-			r = toggle(th, &asleep, err);
-		if (r || (long)th->regs.rax != -ERESTART_RESTARTBLOCK)
-			break;
-		r = read_expiries(&after, err);
-		for (size_t i = 0; i < asleep.count; i++) {
-			if (has_expiry(&before, asleep.items[i]) ||
-			    has_expiry(&after, asleep.items[i]))
-				continue;
-			*expiry = asleep.items[i];
-			found++;
-		}
-	}
-	if (!r && found != 1 && (long)th->regs.rax == -ERESTART_RESTARTBLOCK)
-		r = error_set(err, EAGAIN,
-			      "the time that task %d has left to sleep is not to be found",
-			      th->rec.tid);
-	vec_free(&before);
-	vec_free(&asleep);
-	vec_free(&after);
-	return r;
-}
 
 static bool is_sleep(long nr)
 {
@@ -266,7 +139,7 @@ static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, stru
 	r = trace_set_sigmask(th->tid, ~0ull, err);
 	if (r)
 		return r;
-	r = find_expiry(th, &expiry, err);
+	r = sleep_find_expiry(th, &expiry, err);
 	/* at once: should we be killed later, nobody else does it */
 	e = trace_set_sigmask(th->tid, th->stopped_mask, err);
 	if (r || e)

@@ -30,6 +30,15 @@ int sleep_validate(const struct ckpt_thread *rec, struct error **err);
 /* Gives the stopped stub a restart block for what was left; its registers are set afterwards. */
 int sleep_restore(struct restore_task *t, struct restore_thread *th, struct error **err);
 
+/* --- sleep_find.c --- */
+
+/*
+ * When a call that was stopped with -ERESTART_RESTARTBLOCK ends, in nanoseconds on its clock as the
+ * host sees it. The thread is stopped again afterwards, its signal mask full before and after;
+ * th->regs are its registers then: the call may have ended meanwhile, and *expiry is not set.
+ */
+int sleep_find_expiry(struct dump_thread *th, int64_t *expiry, struct error **err);
+
 /* --- creds.c --- */
 
 /* Credentials of one thread: what it is asked, and what becomes of the answers. */
