@@ -43,6 +43,16 @@ bool process_alive(const struct process_id *p)
 	return state != 'Z' || threads > 1;
 }
 
+bool process_stopped(const struct process_id *p)
+{
+	uint64_t start_time;
+	long threads;
+	char state;
+
+	return read_stat(p->pid, &state, &threads, &start_time) == 0 &&
+	       start_time == p->start_time && (state == 'T' || state == 't');
+}
+
 int process_identify(pid_t pid, struct process_id *p)
 {
 	uint64_t start_time;

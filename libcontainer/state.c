@@ -31,9 +31,6 @@
 /* A verb that holds the lock in a lasting state is done in milliseconds: give it so long. */
 #define LOCK_PATIENCE_MS 10000
 
-/* How long a worker may take to undo its checkpoint or restore. */
-#define INTERRUPT_PATIENCE_MS 60000
-
 #define MAY(state) (1u << CONTAINER_##state)
 
 /* design.md, "Container states". Which state may become which is decided here and nowhere else. */
@@ -503,11 +500,12 @@ static int first_state(struct container *c, struct error **err)
 	return set_worker(c, err);
 }
 
-int container_new(const char *root, const char *id, struct container **c, struct error **err)
+int container_new(const char *root, const char *id, const char *verb, struct container **c,
+		  struct error **err)
 {
 	__cleanup_container struct container *new = NULL;
 	char path[PATH_MAX], final[PATH_MAX];
-	int r = container_alloc(root, id, "create", &new, err);
+	int r = container_alloc(root, id, verb, &new, err);
 
 	if (r < 0)
 		return r;
@@ -644,35 +642,6 @@ int container_open_damaged(const char *root, const char *id, const char *verb, s
 	new->state = CONTAINER_DEAD;
 	*c = take_ptr(new);
 	return 0;
-}
-
-int container_interrupt(const char *root, const char *id, struct error **err)
-{
-	__cleanup_container struct container *c = NULL;
-	__cleanup_fd int pidfd = -1;
-	struct pollfd pfd = {.events = POLLIN};
-	int r = container_read(root, id, &c, err);
-
-	if (r < 0)
-		return r;
-	if (c->state != CONTAINER_CKPTING && c->state != CONTAINER_RSTRTING)
-		return 0;
-	pidfd = pidfd_open(c->worker.pid, 0);
-	/* looked at again after opening: the pid may have been another's by then */
-	if (pidfd < 0 || !process_alive(&c->worker))
-		return 0;
-	if (pidfd_send_signal(pidfd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
-		return error_errno(err, errno, "cancelling \"%s\", pid %d", c->worker_verb,
-				   c->worker.pid);
-	pfd.fd = pidfd;
-	r = poll(&pfd, 1, INTERRUPT_PATIENCE_MS);
-	if (r < 0)
-		return error_errno(err, errno, "waiting for \"%s\", pid %d", c->worker_verb,
-				   c->worker.pid);
-	if (r == 0)
-		return error_errno(err, ETIMEDOUT, "waiting for \"%s\", pid %d, to be cancelled",
-				   c->worker_verb, c->worker.pid);
-	return 1;
 }
 
 static int compare_ids(const void *a, const void *b)

@@ -78,11 +78,12 @@ bool container_passes(const struct container *c);
 int container_check_id(const char *id, struct error **err);
 
 /*
- * Makes ROOT/ID in state CREATING, locked, worked on by the caller. -EEXIST if
+ * Makes ROOT/ID in state CREATING, locked, worked on by the caller's verb. -EEXIST if
  * there is one. The caller fills in the rest and saves; what is not saved (the
  * cgroup above all) cannot be cleaned up after a kill -9.
  */
-int container_new(const char *root, const char *id, struct container **c, struct error **err);
+int container_new(const char *root, const char *id, const char *verb, struct container **c,
+		  struct error **err);
 
 /*
  * Reads the state without locking: a truth of one moment; a dead init shows as
@@ -150,9 +151,10 @@ int container_open_damaged(const char *root, const char *id, const char *verb, s
 /*
  * If somebody checkpoints or restores the container: sends the worker SIGTERM,
  * which makes it undo its work, and waits until it is gone. 0 if there was
- * nobody, 1 if there was; -ETIMEDOUT.
+ * nobody, 1 if there was; -ETIMEDOUT. With force the same happens to whoever holds the lock and
+ * has been stopped; and who does not get on for all that, is killed.
  */
-int container_interrupt(const char *root, const char *id, struct error **err);
+int container_interrupt(const char *root, const char *id, bool force, struct error **err);
 
 /*
  * Brings a locked container whose worker is gone to a state that lasts: called
@@ -162,6 +164,8 @@ int container_recover(struct container *c, struct error **err);
 
 /* Whether the named process lives (not a zombie). */
 bool process_alive(const struct process_id *p);
+/* Whether it stands still: in a job-control stop, or for a tracer. */
+bool process_stopped(const struct process_id *p);
 /* Fills in the start time of a live pid. */
 int process_identify(pid_t pid, struct process_id *p);
 

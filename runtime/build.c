@@ -110,8 +110,8 @@ int write_pid_file(const char *path, pid_t pid, struct error **err)
 	return 0;
 }
 
-static int find_rootfs(const char *bundle, const struct oci_config *config, char **rootfs,
-		       struct error **err)
+int build_find_rootfs(const char *bundle, const struct oci_config *config, char **rootfs,
+		      struct error **err)
 {
 	const char *path = config->root ? config->root->path : NULL;
 	__cleanup_free char *joined = NULL;
@@ -196,11 +196,11 @@ int build_container(const struct runtime *rt, const char *bundle, const struct o
 {
 	__cleanup_container struct container *new = NULL;
 	__cleanup_free char *rootfs = NULL;
-	int ret = find_rootfs(bundle, config, &rootfs, err);
+	int ret = build_find_rootfs(bundle, config, &rootfs, err);
 
 	*init = (struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1, .master_fd = -1};
 	if (ret == 0)
-		ret = container_new(rt->root, rt->id, &new, err);
+		ret = container_new(rt->root, rt->id, rt->verb->name, &new, err);
 	if (ret < 0)
 		return ret;
 	new->rootfs = take_ptr(rootfs);

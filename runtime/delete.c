@@ -64,7 +64,7 @@ static int run(struct runtime *rt, struct error **err)
 	int r = 0;
 
 	if (force)
-		r = container_interrupt(rt->root, rt->id, &problem);
+		r = container_interrupt(rt->root, rt->id, true, &problem);
 	if (r >= 0)
 		r = container_open(rt->root, rt->id, "delete", force || option_flag(rt, "wait"), &c,
 				   &problem);

@@ -85,7 +85,7 @@ static int run(struct runtime *rt, struct error **err)
 		return r;
 	/* a checkpoint or restore is cancelled first: its tasks are not to be signalled */
 	if (signo)
-		r = container_interrupt(rt->root, rt->id, err);
+		r = container_interrupt(rt->root, rt->id, false, err);
 	if (r >= 0)
 		r = container_open(rt->root, rt->id, "kill",
 				   option_flag(rt, "wait") || is_momentary(rt), &c, err);

@@ -58,6 +58,7 @@ struct restoring {
 	bool reset_tcp;
 	struct image_reader *image;
 	struct oci_config *config;
+	char *rootfs;
 	struct container *c;
 	struct cgroup *cg;
 	struct init_process init;
@@ -118,26 +119,17 @@ static int admit(struct runtime *rt, struct restoring *r, const char *bundle, st
 	ret = oci_config_load(dir, "config.json", &r->config, err);
 	if (ret == 0)
 		ret = oci_config_validate(r->config, err);
+	if (ret == 0)
+		ret = build_find_rootfs(bundle, r->config, &r->rootfs, err);
 	return ret ? ret : check_pid(r, err);
 }
 
 static int fill_container(struct restoring *r, char *bundle, struct error **err)
 {
-	struct container *c = r->c;
-	const char *root = r->config->root ? r->config->root->path : NULL;
-	int ret;
-
-	free(c->bundle);
-	c->bundle = bundle;
-	if (!root)
-		return error_set(err, EINVAL, "config.json: /root: missing");
-	ret = root[0] == '/' ? asprintf(&c->rootfs, "%s", root)
-			     : asprintf(&c->rootfs, "%s/%s", bundle, root);
-	if (ret < 0) {
-		c->rootfs = NULL;
-		return error_errno(err, ENOMEM, "restoring");
-	}
-	return build_cgroup(c, r->config, &r->cg, err);
+	free(r->c->bundle);
+	r->c->bundle = bundle;
+	r->c->rootfs = take_ptr(r->rootfs);
+	return build_cgroup(r->c, r->config, &r->cg, err);
 }
 
 static int make_empty(struct runtime *rt, struct restoring *r, struct error **err)
@@ -311,7 +303,7 @@ static int run(struct runtime *rt, struct error **err)
 	if (ret == 0)
 		ret = prepare_front(rt, &r, err);
 	if (ret == 0)
-		ret = container_new(rt->root, rt->id, &r.c, err);
+		ret = container_new(rt->root, rt->id, rt->verb->name, &r.c, err);
 	if (ret == 0) {
 		ret = fill_container(&r, take_ptr(path), err);
 		if (ret == 0)
@@ -329,6 +321,7 @@ static int run(struct runtime *rt, struct error **err)
 	init_process_close(&r.init);
 	image_reader_free(r.image);
 	oci_config_free(r.config);
+	free(r.rootfs);
 	cgroup_free(r.cg);
 	container_free(r.c);
 	return ret;

@@ -201,3 +201,36 @@ counts_on() {
 		done
 	done
 }
+
+# A worker that somebody has stopped, with or without the lock, would be waited for for ever.
+@test "delete --force does not wait for a worker that is stopped" {
+	make_bundle "$T/b" sleep 1000
+	new_id
+	run_detached "$ID" "$T/b"
+	ok firn checkpoint --leave-running --image-path "$T/image" "$ID"
+	ok firn delete --force "$ID"
+	for work in "creating create" "freezing pause" "checkpoint-begin checkpoint" \
+		"freezing checkpoint" "checkpoint-capture checkpoint" "restore-tree restore"; do
+		echo "# $work"
+		point=${work% *}
+		case ${work#* } in
+		create) args=(create --bundle "$T/b") ;;
+		restore) args=(restore --detach --bundle "$T/b" --image-path "$T/image") ;;
+		checkpoint) args=(checkpoint --image-path "$T/new") ;;
+		*) args=("${work#* }") ;;
+		esac
+		case ${args[0]} in
+		pause | checkpoint) run_detached "$ID" "$T/b" ;;
+		esac
+		FIRN_FAULT=$point:stop "$FIRN" --root "$FIRN_ROOT" "${args[@]}" "$ID" \
+			</dev/null >"$T/log" 2>&1 3>&- &
+		worker=$!
+		stopped() { grep -q '^State:.T' "/proc/$worker/status"; }
+		wait_for 10 stopped
+		ok timeout $((10 * FIRN_SLOW)) "$FIRN" --root "$FIRN_ROOT" delete --force "$ID"
+		is_gone "$ID" || fail "not gone"
+		equal "$(cgroups_of "$ID")" "" cgroups
+		wait "$worker" || :
+		[ ! -e "$T/new" ] || fail "an image is left"
+	done
+}

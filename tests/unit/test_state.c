@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,7 +60,7 @@ static struct container *make(const char *id)
 	struct container *c = NULL;
 	struct error *err = NULL;
 
-	container_new(root, id, &c, &err);
+	container_new(root, id, "create", &c, &err);
 	no_error(err);
 	process_identify(getpid(), &c->init);
 	return c;
@@ -174,7 +175,7 @@ static void test_ids(void **state)
 		struct container *c = NULL;
 
 		if (container_check_id(bad[i], NULL) != -EINVAL ||
-		    container_new(root, bad[i], &c, NULL) != -EINVAL ||
+		    container_new(root, bad[i], "create", &c, NULL) != -EINVAL ||
 		    container_read(root, bad[i], &c, NULL) != -EINVAL ||
 		    container_open(root, bad[i], "kill", false, &c, NULL) != -EINVAL)
 			fail_msg("accepted \"%s\"", bad[i]);
@@ -196,7 +197,7 @@ static void test_exists(void **state)
 	__cleanup_error struct error *err = NULL;
 	struct container *d = NULL;
 
-	assert_int_equal(container_new(root, "twice", &d, &err), -EEXIST);
+	assert_int_equal(container_new(root, "twice", "create", &d, &err), -EEXIST);
 	assert_non_null(strstr(error_message(err), "already exists"));
 	assert_int_equal(container_remove(c, NULL), 0);
 	assert_int_equal(container_read(root, "twice", &d, NULL), -ENOENT);
@@ -344,7 +345,7 @@ static int leave_in(const char *id)
 	struct process_id init;
 
 	process_identify(getppid(), &init);
-	if (container_new(root, id, &c, NULL) < 0)
+	if (container_new(root, id, "create", &c, NULL) < 0)
 		return 1;
 	c->init = init;
 	for (int s = 0; s < CONTAINER_STATES; s++) {
@@ -470,12 +471,99 @@ static void test_interrupt(void **state)
 		_exit(0);
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_int_equal(container_interrupt(root, "int", NULL), 1);
+	assert_int_equal(container_interrupt(root, "int", false, NULL), 1);
 	assert_int_equal(waitpid(pid, &status, WNOHANG), pid);
 	assert_int_equal(status, 0);
-	assert_int_equal(container_interrupt(root, "int", NULL), 0);
+	assert_int_equal(container_interrupt(root, "int", false, NULL), 0);
 	close(ready[0]);
 	close(ready[1]);
+}
+
+/* Works on a container, holding its lock or not, and stands still as stop() wants. */
+static pid_t stand_still(const char *id, bool locked, void (*stop)(void))
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct container *c = make(id);
+
+		process_identify(getppid(), &c->init);
+		c->state = locked ? CONTAINER_RUNNING : CONTAINER_CKPTING;
+		process_identify(getpid(), &c->worker);
+		container_save(c, NULL);
+		if (!locked)
+			container_unlock(c);
+		if (write(ready[1], "", 1) != 1)
+			_exit(2);
+		stop();
+		pause();
+		_exit(3);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+static void stop_job(void)
+{
+	raise(SIGSTOP);
+}
+
+/* SIGCONT does not help against a tracer that does not look. */
+static void stop_traced(void)
+{
+	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	raise(SIGSTOP);
+}
+
+static void test_interrupt_stopped(void **state)
+{
+	static const struct {
+		const char *id;
+		bool locked;
+		void (*stop)(void);
+		int signo;
+	} cases[] = {
+		{"stopped", false, stop_job, SIGTERM},
+		{"stopped-locked", true, stop_job, SIGTERM},
+		{"traced", false, stop_traced, SIGKILL},
+		{"traced-locked", true, stop_traced, SIGKILL},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		pid_t pid = stand_still(cases[i].id, cases[i].locked, cases[i].stop);
+		struct process_id who;
+		int status;
+
+		assert_int_equal(process_identify(pid, &who), 0);
+		while (!process_stopped(&who))
+			usleep(1000);
+		assert_int_equal(container_interrupt(root, cases[i].id, true, NULL), 1);
+		do
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+		while (WIFSTOPPED(status));
+		assert_int_equal(WTERMSIG(status), cases[i].signo);
+	}
+}
+
+static void do_nothing(void)
+{
+}
+
+/* Who holds the lock and is at work is waited for by container_open(). */
+static void test_interrupt_working(void **state)
+{
+	pid_t pid = stand_still("working", true, do_nothing);
+
+	assert_int_equal(container_interrupt(root, "working", true, NULL), 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(container_interrupt(root, "working", true, NULL), 0);
 }
 
 /* A full disk in the middle: the old state stays, in memory too. */
@@ -510,6 +598,8 @@ int main(void)
 		cmocka_unit_test_setup(test_recovery_takes_down, setup_test),
 		cmocka_unit_test_setup(test_dead_init, setup_test),
 		cmocka_unit_test_setup(test_interrupt, setup_test),
+		cmocka_unit_test_setup(test_interrupt_stopped, setup_test),
+		cmocka_unit_test_setup(test_interrupt_working, setup_test),
 		cmocka_unit_test_setup(test_fault, setup_test),
 	};
 
