@@ -32,6 +32,10 @@ struct runtime;
 int build_open_bundle(const struct runtime *rt, char **bundle, struct oci_config **config,
 		      struct error **err);
 
+/* The root file system that config.json names, as an absolute path that the caller frees. */
+int build_find_rootfs(const char *bundle, const struct oci_config *config, char **rootfs,
+		      struct error **err);
+
 /* Fills in the options of BUILD_OPTIONS. Strings are borrowed. */
 int build_options(const struct runtime *rt, struct create_options *options, struct error **err);
 

@@ -30,6 +30,14 @@ refused() {
 	[ -z "$(cgroups_of "$ID")" ] || fail "cgroups are left: $(cgroups_of "$ID")"
 }
 
+# wants FILTER TEXT: an image whose manifest is as jq's FILTER makes it is refused with TEXT.
+wants() {
+	a_copy
+	jq --indent 4 "$1" "$IMAGE/manifest.json" >"$BAD/manifest.json"
+	"$(payload reseal)" "$BAD/manifest.json"
+	refused "$2"
+}
+
 # goes_on: the container that was to be checkpointed works.
 goes_on() {
 	equal "$(container_status "$ID")" running
@@ -78,17 +86,58 @@ a_copy() {
 	ck_passes
 }
 
-@test "restore: an image of another format version, and a directory that is none" {
+@test "restore: an image of another format version, machine, CPU or kernel, and none at all" {
 	ck_start ck_signals
 	ck_checkpoint
+	wants '.version = 99' "version 99"
+	wants '.needs.architecture = "s390x"' s390x
+	wants '.needs.xstateFeatures = "4000000000000003"' "CPU features (xstate 0x4000000000000000)"
+	wants '.needs.vdso = "0123456789abcdef"' vdso
+	# without a reason it is not refused
 	a_copy
-	jq '.version = 99' "$IMAGE/manifest.json" >"$BAD/manifest.json"
-	refused "version 99"
-	a_copy
-	jq '.needs.architecture = "s390x"' "$IMAGE/manifest.json" >"$BAD/manifest.json"
-	refused "s390x"
+	jq --indent 4 . "$IMAGE/manifest.json" >"$BAD/manifest.json"
+	"$(payload reseal)" "$BAD/manifest.json"
+	ok firn image show "$BAD"
 	BAD=$T/nothing
 	refused nothing
+	BAD=$B/config.json
+	refused "Not a directory"
+}
+
+@test "restore: a bundle with a bad config.json, or without a root file system" {
+	ck_start ck_signals
+	ck_checkpoint
+	BAD=$IMAGE
+	cp "$B/config.json" "$T/config.json"
+	while IFS='|' read -r filter wanted; do
+		jq "$filter" "$T/config.json" >"$B/config.json"
+		refused "$wanted"
+	done <<-'END'
+		.process.args = "true"|/process/args
+		.linux.namespaces[0].type = "none"|/linux/namespaces/0
+		.ociVersion = "9.0.0"|/ociVersion
+		.root.path = "gone"|/root/path
+		del(.root)|/root
+	END
+	echo '{ "ociVersion": ' >"$B/config.json"
+	refused "config.json"
+	rm "$B/config.json"
+	refused "config.json"
+	cp "$T/config.json" "$B/config.json"
+	ck_restore
+	ck_passes
+}
+
+@test "restore: from a place that is read-only, with foreign files in it" {
+	ck_start ck_signals
+	ck_checkpoint
+	echo mine >"$IMAGE/mine"
+	mkdir "$T/small"
+	mount --bind "$IMAGE" "$T/small"
+	mount -o remount,ro,bind "$T/small"
+	IMAGE=$T/small
+	ck_restore
+	ck_passes
 }
 
 @test "restore: of a container that is still there" {
@@ -98,6 +147,10 @@ a_copy() {
 	"$FIRN" --root "$FIRN_ROOT" restore --detach --image-path "$IMAGE" --bundle "$B" "$ID" \
 		</dev/null >"$T/out" 2>&1 3>&- || status=$?
 	[ "$status" -ne 0 ] || fail "restored"
+	output=$(cat "$T/out")
+	mapfile -t lines <"$T/out"
+	one_line
+	has "already exists"
 	goes_on
 }
 
@@ -108,6 +161,10 @@ a_copy() {
 	fails firn checkpoint --image-path "$T/image" "$ID"
 	one_line
 	equal "$(ls -A "$T/image")" mine
+	fails firn checkpoint --image-path "$T/image/mine" "$ID"
+	one_line
+	has "$T/image/mine"
+	equal "$(cat "$T/image/mine")" mine
 	goes_on
 }
 
@@ -126,6 +183,10 @@ a_copy() {
 	mkdir "$T/small"
 	mount -t tmpfs -o size=2M none "$T/small"
 	fails firn checkpoint --image-path "$T/small/image" "$ID"
+	one_line
+	has "No space left on device"
+	[ -z "$(ls -A "$T/small")" ] || fail "left: $(ls -AR "$T/small")"
+	fails firn checkpoint --leave-running --image-path "$T/small/image" "$ID"
 	one_line
 	has "No space left on device"
 	[ -z "$(ls -A "$T/small")" ] || fail "left: $(ls -AR "$T/small")"

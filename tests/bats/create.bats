@@ -209,6 +209,18 @@ create_fails() {
 	has "more"
 }
 
+@test "no verb takes an option that it does not have" {
+	local verb
+	for verb in $("$FIRN" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+		run firn "$verb" --frobnicate "$ID"
+		equal "$status" 1 "status of $verb"
+		one_line
+		has "$verb"
+		has "--frobnicate"
+		equal "$(ls -A "$FIRN_ROOT")" "" "the state directory after $verb"
+	done
+}
+
 @test "every verb has a help" {
 	ok "$FIRN" --help
 	local verb
