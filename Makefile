@@ -118,6 +118,7 @@ format: ## bring the sources into shape with clang-format
 	clang-format -i $(FORMATTED)
 
 # Own build directories: objects with and without instruments do not mix.
+VALGRIND_OBJS = $(BUILD)/valgrind/tests/valgrind/calls.o $(BUILD)/valgrind/tests/valgrind/native.o
 ASAN_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 .PHONY: asan valgrind cover fuzz
 fuzz: ## read 10,000 damaged config.json under ASan and UBSan (FIRN_SEED=N: others)
@@ -132,9 +133,8 @@ asan: ## unit and bats tests on this host under ASan and UBSan
 	BUILD=$(BUILD)/asan FIRN=$(abspath $(BUILD))/asan/firn tests/sanitize/run $(BUILD)/log/asan
 valgrind: ## unit and bats tests on this host under memcheck (long)
 	@tests/install-deps build test memcheck
-	$(MAKE) BUILD=$(BUILD)/valgrind CFLAGS="-O1 -g" $(BUILD)/valgrind/tests/valgrind/calls.o
-	$(MAKE) BUILD=$(BUILD)/valgrind CFLAGS="-O1 -g" LDFLAGS=$(BUILD)/valgrind/tests/valgrind/calls.o \
-		all unit-tests
+	$(MAKE) BUILD=$(BUILD)/valgrind CFLAGS="-O1 -g" $(VALGRIND_OBJS)
+	$(MAKE) BUILD=$(BUILD)/valgrind CFLAGS="-O1 -g" LDFLAGS="$(VALGRIND_OBJS)" all unit-tests
 	BUILD=$(BUILD)/valgrind tests/valgrind/run $(BUILD)/log/valgrind
 cover: ## line coverage of the unit and bats tests on this host
 	@tests/install-deps build test

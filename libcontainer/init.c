@@ -23,6 +23,7 @@
 #include "libcontainer/labels.h"
 #include "libcontainer/numa.h"
 #include "libcontainer/state.h"
+#include "libcontainer/stub.h"
 #include "libcontainer/sync.h"
 #include "libcontainer/terminal.h"
 #include "oci/config.h"
@@ -307,7 +308,6 @@ static _Noreturn void become_stub(struct init *init)
 	/* out of the way of either number */
 	int master = init->master_fd < 0 ? -1 : fcntl(init->master_fd, F_DUPFD, STUB_MASTER_FD + 1);
 	struct error *err = NULL;
-	char byte;
 
 	if ((init->master_fd >= 0 && master < 0) ||
 	    (init->sync_fd != STUB_FD && dup2(init->sync_fd, STUB_FD) < 0) ||
@@ -317,10 +317,7 @@ static _Noreturn void become_stub(struct init *init)
 	}
 	syscall(SYS_close_range, master < 0 ? STUB_FD + 1 : STUB_MASTER_FD + 1, ~0u, 0);
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	sync_send(STUB_FD, SYNC_READY, STUB_FD, &err);
-	while (read(STUB_FD, &byte, 1) > 0)
-		;
-	_exit(EXIT_SUCCESS);
+	stub_main(STUB_FD);
 }
 
 static int compare_fds(const void *a, const void *b)

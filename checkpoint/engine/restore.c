@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/phases.h"
@@ -19,6 +16,7 @@
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/resource/memory.h"
 #include "checkpoint/resource/thread.h"
+#include "checkpoint/user/machine.h"
 #include "checkpoint/user/pages.h"
 #include "checkpoint/user/trace.h"
 #include "util/cleanup.h"
@@ -27,40 +25,6 @@
 #include "util/log.h"
 
 /* --- admission: before any side effect --- */
-
-static uint64_t cpu_xstate_features(void)
-{
-	unsigned a, b, c, d;
-
-	if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d))
-		return 3; /* x87 and SSE: FXSAVE */
-	return (uint64_t)d << 32 | a;
-}
-
-static uint64_t own_vdso_hash(uint64_t len)
-{
-	const void *vdso = (const void *)getauxval(AT_SYSINFO_EHDR);
-
-	return vdso ? XXH3_64bits(vdso, len) : 0;
-}
-
-static uint64_t own_vdso_len(void)
-{
-	__cleanup_free char *maps = NULL;
-	unsigned long long start, end;
-	char *line;
-
-	if (proc_read(&maps, NULL, "self/maps"))
-		return 0;
-	line = strstr(maps, "[vdso]");
-	if (!line)
-		return 0;
-	while (line > maps && line[-1] != '\n')
-		line--;
-	if (sscanf(line, "%llx-%llx", &start, &end) != 2)
-		return 0;
-	return end - start;
-}
 
 /* What is restored, stubs do by remote calls: of restart(2) there is no use yet. */
 static int refuse_kernel(struct error **err)
@@ -74,7 +38,7 @@ static int refuse_kernel(struct error **err)
 int restore_admit(struct image_reader *image, enum checkpoint_provider provider, struct error **err)
 {
 	const struct image_info *info = image_reader_info(image);
-	uint64_t missing = info->xstate_features & ~cpu_xstate_features();
+	uint64_t missing = info->xstate_features & ~machine_xstate_features();
 
 	if (provider == PROVIDER_KERNEL)
 		return refuse_kernel(err);
@@ -84,7 +48,7 @@ int restore_admit(struct image_reader *image, enum checkpoint_provider provider,
 			  (unsigned long long)missing);
 		return error_hint(err, "restore on a machine with the same CPU features");
 	}
-	if (info->vdso_hash && info->vdso_hash != own_vdso_hash(own_vdso_len())) {
+	if (info->vdso_hash && info->vdso_hash != machine_vdso_hash()) {
 		error_set(err, EOPNOTSUPP,
 			  "this kernel's vdso is another one than the image's (%s)",
 			  info->kernel ? info->kernel : "kernel unknown");

@@ -6,9 +6,10 @@
  *
  * On a busy machine others' timers come and go meanwhile. And the list is not one moment's: the
  * kernel finds each entry anew by its number (print_active_timers() in kernel/time/timer_list.c),
- * so where an earlier one ends, the next is left out. Hence what one toggle has shown is believed
- * only if nothing else moved; otherwise the thread's timer is the one that is there each time the
- * thread sleeps, always with the same expiry, and never while it is stopped.
+ * so where an earlier one ends, the next is left out. Hence what one reading shows is believed only
+ * if nothing else moves; otherwise the list is read more often, and the thread's timer is the one
+ * that is there again and again while it sleeps, and never while it is stopped. Readings are cheap;
+ * what takes long on a busy machine is that thread and tracer wait for a processor.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +32,9 @@
 #define NSEC_PER_SEC	      1000000000ll
 #define TIMER_LIST_MAX	      (64 << 20)
 
-#define SIGHTINGS    2
+#define READINGS     6
+#define SIGHTINGS    3
+#define READING_NS   (NSEC_PER_SEC / 1000)
 #define PATIENCE_NS  (20 * NSEC_PER_SEC)
 #define ASLEEP_NS    NSEC_PER_SEC /* for a task that has to wait for a processor */
 #define PAUSE_MIN_NS 20000
@@ -47,10 +50,18 @@ struct timers {
 
 struct candidate {
 	int64_t expiry;
-	unsigned seen; /* while the thread slept */
+	unsigned seen; /* while the thread slept, and */
+	unsigned last; /* when it slept last */
 	bool foreign;  /* seen while it was stopped */
 };
 typedef VEC(struct candidate) candidate_vec;
+
+struct search {
+	struct timers asleep, stopped; /* as read last */
+	bool quiet;		       /* nothing moved while it slept */
+	candidate_vec candidates;
+	bool found;
+};
 
 static int64_t now(void)
 {
@@ -147,24 +158,79 @@ static int wait_asleep(pid_t tid, bool *asleep, struct error **err)
 	}
 }
 
-/* Whether it slept all the time that the reading took. */
-static int read_asleep(pid_t tid, struct timers *t, bool *asleep, struct error **err)
+static bool same(const expiry_vec *a, const expiry_vec *b)
 {
-	struct proc_stat s;
+	return a->count == b->count &&
+	       (!a->count || !memcmp(a->items, b->items, a->count * sizeof(*a->items)));
+}
+
+static int count_sighting(candidate_vec *candidates, int64_t expiry)
+{
+	struct candidate *new;
+
+	vec_for_each (c, candidates)
+		if (c->expiry == expiry) {
+			c->seen++;
+			c->last++;
+			return 0;
+		}
+	new = vec_add(candidates);
+	if (!new)
+		return -ENOMEM;
+	*new = (struct candidate){.expiry = expiry, .seen = 1, .last = 1};
+	return 0;
+}
+
+static int look_asleep(struct search *s, struct error **err)
+{
+	int r = read_timers(&s->asleep, err);
+
+	vec_for_each (e, &s->asleep.wakeups)
+		if (!r && count_sighting(&s->candidates, *e))
+			r = error_errno(err, ENOMEM, "comparing timers");
+	return r;
+}
+
+/* Twice if nothing moves, so that one stopped reading will do; else so often that skips do not
+ * count. */
+static int look_around(struct search *s, struct error **err)
+{
+	const struct timespec pause = {.tv_nsec = READING_NS};
+	expiry_vec before;
+	int r = look_asleep(s, err);
+
+	if (r)
+		return r;
+	before = s->asleep.wakeups;
+	s->asleep.wakeups = (expiry_vec){0};
+	r = look_asleep(s, err);
+	/* what has ended before we were through may have hidden the next */
+	s->quiet = !r && same(&before, &s->asleep.wakeups) && s->asleep.first > s->asleep.read;
+	vec_free(&before);
+	for (int i = 2; !r && !s->quiet && i < READINGS; i++) {
+		nanosleep(&pause, NULL);
+		r = look_asleep(s, err);
+	}
+	return r;
+}
+
+/* Whether it slept all the time that the reading took. */
+static int read_asleep(pid_t tid, struct search *s, bool *asleep, struct error **err)
+{
+	struct proc_stat stat;
 	int r = wait_asleep(tid, asleep, err);
 
 	if (r || !*asleep)
 		return r;
-	r = read_timers(t, err);
+	r = look_around(s, err);
 	if (!r)
-		r = proc_stat(tid, &s, err);
-	*asleep = !r && s.state == 'S';
+		r = proc_stat(tid, &stat, err);
+	*asleep = !r && stat.state == 'S';
 	return r;
 }
 
-/* One run into the sleep and out of it. *t: what timer_list said in the middle, if it was asleep.
- */
-static int toggle(struct dump_thread *th, struct timers *t, bool *asleep, struct error **err)
+/* One run into the sleep and out of it. */
+static int toggle(struct dump_thread *th, struct search *s, bool *asleep, struct error **err)
 {
 	int status, r, e;
 
@@ -179,7 +245,7 @@ static int toggle(struct dump_thread *th, struct timers *t, bool *asleep, struct
 	/* a sleep that ends by itself stops at its end, not in the program */
 	if (ptrace(PTRACE_SYSCALL, th->tid, NULL, NULL))
 		return error_errno(err, errno, "running task %d", th->tid);
-	r = read_asleep(th->tid, t, asleep, err);
+	r = read_asleep(th->tid, s, asleep, err);
 	if (ptrace(PTRACE_INTERRUPT, th->tid, NULL, NULL))
 		return error_errno(err, errno, "stopping task %d", th->tid);
 	e = trace_wait_stop(th->tid, NULL, err);
@@ -188,12 +254,12 @@ static int toggle(struct dump_thread *th, struct timers *t, bool *asleep, struct
 	return r ? r : e;
 }
 
-/* Nothing but one timer less, and nothing that could have hidden one while it was read. */
+/* Nothing but one timer less. */
 static bool one_gone(const struct timers *asleep, const struct timers *stopped, int64_t *expiry)
 {
 	size_t gone = 0;
 
-	if (asleep->first <= asleep->read || asleep->wakeups.count != stopped->wakeups.count + 1)
+	if (asleep->wakeups.count != stopped->wakeups.count + 1)
 		return false;
 	vec_for_each (e, &asleep->wakeups)
 		if (!is_in(&stopped->wakeups, *e)) {
@@ -203,70 +269,58 @@ static bool one_gone(const struct timers *asleep, const struct timers *stopped, 
 	return gone == 1;
 }
 
-static int count_sighting(candidate_vec *candidates, int64_t expiry)
-{
-	struct candidate *new;
-
-	vec_for_each (c, candidates)
-		if (c->expiry == expiry) {
-			c->seen++;
-			return 0;
-		}
-	new = vec_add(candidates);
-	if (!new)
-		return -ENOMEM;
-	*new = (struct candidate){.expiry = expiry, .seen = 1};
-	return 0;
-}
-
-/* Whose time has passed while the thread sleeps on, was another's. */
-static void forget_passed(candidate_vec *candidates, int64_t time)
+/* What has ended, one way or the other, while the thread sleeps on, was another's. */
+static void forget_ended(candidate_vec *candidates, int64_t time)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < candidates->count; i++)
-		if (candidates->items[i].expiry > time)
-			candidates->items[n++] = candidates->items[i];
-	candidates->count = n;
-}
+	for (size_t i = 0; i < candidates->count; i++) {
+		struct candidate *c = &candidates->items[i];
 
-/* Those that are there only while it sleeps, but nobody that was ever there while it did not. */
-static int compare(candidate_vec *candidates, const struct timers *asleep,
-		   const struct timers *stopped)
-{
-	forget_passed(candidates, asleep->read);
-	vec_for_each (e, &asleep->wakeups)
-		if (!is_in(&stopped->wakeups, *e) && count_sighting(candidates, *e))
-			return -ENOMEM;
-	vec_for_each (c, candidates)
-		if (is_in(&stopped->wakeups, c->expiry))
-			c->foreign = true;
-	return 0;
+		if (c->expiry <= time || (!c->last && !c->foreign))
+			continue;
+		candidates->items[n] = *c;
+		candidates->items[n++].last = 0;
+	}
+	candidates->count = n;
 }
 
 static bool one_stands_out(const candidate_vec *candidates, int64_t *expiry)
 {
-	unsigned most = 0, next = 0;
+	unsigned found = 0, doubtful = 0;
 
 	vec_for_each (c, candidates) {
-		if (c->foreign || c->seen <= next)
+		if (c->foreign || c->seen < 2)
 			continue;
-		if (c->seen <= most) {
-			next = c->seen;
+		if (c->seen < SIGHTINGS) {
+			doubtful++;
 			continue;
 		}
-		next = most;
-		most = c->seen;
 		*expiry = c->expiry;
+		found++;
 	}
-	return most >= next + SIGHTINGS;
+	return found == 1 && !doubtful;
 }
 
-struct search {
-	struct timers asleep, stopped;
-	candidate_vec candidates;
-	bool found;
-};
+static int look_stopped(struct search *s, int64_t *expiry, struct error **err)
+{
+	for (int i = 0; i < READINGS; i++) {
+		int r = read_timers(&s->stopped, err);
+
+		if (r)
+			return r;
+		s->found = s->quiet && one_gone(&s->asleep, &s->stopped, expiry);
+		if (s->found)
+			return 0;
+		s->quiet = false;
+		vec_for_each (c, &s->candidates)
+			if (is_in(&s->stopped.wakeups, c->expiry))
+				c->foreign = true;
+	}
+	forget_ended(&s->candidates, s->stopped.read);
+	s->found = one_stands_out(&s->candidates, expiry);
+	return 0;
+}
 
 static bool sleeps_on(const struct dump_thread *th)
 {
@@ -277,20 +331,9 @@ static int search_once(struct search *s, struct dump_thread *th, int64_t *expiry
 		       struct error **err)
 {
 	bool asleep = false;
-	int r = toggle(th, &s->asleep, &asleep, err);
+	int r = toggle(th, s, &asleep, err);
 
-	if (r || !sleeps_on(th) || !asleep)
-		return r;
-	r = read_timers(&s->stopped, err);
-	if (r)
-		return r;
-	s->found = one_gone(&s->asleep, &s->stopped, expiry);
-	if (s->found)
-		return 0;
-	if (compare(&s->candidates, &s->asleep, &s->stopped))
-		return error_errno(err, ENOMEM, "comparing timers");
-	s->found = one_stands_out(&s->candidates, expiry);
-	return 0;
+	return r || !sleeps_on(th) || !asleep ? r : look_stopped(s, expiry, err);
 }
 
 int sleep_find_expiry(struct dump_thread *th, int64_t *expiry, struct error **err)

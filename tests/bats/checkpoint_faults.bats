@@ -244,6 +244,7 @@ after_killed_restore() {
 # Each state of the container is a file renamed into place.
 @test "checkpoint and restore: killed before every change of the container's state" {
 	need_command strace
+	need_native
 	ck_start ck_worker
 	for option in --leave-running ''; do
 		IMAGE=$T/probe$option
@@ -273,6 +274,7 @@ after_killed_restore() {
 
 @test "checkpoint: killed at random system calls" {
 	need_command strace
+	need_native
 	ck_start ck_worker
 	IMAGE=$T/probe
 	trace_calls checkpoint --leave-running --image-path "$IMAGE" "$ID"
@@ -292,6 +294,7 @@ after_killed_restore() {
 
 @test "restore: killed at random system calls" {
 	need_command strace
+	need_native
 	ck_start ck_worker
 	ck_checkpoint
 	restore=(restore --detach --image-path "$IMAGE" --bundle "$B" "$ID")
@@ -315,6 +318,7 @@ after_killed_restore() {
 # A task that we were running a call in goes on with its own registers, FPU and signal mask.
 @test "checkpoint: killed while it traces" {
 	need_command strace
+	need_native
 	ck_start ck_worker
 	IMAGE=$T/probe
 	trace_calls checkpoint --leave-running --image-path "$IMAGE" "$ID"

@@ -148,6 +148,12 @@ need_vm() {
 	[ -n "${FIRN_VM:-}" ] || skip "wants the test VM"
 }
 
+# need_native: for tests that trace firn, or look into its process. Under `make valgrind` that is
+# Valgrind's.
+need_native() {
+	[ -z "${FIRN_MEMCHECK:-}" ] || skip "wants firn without Valgrind"
+}
+
 need_full() {
 	[ -n "$FIRN_FULL" ] || skip "wants make check-full"
 }

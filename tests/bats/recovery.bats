@@ -182,6 +182,7 @@ counts_on() {
 
 @test "delete is killed while it removes the container's directory" {
 	need_command strace
+	need_native
 	make_bundle "$T/b" sleep 1000
 	new_id
 	run_detached "$ID" "$T/b"

@@ -3,16 +3,18 @@
  * Linked into what `make valgrind` builds: system calls that Valgrind 3.19 does not know, and
  * would answer with ENOSYS, or gets in the way of, are made on the real processor behind its back.
  * None of them writes to memory as it is called here. clone3 is not among these, for Valgrind has
- * to know of its children: it becomes clone, which can all but put the child into a cgroup of v2
- * and give it a pid.
+ * to know of its children: it becomes clone, which can all but put the child into a cgroup of v2;
+ * a pid is asked for as was done before clone3, and may be taken by another meanwhile.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
@@ -68,17 +70,33 @@ static long execute_natively(long tid, const struct call *c)
 	return make_call(c);
 }
 
+/* The next pid of our pid namespace is to be this one. */
+static long ask_for_pid(pid_t pid)
+{
+	int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", pid - 1);
+	bool written = fd >= 0 && write(fd, text, len) == len;
+
+	close(fd);
+	return !written ? -EPERM : kill(pid, 0) == 0 ? -EEXIST : 0;
+}
+
 static long clone_instead(const struct call *clone3)
 {
 	const struct clone_args *args = (const struct clone_args *)clone3->a[0];
+	const pid_t *wanted = (const pid_t *)args->set_tid;
 	const struct call c = {
 		.number = SYS_clone,
 		.a = {(long)(args->flags | args->exit_signal), 0, (long)args->pidfd, 0, 0, 0},
 	};
 
-	if (args->flags & CLONE_INTO_CGROUP || args->set_tid_size)
+	long ret;
+
+	if (args->flags & CLONE_INTO_CGROUP || args->set_tid_size > 1)
 		return -ENOSYS;
-	return make_call(&c);
+	ret = args->set_tid_size ? ask_for_pid(*wanted) : 0;
+	return ret ? ret : make_call(&c);
 }
 
 static long dispatch(const struct call *c)
