@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The messages of a queue: taken out, the highest priority and the oldest first, and put
- * back in this order. The first one put back would tell who wants to be told, so this
- * is taken away before and given again. The value that its signal carries is readable
- * nowhere: a message is sent for the signal to come to the stopped process, and taken off
- * its queue again.
+ * back in this order, by a helper that a kill of the runtime does not reach. The first one put
+ * back would tell who wants to be told, so that is brought about before, with the queue empty: the
+ * value that its signal carries is readable nowhere, so the signal comes to the stopped process, is
+ * taken off its queue again, and the process asks anew.
  */
 #include <errno.h>
 #include <signal.h>
@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "checkpoint/resource/mqueue.h"
+#include "util/apart.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/fault.h"
 
 /* --- messages --- */
 
@@ -113,22 +115,25 @@ static int take_signal(struct dump_task *t, int signo, struct error **err)
 	return r;
 }
 
-static int find_value(const struct mqueue *q, uint64_t *value, struct error **err)
+/* Of an empty queue: who is to be told, is. */
+static int tell(const struct mqueue *q, struct error **err)
 {
+	__cleanup_free char *text = malloc(q->attr.mq_msgsize);
 	unsigned priority;
-	char *text;
-	int r;
 
+	if (!text)
+		return error_errno(err, ENOMEM, "taking a message");
 	if (mq_send(q->fd, "", 1, 0))
 		return error_errno(err, errno, "sending a message");
-	text = malloc(q->attr.mq_msgsize);
-	if (!text || mq_receive(q->fd, text, q->attr.mq_msgsize, &priority) < 0)
-		r = error_errno(err, text ? errno : ENOMEM, "taking a message");
-	else
-		r = 0;
-	free(text);
-	if (r || q->notify != SIGEV_SIGNAL || !q->signo)
-		return r;
+	if (mq_receive(q->fd, text, q->attr.mq_msgsize, &priority) < 0)
+		return error_errno(err, errno, "taking a message");
+	return 0;
+}
+
+static int find_value(const struct mqueue *q, uint64_t *value, struct error **err)
+{
+	if (q->notify != SIGEV_SIGNAL || !q->signo)
+		return 0;
 	if (find_signal(q->owner->pid, q->signo, value))
 		return error_set(err, ENODATA, "its signal has not come");
 	return take_signal(q->owner, q->signo, err);
@@ -151,24 +156,51 @@ static int register_again(const struct checkpoint *c, const struct mqueue *q, ui
 			      remote_data_address(&q->owner->remote), 0, 0, 0, 0);
 }
 
+/* The result is their number, and they. */
+static int read_apart(void *ctx, struct buf *result, struct error **err)
+{
+	const struct mqueue *q = ctx;
+	__cleanup_buf struct buf messages = {0};
+	struct error *later = NULL;
+	uint32_t count = 0;
+	int r = take_out(q, &messages, &count, err);
+
+	if (!r)
+		r = fault_point("mqueue-taken", err);
+	if (!r && q->owner)
+		r = tell(q, err);
+	/* whatever has happened */
+	if (put_back(q, &messages, 0, count, r ? &later : err) && !r)
+		r = -error_code(*err);
+	error_free(later);
+	if (!r && (!buf_add(result, &count, sizeof(count)) ||
+		   (messages.len && !buf_add(result, messages.data, messages.len))))
+		r = error_errno(err, ENOMEM, "taking messages");
+	return r;
+}
+
 int mqueue_read(struct checkpoint *c, const struct mqueue *q, struct buf *messages,
 		struct ckpt_mqueue *rec, struct error **err)
 {
-	size_t first = messages->len;
+	__cleanup_buf struct buf read = {0};
 	struct error *later = NULL;
 	uint64_t value = 0;
-	int r = take_out(q, messages, &rec->messages, err);
+	int r = apart_run(read_apart, (void *)q, &read, err);
 
 	if (!r && q->owner)
 		r = find_value(q, &value, err);
 	/* whatever has happened */
-	if (put_back(q, messages, first, rec->messages, r ? &later : err) && !r)
-		r = -error_code(*err);
 	if (q->owner && register_again(c, q, value, r ? &later : err) && !r)
 		r = -error_code(*err);
 	error_free(later);
-	if (r || !q->owner)
+	if (r)
 		return r;
+	memcpy(&rec->messages, read.data, sizeof(rec->messages));
+	if (read.len > sizeof(rec->messages) &&
+	    !buf_add(messages, read.data + sizeof(rec->messages), read.len - sizeof(rec->messages)))
+		return error_errno(err, ENOMEM, "recording message queues");
+	if (!q->owner)
+		return 0;
 	rec->notify_task = q->owner->rec.pid;
 	rec->notify_fd = owners_fd(c, q);
 	rec->notify = q->notify;

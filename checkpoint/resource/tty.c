@@ -16,8 +16,10 @@
 #include "checkpoint/resource/files.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/user/proc.h"
+#include "util/apart.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/fault.h"
 #include "util/io.h"
 
 #define PTS_MAJOR	  136
@@ -363,40 +365,53 @@ static int read_node(struct checkpoint *c, struct pty *p, struct error **err)
 	return 0;
 }
 
-static int record_pair(struct checkpoint *c, struct pty *p, const struct pty_queues *q,
-		       struct error **err)
+_Static_assert(sizeof(struct ckpt_pty) % 8 == 0, "what follows it is aligned");
+
+/* The body of its record. */
+static int add_pair(struct pty *p, const struct pty_queues *q, struct buf *to, struct error **err)
 {
 	const struct buf *parts[] = {&q->lines, &q->input, &q->rest, &q->output};
-	__cleanup_buf struct buf tail = {0};
-	bool full = false;
+	bool full;
 
-	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++)
-		full = full || (parts[i]->len && !buf_add(&tail, parts[i]->data, parts[i]->len)) ||
-		       buf_align(&tail, 8);
 	p->rec.lines_len = q->lines.len;
 	p->rec.input_len = q->input.len;
 	p->rec.rest_len = q->rest.len;
 	p->rec.output_len = q->output.len;
-	if (full ||
-	    !record_add2(&c->records, CKPT_PTY, &p->rec, sizeof(p->rec), tail.data, tail.len))
-		return error_errno(err, ENOMEM, "recording terminal %u", p->rec.index);
-	return 0;
+	full = !buf_add(to, &p->rec, sizeof(p->rec));
+	for (unsigned i = 0; !full && i < sizeof(parts) / sizeof(*parts); i++)
+		full = (parts[i]->len && !buf_add(to, parts[i]->data, parts[i]->len)) ||
+		       buf_align(to, 8);
+	return full ? error_errno(err, ENOMEM, "recording terminal %u", p->rec.index) : 0;
 }
 
 /* Whatever happens in between: what was taken out is put back. */
-static int save_queues(struct checkpoint *c, struct pty *p, struct error **err)
+static int read_apart(void *ctx, struct buf *result, struct error **err)
 {
+	struct pty *p = ctx;
 	struct pty_queues q = {0};
 	struct error *failed = NULL;
-	int r = tty_drain(p, &q, err);
-	int filled = tty_fill(p, &q, r ? &failed : err);
+	int r = tty_drain(p, &q, err), filled;
 
+	if (!r)
+		r = fault_point("tty-drained", err);
+	filled = tty_fill(p, &q, r ? &failed : err);
 	error_free(failed);
 	if (!r)
 		r = filled;
 	if (!r)
-		r = record_pair(c, p, &q, err);
+		r = add_pair(p, &q, result, err);
 	tty_queues_free(&q);
+	return r;
+}
+
+/* By a helper that a kill of the runtime does not reach. */
+static int save_queues(struct checkpoint *c, struct pty *p, struct error **err)
+{
+	__cleanup_buf struct buf body = {0};
+	int r = apart_run(read_apart, p, &body, err);
+
+	if (!r && !record_add(&c->records, CKPT_PTY, body.data, body.len))
+		r = error_errno(err, ENOMEM, "recording terminal %u", p->rec.index);
 	return r;
 }
 

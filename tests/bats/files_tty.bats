@@ -37,3 +37,10 @@ teardown() {
 	res_goes_on res_pty
 	res_goes_on res_session
 }
+
+@test "a runtime that is killed leaves no terminal raw, and has not lost what was queued" {
+	start_payload res_pty
+	killed_with_helper tty-drained checkpoint --image-path "$T/image" "$ID"
+	equal "$(container_status "$ID")" running
+	passes
+}

@@ -72,3 +72,10 @@ save() {
 	has 'message queue "/full" of another IPC namespace'
 	passes
 }
+
+@test "a runtime that is killed has not lost a message" {
+	start_payload
+	killed_with_helper mqueue-taken checkpoint --image-path "$T/image" "$ID"
+	equal "$(container_status "$ID")" running
+	passes
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "util/apart.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+/* What the child leaves in the file; message, hint and result follow. */
+struct report {
+	int32_t done; /* written in full */
+	int32_t errnum;
+	uint64_t message_len, hint_len, result_len;
+};
+
+static int write_report(int fd, const struct buf *result, const struct error *error)
+{
+	const char *message = error ? error_message(error) : "";
+	const char *hint = error ? error_get_hint(error) : NULL;
+	struct report head = {
+		.done = 1,
+		.errnum = error ? error_code(error) : 0,
+		.message_len = strlen(message),
+		.hint_len = hint ? strlen(hint) : 0,
+		.result_len = result->len,
+	};
+	int r = write_full(fd, &head, sizeof(head));
+
+	if (!r)
+		r = write_full(fd, message, head.message_len);
+	if (!r && hint)
+		r = write_full(fd, hint, head.hint_len);
+	return r ? r : write_full(fd, result->data, result->len);
+}
+
+static _Noreturn void be_apart(int (*work)(void *, struct buf *, struct error **), void *ctx,
+			       int fd)
+{
+	struct error *error = NULL;
+	struct buf result = {0};
+	int r;
+
+	/* no longer in reach of the terminal, and of what is sent to the group */
+	setsid();
+	work(ctx, &result, &error);
+	r = write_report(fd, &result, error);
+	buf_free(&result);
+	error_free(error);
+	_exit(r ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+static char *read_text(int fd, uint64_t len, off_t at)
+{
+	char *text = calloc(1, len + 1);
+
+	if (text && pread_full(fd, text, len, at)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static int read_report(int fd, struct buf *result, struct error **err)
+{
+	__cleanup_free char *message = NULL, *hint = NULL;
+	struct report head = {0};
+	off_t at = sizeof(head);
+	void *to;
+
+	if (pread_full(fd, &head, sizeof(head), 0) || !head.done)
+		return error_set(err, ECHILD, "the helper that did it was killed");
+	if (head.errnum) {
+		message = read_text(fd, head.message_len, at);
+		hint = read_text(fd, head.hint_len, at + head.message_len);
+		return error_restore(err, head.errnum, message ? message : "",
+				     hint && *hint ? hint : NULL);
+	}
+	to = head.result_len ? buf_add(result, NULL, head.result_len) : NULL;
+	if (head.result_len && !to)
+		return error_errno(err, ENOMEM, "reading what a helper has found");
+	return head.result_len && pread_full(fd, to, head.result_len, at)
+		       ? error_set(err, ECHILD, "the helper that did it was killed")
+		       : 0;
+}
+
+int apart_run(int (*work)(void *ctx, struct buf *result, struct error **err), void *ctx,
+	      struct buf *result, struct error **err)
+{
+	__cleanup_fd int fd = memfd_create("apart", MFD_CLOEXEC);
+	pid_t pid;
+
+	if (fd < 0)
+		return error_errno(err, errno, "making a file in memory");
+	pid = fork();
+	if (pid < 0)
+		return error_errno(err, errno, "starting a helper");
+	if (pid == 0)
+		be_apart(work, ctx, fd);
+	while (waitpid(pid, NULL, 0) < 0)
+		if (errno != EINTR)
+			return error_errno(err, errno, "waiting for a helper");
+	return read_report(fd, result, err);
+}

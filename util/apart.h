@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Work that has to be finished once it is begun, even if we are killed in the middle: a child does
+ * it, out of reach of what is sent to us, to our process group or to our terminal.
+ */
+#ifndef FIRN_UTIL_APART_H
+#define FIRN_UTIL_APART_H
+
+struct buf;
+struct error;
+
+/*
+ * Calls work(ctx, result, err) in a copy of this process, whose memory is its own: what it found
+ * out is appended to result, and its error becomes the caller's. Descriptors are shared as by
+ * fork().
+ */
+int apart_run(int (*work)(void *ctx, struct buf *result, struct error **err), void *ctx,
+	      struct buf *result, struct error **err);
+
+#endif
