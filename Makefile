@@ -38,7 +38,10 @@ $(BUILD)/libfirn.a: $(LIB_OBJS)
 	$(call say,AR)
 	$(Q)$(AR) rcs $@ $^
 
-$(BUILD)/firn: $(CMD_OBJS) $(BUILD)/libfirn.a
+# What `make asan` and `make valgrind` link in besides.
+MORE_OBJS := $(filter %.o,$(LDFLAGS))
+
+$(BUILD)/firn: $(CMD_OBJS) $(BUILD)/libfirn.a $(MORE_OBJS)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CMD_OBJS) $(BUILD)/libfirn.a $(LIBS)
 
@@ -52,7 +55,7 @@ $(BUILD)/%.o: %.S
 	$(call say,CC)
 	$(Q)$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libfirn.a
+$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libfirn.a $(MORE_OBJS)
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libfirn.a -lcmocka $(LIBS)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,4 +109,50 @@ int apart_run(int (*work)(void *ctx, struct buf *result, struct error **err), vo
 		if (errno != EINTR)
 			return error_errno(err, errno, "waiting for a helper");
 	return read_report(fd, result, err);
+}
+
+static _Noreturn void be_guard(void (*work)(void *), void *ctx, const int ends[2])
+{
+	ssize_t n;
+	char byte;
+
+	setsid();
+	close(ends[1]);
+	do
+		n = read(ends[0], &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		work(ctx);
+	_exit(EXIT_SUCCESS);
+}
+
+int apart_guard(void (*work)(void *ctx), void *ctx, struct apart_guard *guard, struct error **err)
+{
+	pid_t pid;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return error_errno(err, errno, "making a socket pair");
+	pid = fork();
+	if (pid == 0)
+		be_guard(work, ctx, ends);
+	close(ends[0]);
+	if (pid < 0) {
+		close(ends[1]);
+		return error_errno(err, errno, "starting a helper");
+	}
+	*guard = (struct apart_guard){pid, ends[1]};
+	return 0;
+}
+
+void apart_dismiss(struct apart_guard *guard)
+{
+	if (!guard->pid)
+		return;
+	/* that it has been killed would be no matter any more */
+	send(guard->fd, "", 1, MSG_NOSIGNAL);
+	close(guard->fd);
+	while (waitpid(guard->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	*guard = (struct apart_guard){0};
 }

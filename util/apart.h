@@ -6,6 +6,8 @@
 #ifndef FIRN_UTIL_APART_H
 #define FIRN_UTIL_APART_H
 
+#include <sys/types.h>
+
 struct buf;
 struct error;
 
@@ -16,5 +18,18 @@ struct error;
  */
 int apart_run(int (*work)(void *ctx, struct buf *result, struct error **err), void *ctx,
 	      struct buf *result, struct error **err);
+
+/* A child that waits for our end. */
+struct apart_guard {
+	pid_t pid; /* 0: there is none */
+	int fd;
+};
+
+/*
+ * Should we end, however, before the guard is dismissed, a copy of this process as it is now calls
+ * work(ctx). On failure there is no guard to dismiss.
+ */
+int apart_guard(void (*work)(void *ctx), void *ctx, struct apart_guard *guard, struct error **err);
+void apart_dismiss(struct apart_guard *guard);
 
 #endif

@@ -289,6 +289,7 @@ static void table_free(struct file_table *table)
 	vec_for_each (p, &table->pipes)
 		pipe_forget(p);
 	unix_table_free(table->unix_sockets);
+	apart_dismiss(&table->guard);
 	net_hold_drop(table->hold);
 	vec_free(&table->descriptions);
 	vec_free(&table->uses);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "checkpoint/engine/engine.h"
+#include "util/apart.h"
 
 struct file_kind;
 
@@ -85,6 +86,7 @@ struct file_table {
 	void *mqueues;			 /* mqueue.c's, a struct mqueue_state */
 	struct unix_table *unix_sockets; /* unix.c's */
 	struct net_hold *hold;		 /* inet_hold.c's */
+	struct apart_guard guard;	 /* who lets connections go if we are killed */
 
 	VEC(struct file_object) objects; /* [i] has id i + 1 */
 	VEC(struct file_group) ghosts, pipes;

@@ -32,6 +32,7 @@ struct inet_state {
 	union inet_address local, remote;
 	struct buf items;
 	bool repaired; /* the original is in repair mode */
+	int reuse;     /* its SO_REUSEADDR, which leaving that mode takes away */
 };
 
 /* CKPT_INET_SHUT_* of a datagram socket. */

@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "checkpoint/resource/inet.h"
+#include "checkpoint/user/proc.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
@@ -126,6 +128,65 @@ static int collect_saved(struct checkpoint *c, struct held *h, struct error **er
 	return 0;
 }
 
+static int leave_repair(const struct description *d, const struct inet_state *s, struct error **err)
+{
+	int r = tcp_repair(d->fd, TCP_REPAIR_OFF, err);
+
+	if (!r)
+		setsockopt(d->fd, SOL_SOCKET, SO_REUSEADDR, &s->reuse, sizeof(s->reuse));
+	return r;
+}
+
+/* The runtime was killed behind its kill of the tasks: they do not go on. */
+static bool are_doomed(const struct checkpoint *c)
+{
+	vec_for_each (t, &c->tasks) {
+		struct proc_status status;
+
+		if (t->rec.state == CKPT_TASK_ZOMBIE)
+			continue;
+		if (proc_status(t->pid, t->pid, &status, NULL) || status.state == 'Z' ||
+		    status.state == 'X' ||
+		    (status.sig_pending | status.shared_pending) & 1ull << (SIGKILL - 1))
+			return true;
+	}
+	return false;
+}
+
+/* The guard's work. In whose copy of our memory nothing is known of what we did since. */
+static void let_go(void *ctx)
+{
+	struct checkpoint *c = ctx;
+	int netns;
+
+	if (are_doomed(c))
+		return;
+	for (size_t i = 0; i < c->files->descriptions.count; i++) {
+		const struct description *d = c->files->descriptions.items[i];
+		const struct inet_state *s = state_of(c, i);
+
+		if (s && s->rec.state == CKPT_SOCKET_KEPT &&
+		    inet_get_int(d->fd, IPPROTO_TCP, TCP_REPAIR) > 0)
+			leave_repair(d, s, NULL);
+	}
+	netns = c->net_hold ? open_netns(c->request->init, NULL) : -1;
+	if (netns >= 0)
+		net_hold_remove(netns, c->net_hold, NULL);
+}
+
+/* From before the first socket is in repair mode until the last one is out of it, or gone. */
+static int guard_connections(struct checkpoint *c, struct error **err)
+{
+	for (size_t i = 0; i < c->files->descriptions.count; i++) {
+		const struct description *d = c->files->descriptions.items[i];
+		struct inet_state *s = state_of(c, i);
+
+		if (s && s->rec.state == CKPT_SOCKET_KEPT)
+			s->reuse = inet_get_int(d->fd, SOL_SOCKET, SO_REUSEADDR);
+	}
+	return apart_guard(let_go, c, &c->files->guard, err);
+}
+
 int inet_hold_save(struct checkpoint *c, struct error **err)
 {
 	char name[NET_HOLD_NAME];
@@ -142,6 +203,8 @@ int inet_hold_save(struct checkpoint *c, struct error **err)
 		if (!c->net_hold)
 			r = error_errno(err, ENOMEM, "holding back connections");
 	}
+	if (!r && h.tuples.count)
+		r = guard_connections(c, err);
 	held_free(&h);
 	return r;
 }
@@ -153,15 +216,10 @@ static int set_repair(struct checkpoint *c, bool on, struct error **err)
 	for (size_t i = 0; !r && c->files && i < c->files->descriptions.count; i++) {
 		const struct description *d = c->files->descriptions.items[i];
 		struct inet_state *s = state_of(c, i);
-		int reuse;
 
 		if (!s || s->rec.state != CKPT_SOCKET_KEPT || s->repaired == on)
 			continue;
-		reuse = on ? 0 : s->rec.options.values[0];
-		r = tcp_repair(d->fd, on ? TCP_REPAIR_ON : TCP_REPAIR_OFF, err);
-		/* leaving repair mode takes SO_REUSEADDR away */
-		if (!r && !on)
-			setsockopt(d->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+		r = on ? tcp_repair(d->fd, TCP_REPAIR_ON, err) : leave_repair(d, s, err);
 		s->repaired = on;
 	}
 	return r;
@@ -201,6 +259,7 @@ void files_spare(struct checkpoint *c)
 		close(netns);
 	}
 	error_free(err);
+	apart_dismiss(&c->files->guard);
 }
 
 /* --- a restore --- */

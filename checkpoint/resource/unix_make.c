@@ -28,6 +28,8 @@
 
 int unix_reach(int fd, struct sockaddr_un *un, socklen_t *len, int *file, struct error **err)
 {
+	int path_len;
+
 	*len = sizeof(*un);
 	*file = -1;
 	if (getsockname(fd, (struct sockaddr *)un, len))
@@ -39,8 +41,8 @@ int unix_reach(int fd, struct sockaddr_un *un, socklen_t *len, int *file, struct
 	*file = ioctl(fd, SIOCUNIXFILE);
 	if (*file < 0)
 		return error_errno(err, errno, "opening the file of a unix socket");
-	snprintf(un->sun_path, sizeof(un->sun_path), "/proc/self/fd/%d", *file);
-	*len = sizeof(*un);
+	path_len = snprintf(un->sun_path, sizeof(un->sun_path), "/proc/self/fd/%d", *file);
+	*len = offsetof(struct sockaddr_un, sun_path) + path_len + 1;
 	return 0;
 }
 

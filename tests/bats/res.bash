@@ -110,17 +110,17 @@ res_goes_on() {
 # killed_with_helper POINT ARG...: firn is killed while a helper of it stands still at POINT, which
 # then goes on to its end.
 killed_with_helper() {
-	local point=$1 firn helper
+	local point=$1 runtime helper
 	shift
 	FIRN_FAULT=$point:stop "$FIRN" --root "$FIRN_ROOT" "$@" </dev/null >"$T/killed.log" 2>&1 3>&- &
-	firn=$!
+	runtime=$!
 	# shellcheck disable=SC2317 # by wait_for
 	helper_stopped() {
-		helper=$(pgrep -P "$firn" | head -n 1) && grep -q '^State:.T' "/proc/$helper/status"
+		helper=$(pgrep -P "$runtime" | head -n 1) && grep -q '^State:.T' "/proc/$helper/status"
 	}
 	wait_for 10 helper_stopped
-	kill -KILL "$firn"
-	wait "$firn" || :
+	kill -KILL "$runtime"
+	wait "$runtime" || :
 	kill -CONT "$helper"
 	# shellcheck disable=SC2317
 	helper_ended() { [ ! -e "/proc/$helper" ]; }

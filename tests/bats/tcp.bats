@@ -206,6 +206,26 @@ resets() {
 	client_passes
 }
 
+# Without any verb that would put the container right.
+@test "no connection is left in repair mode when the runtime is killed" {
+	start_server
+	start_client
+	pid=$(container_pid "$ID")
+	FIRN_FAULT=checkpoint-seal:stop "$FIRN" --root "$FIRN_ROOT" checkpoint --tcp keep \
+		--image-path "$T/image" "$ID" </dev/null >"$T/out" 2>&1 3>&- &
+	firn=$!
+	stopped() { grep -q '^State:.T' "/proc/$firn/status"; }
+	wait_for 10 stopped
+	in_repair() { [ "$("$(payload inrepair)" "$pid")" -gt 0 ]; }
+	in_repair || fail "not in repair mode before"
+	kill -KILL "$firn"
+	not_in_repair() { ! in_repair; }
+	wait_for 5 not_in_repair
+	equal "$(container_status "$ID")" running
+	still_flows
+	client_passes
+}
+
 @test "delete lets go what a checkpoint holds back" {
 	start_server
 	save --tcp keep

@@ -20,6 +20,7 @@
 #include <sys/pidfd.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <valgrind/memcheck.h>
@@ -30,6 +31,10 @@ static const long unknown[] = {
 	SYS_move_mount, SYS_open_tree,	   SYS_mount_setattr,	  SYS_process_mrelease,
 	SYS_prlimit64,	SYS_setdomainname,
 };
+
+#ifndef F_GETOWNER_UIDS
+#define F_GETOWNER_UIDS 17
+#endif
 
 struct call {
 	long number, a[6];
@@ -123,19 +128,6 @@ static long with_errno(const struct call *c)
 	return -1;
 }
 
-/* Instead of libc's. */
-long syscall(long number, ...)
-{
-	struct call c = {.number = number};
-	va_list args;
-
-	va_start(args, number);
-	for (int i = 0; i < 6; i++)
-		c.a[i] = va_arg(args, long);
-	va_end(args);
-	return with_errno(&c);
-}
-
 #define MADE_BY(number, ...) with_errno(&(const struct call){number, {__VA_ARGS__}})
 
 /* Those that libc has functions for. */
@@ -195,6 +187,35 @@ int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 	return MADE_BY(SYS_prlimit64, 0, resource, (long)limit, 0);
 }
 
+/* Who has set the owner is a question that Valgrind refuses. */
+int fcntl(int fd, int command, ...)
+{
+	struct call c = {SYS_fcntl, {fd, command}};
+	bool unknown_to_it = command == F_GETOWNER_UIDS && RUNNING_ON_VALGRIND;
+	va_list args;
+	long ret;
+
+	va_start(args, command);
+	c.a[2] = va_arg(args, long);
+	va_end(args);
+	if (!unknown_to_it)
+		return with_errno(&c);
+	ret = VALGRIND_NON_SIMD_CALL1(make_natively, &c);
+	VALGRIND_MAKE_MEM_DEFINED(c.a[2], 2 * sizeof(uid_t));
+	errno = ret < 0 ? -ret : 0;
+	return ret < 0 ? -1 : 0;
+}
+
+/* The length of a filter is told in instructions. */
+int getsockopt(int fd, int level, int option, void *value, socklen_t *len)
+{
+	int ret = MADE_BY(SYS_getsockopt, fd, level, option, (long)value, (long)len);
+
+	if (ret == 0 && level == SOL_SOCKET && option == SO_GET_FILTER && value)
+		VALGRIND_MAKE_MEM_DEFINED(value, *len * sizeof(struct sock_filter));
+	return ret;
+}
+
 /* What a request of ptrace writes to data, where Valgrind does not know. */
 static size_t written_by_ptrace(int request, const struct call *c, long ret)
 {
@@ -214,6 +235,28 @@ static size_t written_by_ptrace(int request, const struct call *c, long ret)
 	}
 }
 
+static long trace(const struct call *c)
+{
+	long ret = with_errno(c);
+
+	if (ret >= 0 && c->a[3])
+		VALGRIND_MAKE_MEM_DEFINED(c->a[3], written_by_ptrace(c->a[0], c, ret));
+	return ret;
+}
+
+/* Instead of libc's. */
+long syscall(long number, ...)
+{
+	struct call c = {.number = number};
+	va_list args;
+
+	va_start(args, number);
+	for (int i = 0; i < 6; i++)
+		c.a[i] = va_arg(args, long);
+	va_end(args);
+	return number == SYS_ptrace ? trace(&c) : with_errno(&c);
+}
+
 long ptrace(enum __ptrace_request request, ...)
 {
 	struct call c = {SYS_ptrace, {request}};
@@ -228,11 +271,9 @@ long ptrace(enum __ptrace_request request, ...)
 	va_end(args);
 	if (peek)
 		c.a[3] = (long)&word;
-	ret = with_errno(&c);
+	ret = trace(&c);
 	if (peek && ret >= 0)
 		errno = 0;
-	else if (ret >= 0 && c.a[3])
-		VALGRIND_MAKE_MEM_DEFINED(c.a[3], written_by_ptrace(request, &c, ret));
 	return peek && ret >= 0 ? word : ret;
 }
 
@@ -253,6 +294,8 @@ int ioctl(int fd, unsigned long request, ...)
 	c.a[2] = va_arg(args, long);
 	va_end(args);
 	ret = with_errno(&c);
+	if (ret == 0 && request == TIOCGSID)
+		VALGRIND_MAKE_MEM_DEFINED(c.a[2], sizeof(pid_t));
 	if (ret > 0 && request == SCAN) {
 		const struct scan *scan = (const struct scan *)c.a[2];
 
