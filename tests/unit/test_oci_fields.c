@@ -23,6 +23,7 @@
 #include "libcontainer/cgroup_internal.h"
 #include "libcontainer/intel_rdt.h"
 #include "libcontainer/labels.h"
+#include "libcontainer/numa.h"
 #include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -523,6 +524,38 @@ static void test_rdt_root(void **state)
 	error_free(err);
 }
 
+/* --- lists of CPUs and nodes --- */
+
+static void test_lists(void **state)
+{
+	static const struct {
+		const char *list;
+		int ret;
+		unsigned long bits;
+	} lists[] = {
+		{"0-3,7", 0, 0x8f},
+		{"", 0, 0},
+		{"5", 0, 0x20},
+		{"1, 3\n", 0, 0xa},
+		{"3-1", -EINVAL, 0},
+		{"1-", -EINVAL, 0},
+		{"x", -EINVAL, 0},
+		{"2x", -EINVAL, 0},
+		{"-1", -EINVAL, 0},
+		{"64", -ERANGE, 0},
+		{"0-4294967296", -ERANGE, 0},
+		{"99999999999999999999", -ERANGE, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+		unsigned long bits = ~0ul;
+
+		assert_int_equal(numa_parse_list(lists[i].list, &bits, 64), lists[i].ret);
+		if (!lists[i].ret)
+			assert_true(bits == lists[i].bits);
+	}
+}
+
 #define TEST(function)                                                                             \
 	{                                                                                          \
 #function, function, make_dir, remove_dir, NULL                                    \
@@ -532,9 +565,11 @@ static void test_rdt_root(void **state)
 int main(void)
 {
 	static const struct CMUnitTest others[] = {
-		TEST(test_apparmor),	  TEST(test_selinux),	 TEST(test_mount_label),
-		TEST(test_no_module),	  TEST(test_false_proc), TEST(test_rdt_class),
-		TEST(test_rdt_own_class), TEST(test_rdt_root),	 TEST(test_rdt_missing_class),
+		TEST(test_lists),     TEST(test_apparmor),
+		TEST(test_selinux),   TEST(test_mount_label),
+		TEST(test_no_module), TEST(test_false_proc),
+		TEST(test_rdt_class), TEST(test_rdt_own_class),
+		TEST(test_rdt_root),  TEST(test_rdt_missing_class),
 	};
 	struct CMUnitTest tests[CASES + sizeof(others) / sizeof(*others)];
 	const char *only = getenv("FIRN_TEST");
