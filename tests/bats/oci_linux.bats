@@ -43,14 +43,6 @@ in_container() {
 	equal "$(tr -s ' ' <<<"$output")" "$(printf 'monotonic 1234 5\nboottime 5678 9')"
 }
 
-@test "the cgroup is where cgroupsPath says" {
-	edit_config "$B" --arg p "/firn-test-$ID/inner" '.linux.cgroupsPath = $p
-		| .linux.namespaces |= map(select(.type != "cgroup"))'
-	in_container cat /proc/self/cgroup
-	has ":/firn-test-$ID/inner"
-	find /sys/fs/cgroup -depth -maxdepth 3 -type d -name "firn-test-$ID" -exec rmdir {} + 2>/dev/null || :
-}
-
 @test "propagation of the root" {
 	local kind
 	for kind in shared slave private unbindable; do
@@ -81,27 +73,6 @@ in_container() {
 	run_detached "$ID" "$B"
 	ok firn exec "$ID" cat /proc/self/numa_maps
 	has "bind=static:0"
-}
-
-@test "a cgroup mount hides the host's, also below an rbound /sys" {
-	edit_config "$B" '(.mounts[] | select(.destination == "/sys")) |=
-		{destination: "/sys", type: "bind", source: "/sys", options: ["rbind", "ro"]}'
-	in_container sh -c 'find /sys/fs/cgroup -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u | wc -l'
-	[ "$output" -le 5 ] || fail "foreign processes are seen"
-}
-
-# --- devices ---------------------------------------------------------------------------
-
-@test "device rules: what is allowed, and nothing beside it" {
-	edit_config "$B" '.linux.devices = [{path: "/dev/d1", type: "c", major: 10, minor: 237},
-			{path: "/dev/d2", type: "c", major: 10, minor: 230},
-			{path: "/dev/d3", type: "c", major: 9, minor: 237},
-			{path: "/dev/d4", type: "b", major: 10, minor: 237}]
-		| .linux.resources.devices = [{allow: false, access: "rwm"},
-			{allow: true, type: "c", major: 10, minor: 237, access: "r"}]'
-	in_container sh -c 'for d in 1 2 3 4; do ( : </dev/d$d ) 2>&1 | grep -q "Operation not permitted" && echo "$d refused"; done
-		( : 3<>/dev/d1 ) 2>&1 | grep -q "Operation not permitted" && echo "writing refused"; true'
-	equal "$output" "$(printf '%s\n' '2 refused' '3 refused' '4 refused' 'writing refused')"
 }
 
 # --- network devices -------------------------------------------------------------------
