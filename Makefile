@@ -85,6 +85,11 @@ check: ## run the tests: unit, bats on this host, all again in the test VM
 check-full: ## the long ones besides: more rounds, cgroup v1 in the VM
 	@FIRN_FULL=1 BUILD=$(BUILD) tests/check
 
+.PHONY: check-apps
+check-apps: all $(PAYLOADS) ## real programs, checkpointed and restored under load: tests/apps
+	@tests/install-deps test apps
+	@FIRN=$(abspath $(BUILD))/firn BUILD=$(BUILD) tests/run-tests $(BUILD)/log/apps tests/apps/*.bats
+
 .PHONY: vm-shell kernel
 vm-shell: ## a shell in the test VM
 	@tests/install-deps test kernel
