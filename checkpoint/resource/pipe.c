@@ -384,8 +384,12 @@ static int take_end(struct file_group *g, uint32_t flags)
 
 void pipe_forget(struct file_group *g)
 {
-	__cleanup_fd int both = take_fd(&g->fd), reader = take_fd(&g->ends[0]),
-			 writer = take_fd(&g->ends[1]);
+	int *const fds[] = {&g->fd, &g->ends[0], &g->ends[1]};
+
+	for (unsigned i = 0; i < 3; i++) {
+		cleanup_fd(fds[i]);
+		*fds[i] = -1;
+	}
 }
 
 int pipe_open(struct restore *r, const struct file_object *o, int *fd, struct error **err)
