@@ -226,13 +226,16 @@ static int give_all_fs(struct restore *r, struct restore_task *t, int sock, stru
 {
 	int ret = give_fs(r, t, sock, err);
 
-	vec_for_each (other, &r->tasks)
-		if (!ret && other->files_of == t->rec->pid) {
+	vec_for_each (other, &r->tasks) {
+		if (ret || other->files_of != t->rec->pid)
+			continue;
+		/* t has to have put the socket there, and what other does is to the same numbers */
+		ret = remote_flush(&t->remote, err);
+		if (!ret)
 			ret = give_fs(r, other, sock, err);
-			/* its numbers are this table's */
-			if (!ret)
-				ret = remote_flush(&other->remote, err);
-		}
+		if (!ret)
+			ret = remote_flush(&other->remote, err);
+	}
 	return ret;
 }
 
