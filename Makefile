@@ -86,9 +86,10 @@ check-full: ## the long ones besides: more rounds, cgroup v1 in the VM
 	@FIRN_FULL=1 BUILD=$(BUILD) tests/check
 
 .PHONY: check-apps
-check-apps: all $(PAYLOADS) ## real programs, checkpointed and restored under load: tests/apps
-	@tests/install-deps test apps
-	@FIRN=$(abspath $(BUILD))/firn BUILD=$(BUILD) tests/run-tests $(BUILD)/log/apps tests/apps/*.bats
+check-apps: all $(PAYLOADS) ## real programs moved under load, and container engines: tests/apps, tests/engines
+	@tests/install-deps test apps engines
+	@FIRN=$(abspath $(BUILD))/firn BUILD=$(BUILD) tests/run-tests $(BUILD)/log/apps \
+		tests/apps/*.bats tests/engines/*.bats
 
 .PHONY: vm-shell kernel
 vm-shell: ## a shell in the test VM
