@@ -76,14 +76,23 @@ $(BUILD)/tests/payload/%: tests/payload/%.c
 	$(call say,CC)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra $(CPPFLAGS) -O2 -static -o $@ $<
 
-.PHONY: unit-tests
-unit-tests: $(TESTS) $(PAYLOADS) ## build the unit tests
+TOOLS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tools/*.c))
+$(BUILD)/tests/tools/%: tests/tools/%.c $(BUILD)/libfirn.a
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(FIRN_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libfirn.a $(LIBS)
 
-.PHONY: check check-full
+.PHONY: unit-tests
+unit-tests: $(TESTS) $(PAYLOADS) $(TOOLS) ## build the unit tests
+
+.PHONY: check check-full check-kernel
 check: ## run the tests: unit, bats on this host, all again in the test VM
 	@BUILD=$(BUILD) tests/check
 check-full: ## the long ones besides: more rounds, cgroup v1 in the VM
 	@FIRN_FULL=1 BUILD=$(BUILD) tests/check
+check-kernel: all unit-tests ## the kernel patches' selftests, and bats on their kernel, in the VM
+	@tests/install-deps test kernel
+	@BUILD=$(BUILD) tests/kernel/check $(BUILD)/log/kernel
 
 .PHONY: check-apps
 check-apps: all $(PAYLOADS) ## real programs moved under load, and container engines: tests/apps, tests/engines
@@ -95,9 +104,10 @@ check-apps: all $(PAYLOADS) ## real programs moved under load, and container eng
 vm-shell: ## a shell in the test VM
 	@tests/install-deps test kernel
 	@tests/vm/run -i
-kernel: ## build and cache the test VM's kernel
+kernel: ## build and cache the test VM's kernels
 	@tests/install-deps kernel
 	@tests/vm/build-kernel
+	@tests/vm/build-kernel --debug
 
 .PHONY: demo
 demo: all ## freeze, checkpoint, kill and restore a Redis with data in it
@@ -157,6 +167,9 @@ cover: ## line coverage of the unit and bats tests on this host
 			END { if (n) printf "%6.1f%%\tof %d lines\n", ran * 100 / n, n }'
 
 MAN_PAGES := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(wildcard docs/man/*.scd))
+# of the kernel patches' system calls
+CALL_PAGES := $(patsubst kernel-patches/man/%.scd,$(BUILD)/man/%,$(wildcard kernel-patches/man/*.scd))
+
 .PHONY: oci-fields mutate-oci
 oci-fields: ## write docs/oci-fields.md anew
 	tests/oci/document >docs/oci-fields.md
@@ -164,13 +177,16 @@ mutate-oci: all unit-tests ## take each field out of its test's config.json: the
 	@BUILD=$(BUILD) tests/oci/mutate
 
 .PHONY: man install-man support
-man: $(MAN_PAGES) ## the manual pages: build/man
+man: $(MAN_PAGES) $(CALL_PAGES) ## the manual pages: build/man
 $(MAN_PAGES): $(BUILD)/man/%: docs/man/%.scd
+$(CALL_PAGES): $(BUILD)/man/%: kernel-patches/man/%.scd
+$(MAN_PAGES) $(CALL_PAGES):
 	@tests/install-deps manual
 	@mkdir -p $(@D)
 	scdoc <$< >$@.new && mv $@.new $@
 install-man: man ## install the manual pages below PREFIX
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(MAN_PAGES)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man2 $(CALL_PAGES)
 support: $(BUILD)/tests/unit/test_support ## write the table in docs/support.md anew
 	$< --write
 
@@ -199,4 +215,4 @@ clean: ## remove what was built (not the cached test kernel)
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
--include $(LIB_OBJS:.o=.d) $(CMD_OBJS:.o=.d) $(TESTS:=.d) $(BENCH:=.d)
+-include $(LIB_OBJS:.o=.d) $(CMD_OBJS:.o=.d) $(TESTS:=.d) $(BENCH:=.d) $(TOOLS:=.d)

@@ -22,6 +22,8 @@ enum checkpoint_op {
 	CHECKPOINT_HOLD,     /* fd is the frozen cgroup, or -1; returns a descriptor */
 	CHECKPOINT_SNAPSHOT, /* of a held process's memory; returns a descriptor */
 	CHECKPOINT_DUMP,     /* records of the classes go to fd */
+	/* what a held process's time namespace has now: monotonic and boottime */
+	CHECKPOINT_SET_CLOCKS,
 };
 
 /* What can be saved and restored; a set of them is 1 << these. */
@@ -86,9 +88,10 @@ struct restart_args {
 	__u64 files_at; /* address of struct restart_file rows */
 	__s32 pages;	/* page contents, or -1 */
 	__u32 error_size;
-	__u64 error;		    /* address of a struct checkpoint_error, or 0 */
-	__u64 keep_start, keep_len; /* memory: a mapping that survives */
-	__u64 drop_start, drop_len; /* threads: unmapped at last */
+	__u64 error;		     /* address of a struct checkpoint_error, or 0 */
+	__u64 keep_start, keep_len;  /* memory: a mapping that survives */
+	__u64 drop_start, drop_len;  /* threads: unmapped at last */
+	__u64 stream_at, stream_len; /* with fd -1: the records, in the caller's memory */
 };
 
 /* --- records --- */
@@ -115,17 +118,21 @@ struct ckpt_header {
 #define CKPT_SIGACTIONS 69
 /* before the first CKPT_THREAD: the shared queue; after: that thread's */
 #define CKPT_SIGPENDING	  70
+#define CKPT_RLIMITS	  71
 #define CKPT_ITIMERS	  72
 #define CKPT_POSIX_TIMERS 73
 #define CKPT_PROCESS	  74
 #define CKPT_PAGES	  75 /* of a dump: as many as it takes, without checksums */
+#define CKPT_MM_POLICY	  76
 /* a set each; before the first CKPT_THREAD: of all threads, after: of one that has its own */
-#define CKPT_SEM_UNDO 76
+#define CKPT_SEM_UNDO 77
 
 /* of a thread */
-#define CKPT_THREAD 96
-#define CKPT_XSTATE 97
-#define CKPT_CREDS  98
+#define CKPT_THREAD  96
+#define CKPT_XSTATE  97
+#define CKPT_CREDS   98
+#define CKPT_SECCOMP 99
+#define CKPT_SCHED   100
 
 /* A run of pages in a core's page index or a memory object. */
 enum ckpt_page_kind { CKPT_PAGES_DATA = 1, CKPT_PAGES_ZERO = 2, CKPT_PAGES_PARENT = 3 };
@@ -272,6 +279,7 @@ enum ckpt_vma_kind {
 #define CKPT_VMA_MERGEABLE  256
 #define CKPT_VMA_SEQ	    512
 #define CKPT_VMA_RAND	    1024
+#define CKPT_VMA_ONFAULT    2048 /* with CKPT_VMA_LOCKED: pages are locked when they come */
 
 /* CKPT_VMAS is an array of these, by address */
 struct ckpt_vma {
@@ -284,6 +292,32 @@ struct ckpt_vma {
 	__u32 flags;  /* CKPT_VMA_* */
 	__u32 reserved;
 	char name[16]; /* of a special mapping, as in /proc/PID/maps */
+};
+
+enum ckpt_range_kind {
+	CKPT_RANGE_GUARD,  /* MADV_GUARD_INSTALL */
+	CKPT_RANGE_POLICY, /* value: mode and flags as for mbind(2); nodes */
+	CKPT_RANGE_PKEY,   /* value: the protection key */
+};
+
+struct ckpt_range {
+	__u64 start, end;
+	__u32 kind; /* enum ckpt_range_kind */
+	__u32 value;
+	__u64 nodes[4]; /* bit n of the first: node n */
+};
+
+/* Rows of struct ckpt_range follow. */
+struct ckpt_mm_policy {
+	__u32 ranges;
+	__u32 pkeys;	   /* bit k: key k is in use */
+	__u32 lock_future; /* MCL_FUTURE, MCL_ONFAULT */
+	__u32 merge;	   /* PR_SET_MEMORY_MERGE */
+};
+
+/* CKPT_RLIMITS: RLIM_NLIMITS of these */
+struct ckpt_rlimit {
+	__u64 cur, max;
 };
 
 /* CKPT_SIGACTIONS: 64 of these, as the kernel's struct sigaction */
@@ -316,11 +350,11 @@ struct ckpt_posix_timer {
 
 struct ckpt_process {
 	__u32 dumpable;
-	__u32 pdeathsig_reserved;
+	__u32 subreaper; /* from the kernel; an image has it in CKPT_TASK */
 	__u32 personality;
 	__s32 oom_score_adj;
 	__u32 no_new_privs;
-	__u32 reserved;
+	__u32 stopped; /* from the kernel: the signal that it is stopped by, or 0 */
 };
 
 /* --- a thread --- */
@@ -362,6 +396,37 @@ struct ckpt_creds {
 	__u32 no_new_privs;
 	__u32 groups;
 	__u32 reserved;
+};
+
+/* One filter of a thread, oldest first: struct sock_filter rows follow. */
+struct ckpt_seccomp {
+	__u32 mode;
+	__u32 flags;
+	__u32 instructions;
+	__u32 reserved;
+};
+
+#define CKPT_NO_AUTOGROUP 100
+
+/*
+ * cpus_len bytes of a mask of processors follow; none: it may run on all that there are.
+ * The kernel writes of it what only the thread itself could ask for: slack and policy.
+ */
+struct ckpt_sched {
+	__u32 policy;
+	__s32 nice;
+	__u32 priority;
+	__u32 flags; /* SCHED_FLAG_* */
+	__u64 timer_slack;
+	__u64 runtime, deadline, period;
+	__u32 util_min, util_max;
+	__u32 ioprio;
+	__u32 personality;
+	__s32 autogroup; /* of a first thread: nice of its session; or CKPT_NO_AUTOGROUP */
+	__u32 cpus_len;
+	__u32 policy_mode; /* of memory, as for set_mempolicy(2) */
+	__u32 reserved;
+	__u64 policy_nodes[4];
 };
 
 #endif

@@ -67,13 +67,9 @@ enum ckpt_type {
 	/* task-N.core: of the process */
 	CKPT_FDS = 67,
 	CKPT_FS = 68,
-	CKPT_RLIMITS = 71,
-	CKPT_MM_POLICY = 76,
-	CKPT_MEMBARRIER = 77,
+	CKPT_MEMBARRIER = 78,
 
 	/* task-N.core: of a thread */
-	CKPT_SECCOMP = 99,
-	CKPT_SCHED = 100,
 };
 
 /* First record of container.rec. */
@@ -105,7 +101,7 @@ struct ckpt_task {
 	__u32 exit_signal; /* sent to the parent at exit */
 	__u32 threads;	   /* 0 for a zombie */
 	__u32 subreaper;   /* PR_SET_CHILD_SUBREAPER */
-	__u32 dead_leader; /* reserved */
+	__u32 tracer;	   /* that has it under ptrace: then it cannot be restored. 0: none */
 	char comm[16];
 };
 
@@ -569,9 +565,8 @@ struct ckpt_memfd {
 /* Of one checksum: XXH3_64bits over this many bytes of the data area, the last one shorter. */
 #define CKPT_CHUNK (1024 * 1024)
 
-/* in flags of struct ckpt_vma, with CKPT_VMA_LOCKED: pages are locked when they come */
-#define CKPT_VMA_ONFAULT 2048
-/* private anonymous memory of MAP_HUGETLB: huge pages of 2 MiB, or of 1 GiB */
+/* in flags of struct ckpt_vma: private anonymous memory of MAP_HUGETLB: huge pages of 2 MiB, or of
+ * 1 GiB */
 #define CKPT_VMA_HUGETLB    4096
 #define CKPT_VMA_HUGETLB_1G 8192
 /* MAP_DROPPABLE: the kernel may have taken its contents at any time, and they are not saved */
@@ -587,27 +582,6 @@ struct ckpt_membarrier {
 struct ckpt_ipc_next {
 	__s32 msg, sem, shm;
 	__u32 reserved;
-};
-
-enum ckpt_range_kind {
-	CKPT_RANGE_GUARD,  /* MADV_GUARD_INSTALL */
-	CKPT_RANGE_POLICY, /* value: mode and flags as for mbind(2); nodes */
-	CKPT_RANGE_PKEY,   /* value: the protection key */
-};
-
-struct ckpt_range {
-	__u64 start, end;
-	__u32 kind; /* enum ckpt_range_kind */
-	__u32 value;
-	__u64 nodes[4]; /* bit n of the first: node n */
-};
-
-/* Rows of struct ckpt_range follow. */
-struct ckpt_mm_policy {
-	__u32 ranges;
-	__u32 pkeys;	   /* bit k: key k is in use */
-	__u32 lock_future; /* MCL_FUTURE, MCL_ONFAULT */
-	__u32 merge;	   /* PR_SET_MEMORY_MERGE */
 };
 
 #define CKPT_FD_CLOEXEC 1
@@ -626,39 +600,6 @@ struct ckpt_fs {
 	__u32 root; /* 0: the container's root */
 	__u32 umask;
 	__u32 reserved;
-};
-
-/* CKPT_RLIMITS: RLIM_NLIMITS of these */
-struct ckpt_rlimit {
-	__u64 cur, max;
-};
-
-/* One filter of a thread, oldest first: struct sock_filter rows follow. */
-struct ckpt_seccomp {
-	__u32 mode;
-	__u32 flags;
-	__u32 instructions;
-	__u32 reserved;
-};
-
-#define CKPT_NO_AUTOGROUP 100
-
-/* cpus_len bytes of a mask of processors follow; none: it may run on all that there are */
-struct ckpt_sched {
-	__u32 policy;
-	__s32 nice;
-	__u32 priority;
-	__u32 flags; /* SCHED_FLAG_* */
-	__u64 timer_slack;
-	__u64 runtime, deadline, period;
-	__u32 util_min, util_max;
-	__u32 ioprio;
-	__u32 personality;
-	__s32 autogroup; /* of a first thread: nice of its session; or CKPT_NO_AUTOGROUP */
-	__u32 cpus_len;
-	__u32 policy_mode; /* of memory, as for set_mempolicy(2) */
-	__u32 reserved;
-	__u64 policy_nodes[4];
 };
 
 #endif
