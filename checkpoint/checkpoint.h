@@ -120,7 +120,8 @@ struct restore_request {
 	bool caps_bounded;     /* false: caps_allowed is not looked at */
 	bool want_seccomp;     /* every thread must have a filter */
 	bool want_nnp;	       /* every thread must have no_new_privs */
-	bool reset_tcp;	       /* connections that were kept come back reset */
+	enum checkpoint_provider provider;
+	bool reset_tcp; /* connections that were kept come back reset */
 	const volatile int *cancel;
 	const struct checkpoint_ops *ops;
 	void *ctx;

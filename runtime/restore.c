@@ -195,6 +195,7 @@ static int load(struct restoring *r, struct error **err)
 		.stub_sync = r->init.sync_fd,
 		.stub_fd = r->init.stub_fd,
 		.console = r->init.master_fd,
+		.provider = r->provider,
 		.reset_tcp = r->reset_tcp,
 		.cancel = checkpoint_catch_signals(),
 		.ops = &checkpoint_ops,

@@ -210,6 +210,8 @@ static int phase_admit(void *ctx, struct error **err)
 
 	if (r)
 		return r;
+	/* last: classes may have left something to the user provider */
+	tasks_admit_traced(c);
 	return c->result->blockers.count ? blocked(c, err) : 0;
 }
 
@@ -241,7 +243,7 @@ static int phase_kernel(void *ctx, struct error **err)
 static int phase_seize(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
-	int r = tasks_seize(c, err);
+	int r = provider_traces(&c->kernel) ? tasks_seize(c, err) : 0;
 
 	/* times that the kernel has recorded are counted from the readings before */
 	if (r || c->request->ops->freezer_version(c->request->ctx) != 1 || c->kernel.classes)
@@ -259,7 +261,7 @@ static int phase_capture(void *ctx, struct error **err)
 		return error_errno(err, ENOMEM, "recording");
 	/* the longest part: other CPUs can begin */
 	r = memory_begin_pages(c, err);
-	if (!r)
+	if (!r && provider_traces(&c->kernel))
 		r = ask_tasks(c, err);
 	return r ? r : for_each_class(c, true, err);
 }
@@ -285,6 +287,8 @@ static int freeze_seized(struct checkpoint *c, struct error **err)
 {
 	const struct checkpoint_request *q = c->request;
 
+	/* a held one would not die */
+	kernel_drop_hold(c);
 	if (undo_push(&c->undo, "refreeze", undo_freeze, c))
 		return error_errno(err, ENOMEM, "freezing again");
 	return q->ops->freeze(q->ctx, err);

@@ -91,6 +91,7 @@ struct checkpoint {
 	uint64_t vdso_hash;
 	struct kernel kernel; /* what of it is used; all 0: nothing */
 	int hold;	      /* -1: none */
+	bool own_ipc;	      /* the container has an IPC namespace of its own */
 };
 
 /*
@@ -178,6 +179,7 @@ struct restore {
 	VEC(struct memory_object *) objects;
 	struct undo undo;
 	struct page_pool *pages; /* at work from the layout's beginning to the pages' end */
+	struct kernel kernel;	 /* what of it is used; all 0: nothing */
 	uint64_t page_bytes;
 	uint64_t window;	 /* where every stub has its window */
 	uint64_t vdso, vdso_len; /* of the stubs, before they get their layout */
@@ -217,6 +219,8 @@ struct resource_class {
 	/* The record types it writes, zero-terminated. */
 	const enum ckpt_type *types;
 
+	/* dump makes remote calls although the class has no questions. */
+	bool traces;
 	/*
 	 * KERNEL_CLASS()es which together save it on a kernel that has them all; 0: none does.
 	 * Then adopt is called instead of dump, and t->kernel has their records. No task
@@ -228,9 +232,10 @@ struct resource_class {
 	/*
 	 * Once per checkpoint with t NULL, then once per task. admit names what
 	 * cannot be saved and changes nothing; tasks are frozen, none is traced yet.
-	 * dump adds records to c->records (t NULL) or t->records; tasks are
-	 * traced and remote calls work. What the process is to be asked for, ask adds to the
-	 * questions; they are answered when dump comes. Each may be NULL.
+	 * dump adds records to c->records (t NULL) or t->records. What the process itself is
+	 * to be asked for, ask adds to the questions; they are answered when dump comes, and
+	 * then, as long as one class has some, tasks are traced and remote calls work. Each
+	 * may be NULL.
 	 */
 	int (*admit)(struct checkpoint *c, struct dump_task *t, struct error **err);
 	int (*dump)(struct checkpoint *c, struct dump_task *t, struct error **err);

@@ -14,6 +14,15 @@ bool provider_is_kernel(const struct kernel *k, const struct resource_class *cla
 	return class->kernel && !(class->kernel & ~k->classes);
 }
 
+bool provider_traces(const struct kernel *k)
+{
+	for (unsigned i = 0; resource_classes[i]; i++)
+		if ((resource_classes[i]->ask || resource_classes[i]->traces) &&
+		    !provider_is_kernel(k, resource_classes[i]))
+			return true;
+	return false;
+}
+
 /* What the table of classes makes use of. */
 static uint64_t used_classes(void)
 {
@@ -37,17 +46,12 @@ static int refuse(const char *what, uint64_t classes, struct error **err)
 	return error_hint(err, "--provider auto takes the user provider for these");
 }
 
-/* Nothing may fall back: what the kernel lacks is refused, and what has no use here yet. */
+/* Nothing may fall back: what the kernel lacks is refused. */
 static int check_all(const struct kernel *k, struct error **err)
 {
-	uint64_t unused = 0;
+	uint64_t lacking = used_classes() & ~k->classes;
 
-	for (unsigned id = 0; kernel_class_name(id); id++)
-		unused |= (1ull << id) & ~used_classes();
-	if (used_classes() & ~k->classes)
-		return refuse("this kernel's checkpoint(2) does not know",
-			      used_classes() & ~k->classes, err);
-	return unused ? refuse("the kernel provider does not save yet", unused, err) : 0;
+	return lacking ? refuse("this kernel's checkpoint(2) does not know", lacking, err) : 0;
 }
 
 int provider_choose(enum checkpoint_provider wanted, struct kernel *k, struct error **err)

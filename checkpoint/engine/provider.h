@@ -24,6 +24,12 @@ int provider_choose(enum checkpoint_provider wanted, struct kernel *k, struct er
 bool provider_is_kernel(const struct kernel *k, const struct resource_class *class);
 
 /*
+ * Whether tasks have to be traced: some class that asks them is left to the user provider.
+ * Else they stay held until the capture is over.
+ */
+bool provider_traces(const struct kernel *k);
+
+/*
  * For a class's admit: the kernel cannot save this, so these classes of its are left to
  * the user provider, or with PROVIDER_KERNEL it is a blocker.
  */

@@ -14,7 +14,9 @@
 #include "checkpoint/engine/phases.h"
 #include "checkpoint/engine/provider.h"
 #include "checkpoint/engine/tasks.h"
+#include "checkpoint/kernel/restart.h"
 #include "checkpoint/resource/memory.h"
+#include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/thread.h"
 #include "checkpoint/user/machine.h"
 #include "checkpoint/user/pages.h"
@@ -26,22 +28,15 @@
 
 /* --- admission: before any side effect --- */
 
-/* What is restored, stubs do by remote calls: of restart(2) there is no use yet. */
-static int refuse_kernel(struct error **err)
-{
-	struct kernel k;
-	int r = provider_choose(PROVIDER_KERNEL, &k, err);
-
-	return r ? r : error_set(err, EOPNOTSUPP, "a restore with restart(2) is not there yet");
-}
-
 int restore_admit(struct image_reader *image, enum checkpoint_provider provider, struct error **err)
 {
 	const struct image_info *info = image_reader_info(image);
 	uint64_t missing = info->xstate_features & ~machine_xstate_features();
+	struct kernel unused;
+	int r = provider_choose(provider, &unused, err);
 
-	if (provider == PROVIDER_KERNEL)
-		return refuse_kernel(err);
+	if (r)
+		return r;
 	if (missing) {
 		error_set(err, EOPNOTSUPP,
 			  "the container used CPU features (xstate %#llx) that this CPU has not",
@@ -300,10 +295,13 @@ static int phase_arm(void *ctx, struct error **err)
 
 /* --- release --- */
 
-static int settle_registers(struct restore_task *t, struct error **err)
+static int settle_registers(struct restore *r, struct restore_task *t, struct error **err)
 {
-	int ret = remote_detach(&t->remote, err);
+	int ret;
 
+	if (kernel_restores(r, resource_threads.kernel))
+		return kernel_become(r, t, err);
+	ret = remote_detach(&t->remote, err);
 	vec_for_each (th, &t->threads) {
 		struct user_regs_struct regs;
 
@@ -335,7 +333,7 @@ static int phase_release(void *ctx, struct error **err)
 
 	vec_for_each (t, &r->tasks)
 		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE)
-			ret = settle_registers(t, err);
+			ret = settle_registers(r, t, err);
 	if (!ret)
 		ret = q->ops->freeze(q->ctx, err);
 	vec_for_each (t, &r->tasks) {
@@ -345,6 +343,8 @@ static int phase_release(void *ctx, struct error **err)
 			if (!ret)
 				ret = trace_detach(th->tid, err);
 	}
+	if (!ret)
+		ret = kernel_put_clocks_back(r, err);
 	for (unsigned i = 0; !ret && resource_classes[i]; i++)
 		if (resource_classes[i]->let_go)
 			ret = resource_classes[i]->let_go(r, err);
@@ -404,9 +404,11 @@ int restore_load(const struct restore_request *request, struct restore_result *r
 	int ret;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	ret = phases_run("restore", restore_phases,
-			 sizeof(restore_phases) / sizeof(*restore_phases), &r, request->cancel,
-			 err);
+	ret = provider_choose(request->provider, &r.kernel, err);
+	if (!ret)
+		ret = phases_run("restore", restore_phases,
+				 sizeof(restore_phases) / sizeof(*restore_phases), &r,
+				 request->cancel, err);
 	page_pool_free(r.pages);
 	if (ret)
 		kill_stubs(&r);

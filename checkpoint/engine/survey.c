@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "checkpoint/engine/engine.h"
+#include "checkpoint/engine/provider.h"
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/user/proc.h"
 #include "util/cleanup.h"
@@ -75,9 +76,6 @@ static int add_threads(struct survey *s, struct dump_task *t, const struct proc_
 		if ((th->status.sig_pending | th->status.shared_pending) & (1ull << (SIGSTOP - 1)))
 			checkpoint_block(s->c, th->rec.tid, -1, 0, "send it SIGCONT first",
 					 "a task with a SIGSTOP pending");
-		if (th->status.tracer)
-			checkpoint_block(s->c, th->rec.tid, -1, 0, "detach the debugger first",
-					 "a task that is being traced");
 	}
 	vec_free(&tids);
 	t->rec.threads = t->threads.count;
@@ -309,6 +307,39 @@ static void check_threads(struct survey *s)
 						 "none in this version",
 						 "a thread with files or a directory of its own");
 		}
+}
+
+static uint32_t process_of(const struct checkpoint *c, pid_t tid)
+{
+	vec_for_each (t, &c->tasks)
+		vec_for_each (th, &t->threads)
+			if (th->tid == tid)
+				return t->rec.pid;
+	return 0;
+}
+
+/* No task has two tracers; and what traces it cannot be made again. */
+static void admit_traced(struct checkpoint *c, struct dump_task *t, const struct dump_thread *th)
+{
+	t->rec.tracer = process_of(c, th->status.tracer);
+	if (!t->rec.tracer)
+		checkpoint_block(c, th->rec.tid, -1, 0, "detach the debugger first",
+				 "a task that process %d outside is tracing", th->status.tracer);
+	else if (provider_traces(&c->kernel))
+		checkpoint_block(c, th->rec.tid, -1, 0, "detach the debugger first",
+				 "a task that is being traced");
+	else if (!c->request->leave_running)
+		checkpoint_block(c, th->rec.tid, -1, 0,
+				 "detach the debugger first, or use --leave-running",
+				 "a task that is being traced, and could not be restored so,");
+}
+
+void tasks_admit_traced(struct checkpoint *c)
+{
+	vec_for_each (t, &c->tasks)
+		vec_for_each (th, &t->threads)
+			if (th->status.tracer)
+				admit_traced(c, t, th);
 }
 
 int tasks_survey(struct checkpoint *c, struct error **err)

@@ -19,6 +19,9 @@ struct restore_task;
 int tasks_survey(struct checkpoint *c, struct error **err);
 void tasks_free(struct checkpoint *c);
 
+/* Blocks those that a debugger has, unless the kernel saves all that they would be traced for. */
+void tasks_admit_traced(struct checkpoint *c);
+
 /*
  * Stops every thread by ptrace and maps the scratch windows. The undo stack
  * gets what puts everything back with the container frozen.

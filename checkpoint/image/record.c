@@ -56,6 +56,7 @@ static const struct {
 	{CKPT_FS, "fs"},
 	{CKPT_SIGACTIONS, "sigactions"},
 	{CKPT_SIGPENDING, "sigpending"},
+	{CKPT_SEM_UNDO, "sem undo"},
 	{CKPT_RLIMITS, "rlimits"},
 	{CKPT_MM_POLICY, "memory policy"},
 	{CKPT_MEMBARRIER, "memory barriers"},

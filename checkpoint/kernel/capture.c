@@ -6,6 +6,7 @@
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/provider.h"
+#include "checkpoint/user/ns.h"
 #include "util/error.h"
 
 static uint64_t wanted_classes(const struct checkpoint *c)
@@ -28,6 +29,14 @@ static void drop_hold(void *ctx)
 	if (c->hold >= 0)
 		close(c->hold);
 	c->hold = -1;
+}
+
+void kernel_drop_hold(struct checkpoint *c)
+{
+	if (c->hold < 0)
+		return;
+	undo_drop(&c->undo, "hold");
+	drop_hold(c);
 }
 
 int kernel_hold_tasks(struct checkpoint *c, struct error **err)
@@ -56,6 +65,11 @@ static int capture_task(struct checkpoint *c, struct dump_task *t, uint64_t clas
 	};
 	int r = 0;
 
+	/* a namespace's, once; the host's is not the container's */
+	if (t != c->tasks.items || !c->own_ipc)
+		dump.classes = classes &= ~KERNEL_CLASS(SYSVIPC);
+	if (!c->own_ipc)
+		dump.classes = classes &= ~KERNEL_CLASS(SEMUNDO);
 	if (classes & KERNEL_CLASS(MEMORY)) {
 		r = task_add_core(c, t, err);
 		dump.pages = r ? -1 : image_file_fd(t->core);
@@ -76,16 +90,34 @@ static int capture_task(struct checkpoint *c, struct dump_task *t, uint64_t clas
 int kernel_capture(struct checkpoint *c, struct error **err)
 {
 	uint64_t classes = wanted_classes(c);
-	int r = 0;
+	int r = classes ? same_namespace(c->request->init, "ipc", err) : 0;
 
+	c->own_ipc = !r;
+	if (r > 0)
+		r = 0;
 	vec_for_each (t, &c->tasks)
 		if (!r && classes && t->rec.state != CKPT_TASK_ZOMBIE)
 			r = capture_task(c, t, classes, err);
-	if (!r && c->hold >= 0) {
-		undo_drop(&c->undo, "hold");
-		drop_hold(c);
-	}
+	if (!r && provider_traces(&c->kernel))
+		kernel_drop_hold(c);
 	return r;
+}
+
+const void *kernel_find_record(const struct dump_task *t, enum ckpt_type type, size_t least,
+			       size_t *len)
+{
+	struct record rec;
+	size_t pos = 0;
+
+	while (record_next(t->kernel.data, t->kernel.len, &pos, &rec) == 1 &&
+	       rec.type != CKPT_THREAD) {
+		if (rec.type != type || rec.len < least)
+			continue;
+		if (len)
+			*len = rec.len;
+		return rec.data;
+	}
+	return NULL;
 }
 
 static bool is_one_of(uint32_t type, const enum ckpt_type *types)

@@ -13,23 +13,6 @@
 #include "util/error.h"
 #include "util/io.h"
 
-/* What the kernel refused, in its words. They end within their arrays or with them. */
-static int call_error(const struct checkpoint_error *why, int errnum, const char *what,
-		      struct error **err)
-{
-	const char *class = why->class_id < 64 ? kernel_class_name(why->class_id) : NULL;
-	char where[96] = "";
-
-	if (!why->reason[0])
-		return error_errno(err, errnum, "%s by checkpoint(2)", what);
-	if (why->pid)
-		snprintf(where, sizeof(where), "task %u: ", why->pid);
-	return error_set(err, errnum, "%s by checkpoint(2): %s%s%s%.*s%s%.*s", what, where,
-			 class ? class : "", class ? ": " : "", (int)sizeof(why->object),
-			 why->object, why->object[0] ? ": " : "", (int)sizeof(why->reason),
-			 why->reason);
-}
-
 int kernel_hold(const struct kernel *k, int pidfd, struct error **err)
 {
 	struct checkpoint_error why = {0};
@@ -40,7 +23,27 @@ int kernel_hold(const struct kernel *k, int pidfd, struct error **err)
 	};
 	long fd = syscall(k->checkpoint_nr, pidfd, -1, &args, sizeof(args));
 
-	return fd < 0 ? call_error(&why, errno, "holding the container", err) : (int)fd;
+	return fd < 0 ? kernel_error(&why, errno, "holding the container by checkpoint(2)", err)
+		      : (int)fd;
+}
+
+int kernel_set_clocks(const struct kernel *k, int pidfd, int hold, uint64_t monotonic,
+		      uint64_t boottime, struct error **err)
+{
+	struct checkpoint_error why = {0};
+	struct checkpoint_args args = {
+		.op = CHECKPOINT_SET_CLOCKS,
+		.monotonic = monotonic,
+		.boottime = boottime,
+		.source = hold,
+		.pages = -1,
+		.error = (uintptr_t)&why,
+		.error_size = sizeof(why),
+	};
+
+	if (syscall(k->checkpoint_nr, pidfd, -1, &args, sizeof(args)))
+		return kernel_error(&why, errno, "setting the clocks by checkpoint(2)", err);
+	return 0;
 }
 
 /* All that a file has. */
@@ -83,7 +86,7 @@ int kernel_dump(const struct kernel *k, struct kernel_dump *d, struct buf *recor
 		if (cancelled(d))
 			return error_set(err, ECANCELED, "cancelled by a signal");
 		if (errno != EINTR)
-			return call_error(&why, errno, "saving", err);
+			return kernel_error(&why, errno, "saving by checkpoint(2)", err);
 		/* it goes on among the pages, where the cursor is; else it begins again */
 		if (args.cursor)
 			continue;

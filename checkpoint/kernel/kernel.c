@@ -118,3 +118,19 @@ int kernel_find(struct kernel *k, struct error **err)
 		*k = (struct kernel){0};
 	return r;
 }
+
+/* What the kernel refused, in its words. They end within their arrays or with them. */
+int kernel_error(const struct checkpoint_error *why, int errnum, const char *what,
+		 struct error **err)
+{
+	const char *class = why->class_id < 64 ? kernel_class_name(why->class_id) : NULL;
+	char where[96] = "";
+
+	if (!why->reason[0])
+		return error_errno(err, errnum, "%s", what);
+	if (why->pid)
+		snprintf(where, sizeof(where), "task %u: ", why->pid);
+	return error_set(err, errnum, "%s: %s%s%s%.*s%s%.*s", what, where, class ? class : "",
+			 class ? ": " : "", (int)sizeof(why->object), why->object,
+			 why->object[0] ? ": " : "", (int)sizeof(why->reason), why->reason);
+}

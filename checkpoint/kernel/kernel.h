@@ -35,6 +35,13 @@ int kernel_read(const char *directory, struct kernel *k, struct error **err);
  */
 int kernel_hold(const struct kernel *k, int pidfd, struct error **err);
 
+/*
+ * What the clocks of the process's time namespace are now. It and all others that have the
+ * namespace are held.
+ */
+int kernel_set_clocks(const struct kernel *k, int pidfd, int hold, uint64_t monotonic,
+		      uint64_t boottime, struct error **err);
+
 struct kernel_dump {
 	int pidfd, hold;
 	uint64_t classes;
@@ -47,6 +54,11 @@ struct kernel_dump {
 /* Appends the records of a held process. Errors say what the kernel says. */
 int kernel_dump(const struct kernel *k, struct kernel_dump *d, struct buf *records,
 		struct error **err);
+
+/* An error of a call that failed, with what the kernel says of it; what was being done is what. */
+struct checkpoint_error;
+int kernel_error(const struct checkpoint_error *why, int errnum, const char *what,
+		 struct error **err);
 
 /* "memory", ... or NULL for a class that is not known. */
 const char *kernel_class_name(unsigned id);

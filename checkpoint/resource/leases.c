@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "checkpoint/kernel/restart.h"
 #include "checkpoint/resource/locks.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -47,6 +48,31 @@ int lease_dump(struct checkpoint *c, const struct file_lock_use *use, const stru
 	return 0;
 }
 
+static bool is_any(const void *rec, const void *unused)
+{
+	return true;
+}
+
+/* A description has at most one. */
+int lease_adopt(struct checkpoint *c, const struct file_lock_use *use, struct error **err)
+{
+	const struct ckpt_lease *found =
+		locks_find_recorded(c, use, CKPT_LEASE, sizeof(*found), is_any, NULL);
+	struct ckpt_lease rec;
+
+	if (!found)
+		return error_set(err, EPROTO,
+				 "the kernel and /proc differ about a lease of process %u, fd %d",
+				 use->task->rec.pid, use->fd);
+	rec = *found;
+	rec.description = use->description;
+	rec.task = use->task->rec.pid;
+	rec.fd = use->fd;
+	if (!record_add(&c->records, CKPT_LEASE, &rec, sizeof(rec)))
+		return error_errno(err, ENOMEM, "recording leases");
+	return 0;
+}
+
 int lease_load(struct restore *r, const struct record *rec, struct error **err)
 {
 	const struct ckpt_lease *lease = record_head(rec, sizeof(*lease), err);
@@ -74,6 +100,17 @@ static int break_again(const struct ckpt_lease *lease, int fd, struct error **er
 	return 0;
 }
 
+/* With the time that is left of its break; the description's number means nothing to it. */
+static int restart_lease(struct restore *r, struct restore_task *t, const struct ckpt_lease *lease,
+			 struct error **err)
+{
+	__cleanup_buf struct buf stream = {0};
+
+	if (!record_add(&stream, CKPT_LEASE, lease, sizeof(*lease)))
+		return error_errno(err, ENOMEM, "preparing restart(2)");
+	return kernel_restart(r, t, NULL, KERNEL_CLASS(LEASES), &stream, err);
+}
+
 int lease_restore(struct restore *r, const struct ckpt_lease *lease, struct error **err)
 {
 	struct restore_task *t = lock_task(r, lease->task, lease->fd, lease->description, err);
@@ -84,6 +121,8 @@ int lease_restore(struct restore *r, const struct ckpt_lease *lease, struct erro
 
 	if (!t || o->fd < 0)
 		return t ? error_set(err, EBADMSG, "a lease of what is not open") : -EBADMSG;
+	if (kernel_restores(r, KERNEL_CLASS(LEASES)))
+		return restart_lease(r, t, lease, err);
 	ret = remote_syscall(&t->remote, err, "fcntl", &result, SYS_fcntl, lease->fd, F_SETLEASE,
 			     lease->write ? F_WRLCK : F_RDLCK, 0, 0, 0);
 	if (ret)

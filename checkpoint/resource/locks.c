@@ -231,7 +231,58 @@ static int locks_admit(struct checkpoint *c, struct dump_task *t, struct error *
 	return r ? r : admit_waiters(c, err);
 }
 
-static int dump_lock(struct checkpoint *c, const struct file_lock_use *use, struct error **err)
+static uint32_t description_of(const struct checkpoint *c, const struct dump_task *t, uint32_t fd)
+{
+	vec_for_each (use, &c->files->uses)
+		if (use->task == t && (uint32_t)use->fd == fd)
+			return use->description;
+	return 0;
+}
+
+const void *locks_find_recorded(const struct checkpoint *c, const struct file_lock_use *use,
+				uint32_t type, size_t size,
+				bool (*fits)(const void *rec, const void *wanted),
+				const void *wanted)
+{
+	const struct buf *kernel = &use->task->kernel;
+	struct record rec;
+	size_t pos = 0;
+
+	/* both begin with these; a description has several descriptors, of which it took one */
+	_Static_assert(offsetof(struct ckpt_lock, fd) == offsetof(struct ckpt_lease, fd),
+		       "the same beginning");
+	while (record_next(kernel->data, kernel->len, &pos, &rec) == 1) {
+		const struct ckpt_lock *lock = rec.data;
+
+		if (rec.type == type && rec.len >= size &&
+		    description_of(c, use->task, lock->fd) == use->description &&
+		    fits(lock, wanted))
+			return lock;
+	}
+	return NULL;
+}
+
+static bool is_same_lock(const void *recorded, const void *seen)
+{
+	const struct ckpt_lock *a = recorded, *b = seen;
+
+	return a->kind == b->kind && a->write == b->write && a->start == b->start &&
+	       a->end == b->end;
+}
+
+/* Both have looked at the same held process; which descriptors are the same, only /proc tells. */
+static int check_recorded(const struct checkpoint *c, const struct file_lock_use *use,
+			  const struct ckpt_lock *seen, struct error **err)
+{
+	if (locks_find_recorded(c, use, CKPT_LOCK, sizeof(*seen), is_same_lock, seen))
+		return 0;
+	return error_set(err, EPROTO,
+			 "the kernel and /proc differ about a lock of process %u, fd %d",
+			 use->task->rec.pid, use->fd);
+}
+
+static int dump_lock(struct checkpoint *c, const struct file_lock_use *use, bool by_kernel,
+		     struct error **err)
 {
 	struct ckpt_lock rec = {
 		.description = use->description, .task = use->task->rec.pid, .fd = use->fd};
@@ -240,13 +291,15 @@ static int dump_lock(struct checkpoint *c, const struct file_lock_use *use, stru
 	if (lock_parse(use->text, &line))
 		return error_set(err, EPROTO, "a lock is not understood: %s", use->text);
 	if (!strcmp(line.kind, "LEASE"))
-		return lease_dump(c, use, &line, err);
+		return by_kernel ? lease_adopt(c, use, err) : lease_dump(c, use, &line, err);
 	rec.kind = !strcmp(line.kind, "POSIX")	 ? CKPT_LOCK_POSIX
 		   : !strcmp(line.kind, "FLOCK") ? CKPT_LOCK_FLOCK
 						 : CKPT_LOCK_OFD;
 	rec.write = !strcmp(line.access, "WRITE");
 	rec.start = line.start;
 	rec.end = line.end;
+	if (by_kernel && check_recorded(c, use, &rec, err))
+		return -error_code(*err);
 	if (!record_add(&c->records, CKPT_LOCK, &rec, sizeof(rec)))
 		return error_errno(err, ENOMEM, "recording locks");
 	return 0;
@@ -260,7 +313,19 @@ static int locks_dump(struct checkpoint *c, struct dump_task *t, struct error **
 		return 0;
 	vec_for_each (use, &c->files->locks)
 		if (!r)
-			r = dump_lock(c, use, err);
+			r = dump_lock(c, use, false, err);
+	return r;
+}
+
+static int locks_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	int r = 0;
+
+	if (t)
+		return 0;
+	vec_for_each (use, &c->files->locks)
+		if (!r)
+			r = dump_lock(c, use, true, err);
 	return r;
 }
 
@@ -402,8 +467,9 @@ static int locks_restore(struct restore *r, struct restore_task *t, struct error
 static const enum ckpt_type types[] = {CKPT_LOCK, CKPT_LEASE, 0};
 
 static const char *const not_captured[] = {
-	"the time that a process has left to give up a lease: it has the kernel's whole lease "
-	"break time again",
+	"the time that a process has left to give up a lease, but on the patched kernel: it has "
+	"the "
+	"kernel's whole lease break time again",
 	NULL,
 };
 
@@ -413,6 +479,8 @@ const struct resource_class resource_locks = {
 	.types = types,
 	.admit = locks_admit,
 	.dump = locks_dump,
+	.kernel = KERNEL_CLASS(LOCKS) | KERNEL_CLASS(LEASES),
+	.adopt = locks_adopt,
 	.load = locks_load,
 	.restore = {[STAGE_CROSS] = locks_restore},
 	.not_captured = not_captured,

@@ -24,9 +24,16 @@ int locks_note(struct checkpoint *c, const struct dump_task *t, int number, uint
 /* A lease of the process that has it, by a remote call; its break is begun again. */
 int lease_load(struct restore *r, const struct record *rec, struct error **err);
 int lease_restore(struct restore *r, const struct ckpt_lease *rec, struct error **err);
-/* The record of a lease; fd is ours, of its description. */
+/* The record of a lease, as the lease's line tells, or as the kernel has recorded it. */
 int lease_dump(struct checkpoint *c, const struct file_lock_use *use, const struct lock_line *line,
 	       struct error **err);
+int lease_adopt(struct checkpoint *c, const struct file_lock_use *use, struct error **err);
+
+/* What the kernel has recorded about the description: the first that fits, or NULL. */
+const void *locks_find_recorded(const struct checkpoint *c, const struct file_lock_use *use,
+				uint32_t type, size_t size,
+				bool (*fits)(const void *rec, const void *wanted),
+				const void *wanted);
 
 /* The task of an image if it has this description under this number, or NULL with an error. */
 struct restore_task *lock_task(struct restore *r, uint32_t pid, uint32_t fd, uint32_t description,

@@ -85,6 +85,7 @@ const struct resource_class resource_membarrier = {
 	.version = 1,
 	.types = types,
 	.dump = membarrier_dump,
+	.traces = true,
 	.load = membarrier_load,
 	.restore = {[STAGE_TASK] = membarrier_restore},
 	.not_captured = not_captured,

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/user/pages.h"
 #include "util/cleanup.h"
@@ -37,7 +38,7 @@
 typedef VEC(struct ckpt_range) range_vec;
 
 static int add_range(range_vec *ranges, uint64_t start, uint64_t end, uint32_t kind, uint32_t value,
-		     const uint64_t *nodes, struct error **err)
+		     const __u64 *nodes, struct error **err)
 {
 	struct ckpt_range *range = vec_add(ranges);
 
@@ -103,7 +104,7 @@ static int find_onfault(struct dump_task *t, int pagemap, struct error **err)
 
 struct policy_data {
 	uint32_t mode, pad;
-	uint64_t nodes[NODES_ASK / 64];
+	__u64 nodes[NODES_ASK / 64];
 };
 #define POLICIES 128 /* of one list of questions */
 
@@ -283,6 +284,50 @@ static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error *
 	return r ? error_wrap(err, "process %u", t->rec.pid) : 0;
 }
 
+/* Policies and keys are the kernel's, as a dump would have them: all of one kind, then the other.
+ */
+static int take_ranges(const struct ckpt_mm_policy *from, range_vec *ranges, struct error **err)
+{
+	const struct ckpt_range *rows = (const void *)(from + 1);
+	int r = 0;
+
+	for (uint32_t kind = CKPT_RANGE_POLICY; kind <= CKPT_RANGE_PKEY; kind++)
+		for (uint32_t i = 0; !r && i < from->ranges; i++)
+			if (rows[i].kind == kind)
+				r = add_range(ranges, rows[i].start, rows[i].end, kind,
+					      rows[i].value, rows[i].nodes, err);
+	return r;
+}
+
+static int policy_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	__cleanup_fd int pagemap = -1;
+	const struct ckpt_mm_policy *from;
+	struct ckpt_mm_policy rec;
+	range_vec ranges = {0};
+	size_t len = 0;
+	int r;
+
+	if (!t)
+		return 0;
+	from = kernel_find_record(t, CKPT_MM_POLICY, sizeof(rec), &len);
+	if (!from || len - sizeof(rec) < from->ranges * sizeof(struct ckpt_range))
+		return error_set(err, EPROTO, "the kernel has not recorded process %u", t->rec.pid);
+	pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
+	if (pagemap < 0)
+		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->pid);
+	r = find_guards(t, pagemap, &ranges, err);
+	if (!r)
+		r = take_ranges(from, &ranges, err);
+	rec = *from;
+	rec.ranges = ranges.count;
+	if (!r && !record_add2(&t->records, CKPT_MM_POLICY, &rec, sizeof(rec), ranges.items,
+			       ranges.count * sizeof(*ranges.items)))
+		r = error_errno(err, ENOMEM, "recording what was asked for memory");
+	vec_free(&ranges);
+	return r ? error_wrap(err, "process %u", t->rec.pid) : 0;
+}
+
 /* --- a restore --- */
 
 static bool range_is_sane(const struct ckpt_range *range)
@@ -449,6 +494,8 @@ const struct resource_class resource_memory_policy = {
 	.types = types,
 	.dump = policy_dump,
 	.ask = policy_ask,
+	.kernel = KERNEL_CLASS(MEMORY),
+	.adopt = policy_adopt,
 	.load = policy_load,
 	.restore = {[STAGE_TASK] = policy_restore, [STAGE_ARM] = policy_arm},
 	.not_captured = not_captured,

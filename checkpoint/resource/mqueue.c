@@ -5,6 +5,7 @@
  * once, with all tasks stopped.
  */
 #include "checkpoint/resource/mqueue.h"
+#include "checkpoint/engine/provider.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -233,7 +234,8 @@ static int admit_notify(struct checkpoint *c, struct mqueue *q, struct error **e
 		return *err ? -error_code(*err)
 			    : block_queue(c, q, "let the program take the signal",
 					  "of which a signal tells that is pending just now");
-	return 0;
+	/* what it is told with only a message shows, which a held process would not get */
+	return provider_leave(c, ~0ull, q->owner, 0, "a message queue that tells it (mq_notify)");
 }
 
 static int mqueue_admit(struct checkpoint *c, struct dump_task *t, struct error **err)

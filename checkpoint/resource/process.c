@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "checkpoint/kernel/capture.h"
+#include "checkpoint/kernel/restart.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/thread.h"
 #include "util/cleanup.h"
@@ -98,6 +99,9 @@ static int process_restore(struct restore *r, struct restore_task *t, struct err
 	if (!ret && t->rec->subreaper)
 		ret = remote_later(&t->remote, 0, &subreaper, err, SYS_prctl,
 				   PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	/* set by restart(2) with the credentials */
+	if (kernel_restores(r, resource_threads.kernel))
+		return ret;
 	return ret ? ret : restore_oom(t, p->oom_score_adj, err);
 }
 
@@ -122,7 +126,19 @@ static const char *const process_not_captured[] = {
 
 static int process_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
-	return t ? kernel_take(t, process_types, err) : 0;
+	const struct ckpt_process *found;
+	struct ckpt_process rec;
+
+	if (!t)
+		return 0;
+	found = kernel_find_record(t, CKPT_PROCESS, sizeof(rec), NULL);
+	if (!found)
+		return error_set(err, EPROTO, "the kernel has not recorded process %u", t->rec.pid);
+	rec = *found;
+	rec.subreaper = rec.stopped = 0; /* these are in the tree */
+	return record_add(&t->records, CKPT_PROCESS, &rec, sizeof(rec))
+		       ? 0
+		       : error_errno(err, ENOMEM, "recording a process");
 }
 
 const struct resource_class resource_process = {

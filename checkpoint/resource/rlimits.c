@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
 #include "util/error.h"
 
@@ -107,12 +108,19 @@ static const char *const rlimits_not_captured[] = {
 	NULL,
 };
 
+static int rlimits_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	return t ? kernel_take(t, rlimits_types, err) : 0;
+}
+
 const struct resource_class resource_rlimits = {
 	.name = "rlimits",
 	.version = 1,
 	.types = rlimits_types,
 	.dump = rlimits_dump,
 	.ask = rlimits_ask,
+	.kernel = KERNEL_CLASS(CREDS),
+	.adopt = rlimits_adopt,
 	.load = rlimits_load,
 	.restore = {[STAGE_ARM] = rlimits_restore},
 	.not_captured = rlimits_not_captured,

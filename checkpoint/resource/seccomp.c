@@ -35,12 +35,23 @@ static bool asks_listener(const struct sock_filter *code, long n)
 	return false;
 }
 
+int seccomp_check_listener(const struct dump_thread *th, const struct ckpt_seccomp *rec,
+			   struct error **err)
+{
+	if (!asks_listener((const void *)(rec + 1), rec->instructions))
+		return 0;
+	return error_set(err, EOPNOTSUPP,
+			 "thread %u has a seccomp filter that asks a listener, "
+			 "which cannot be saved",
+			 th->rec.tid);
+}
+
 static int dump_filter(struct dump_task *t, struct dump_thread *th, unsigned index,
 		       struct error **err)
 {
 	__cleanup_free struct sock_filter *code = calloc(BPF_MAXINSNS, sizeof(*code));
 	struct filter_metadata meta = {.filter_off = index};
-	struct ckpt_seccomp rec = {.mode = SECCOMP_MODE_FILTER};
+	struct ckpt_seccomp rec = {.mode = SECCOMP_MODE_FILTER}, *added;
 	long n;
 
 	if (!code)
@@ -51,19 +62,16 @@ static int dump_filter(struct dump_task *t, struct dump_thread *th, unsigned ind
 	if (n < 0)
 		return error_errno(err, errno, "reading a seccomp filter of thread %u",
 				   th->rec.tid);
-	if (asks_listener(code, n))
-		return error_set(err, EOPNOTSUPP,
-				 "thread %u has a seccomp filter that asks a listener, "
-				 "which cannot be saved",
-				 th->rec.tid);
 	if (ptrace(PTRACE_SECCOMP_GET_METADATA, th->tid, sizeof(meta), &meta) < 0)
 		return error_errno(err, errno, "reading a seccomp filter's flags of thread %u",
 				   th->rec.tid);
 	rec.flags = meta.flags;
 	rec.instructions = n;
-	if (!record_add2(&t->records, CKPT_SECCOMP, &rec, sizeof(rec), code, n * sizeof(*code)))
+	added = record_add2(&t->records, CKPT_SECCOMP, &rec, sizeof(rec), code, n * sizeof(*code));
+	if (!added)
 		return error_errno(err, ENOMEM, "recording seccomp filters");
-	return 1;
+	n = seccomp_check_listener(th, added, err);
+	return n ? n : 1;
 }
 
 int seccomp_dump(struct dump_task *t, struct dump_thread *th, struct error **err)

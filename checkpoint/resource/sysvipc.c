@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/user/ns.h"
 #include "util/cleanup.h"
@@ -342,6 +343,59 @@ static int sysvipc_dump(struct checkpoint *c, struct dump_task *t, struct error 
 	return in_namespaces(c->request->init, CLONE_NEWIPC, dump_inside, c, err);
 }
 
+/* --- as the kernel has recorded it --- */
+
+static int adopt_segment(struct checkpoint *c, const struct record *rec, struct error **err)
+{
+	const struct ckpt_ipc_shm *from = record_head(rec, sizeof(*from), err);
+	struct ckpt_ipc_shm shm;
+	int r;
+
+	if (!from)
+		return -EBADMSG;
+	shm = *from;
+	r = register_segment(c, shm.perm.id, shm.size, &shm.object, err);
+	if (!r && !record_add(&c->records, CKPT_IPC_SHM, &shm, sizeof(shm)))
+		r = error_errno(err, ENOMEM, "recording shared memory");
+	return r;
+}
+
+static bool is_namespaces(uint32_t type)
+{
+	return type == CKPT_IPC_LIMITS || type == CKPT_IPC_SEM || type == CKPT_IPC_MSG;
+}
+
+/* Its init's records have it. The contents of segments are read through mappings of ours. */
+static int adopt_inside(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	const struct buf *kernel = &c->tasks.items[0].kernel;
+	struct record rec;
+	size_t pos = 0;
+	int r = 0;
+
+	while (!r && record_next(kernel->data, kernel->len, &pos, &rec) == 1) {
+		if (rec.type == CKPT_IPC_SHM)
+			r = adopt_segment(c, &rec, err);
+		else if (is_namespaces(rec.type) &&
+			 !record_add(&c->records, rec.type, rec.data, rec.len))
+			r = error_errno(err, ENOMEM, "recording System V IPC");
+	}
+	return r;
+}
+
+static const enum ckpt_type undo_types[] = {CKPT_SEM_UNDO, 0};
+
+/* Undo of a thread that has its own comes with the thread. */
+static int sysvipc_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	if (t)
+		return kernel_take(t, undo_types, err);
+	if (!c->own_ipc)
+		return 0;
+	return in_namespaces(c->request->init, CLONE_NEWIPC, adopt_inside, c, err);
+}
+
 static void sysvipc_release(struct checkpoint *c, struct restore *r)
 {
 	if (!r || !r->ipc)
@@ -351,11 +405,11 @@ static void sysvipc_release(struct checkpoint *c, struct restore *r)
 	r->ipc = NULL;
 }
 
-static const enum ckpt_type sysvipc_types[] = {CKPT_IPC_LIMITS, CKPT_IPC_SHM,  CKPT_IPC_SEM,
-					       CKPT_IPC_MSG,	CKPT_IPC_NEXT, 0};
+static const enum ckpt_type sysvipc_types[] = {
+	CKPT_IPC_LIMITS, CKPT_IPC_SHM, CKPT_IPC_SEM, CKPT_IPC_MSG, CKPT_IPC_NEXT, CKPT_SEM_UNDO, 0};
 
 static const char *const sysvipc_not_captured[] = {
-	"semaphore adjustments to be undone at exit (SEM_UNDO)",
+	"semaphore adjustments to be undone at exit (SEM_UNDO), but on the patched kernel",
 	"creator, times and last pids of System V IPC objects",
 	NULL,
 };
@@ -366,6 +420,8 @@ const struct resource_class resource_sysvipc = {
 	.types = sysvipc_types,
 	.admit = sysvipc_admit,
 	.dump = sysvipc_dump,
+	.kernel = KERNEL_CLASS(SYSVIPC) | KERNEL_CLASS(SEMUNDO),
+	.adopt = sysvipc_adopt,
 	.load = sysvipc_load,
 	.restore = {[STAGE_CONTENTS] = sysvipc_restore_contents,
 		    [STAGE_CROSS] = sysvipc_restore_cross},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* System V IPC: what sysvipc.c (saving) and sysvipc_restore.c share. */
+/* System V IPC: what sysvipc.c (saving), sysvipc_restore.c and sysvipc_undo.c share. */
 #ifndef FIRN_CHECKPOINT_RESOURCE_SYSVIPC_H
 #define FIRN_CHECKPOINT_RESOURCE_SYSVIPC_H
 
@@ -11,6 +11,8 @@ struct error;
 #define IPC_LIMITS 8
 extern const char *const ipc_limit_paths[IPC_LIMITS];
 #define IPC_RMID_FORCED "/proc/sys/kernel/shm_rmid_forced"
+
+#define SYSVIPC_SEMS_MAX 32000 /* of a set: SEMMSL's highest value */
 
 struct ipc_state {
 	VEC(struct record) records; /* a restore: as validated, in the image's order */
@@ -26,6 +28,11 @@ int sysvipc_load(struct restore *r, struct restore_task *t, const struct record 
 		 struct error **err);
 int sysvipc_restore_contents(struct restore *r, struct restore_task *t, struct error **err);
 int sysvipc_restore_cross(struct restore *r, struct restore_task *t, struct error **err);
+
+/* sysvipc_undo.c: of a process, or of a thread that shares it with no other. */
+int sysvipc_load_undo(struct restore_task *t, const struct record *rec, struct error **err);
+bool sysvipc_has_undo(const struct restore_thread *th);
+int sysvipc_restore_undo(struct restore *r, struct error **err);
 
 /* What sysvipc_load() validates, for one record. */
 int sysvipc_check(const struct record *rec, struct error **err);

@@ -20,7 +20,6 @@
 #include "util/io.h"
 
 #define PAGE	    4096UL
-#define SEMS_MAX    32000 /* of a set: SEMMSL's highest value */
 #define SEM_VALUE   32767 /* SEMVMX */
 #define SHM_SIZE    (1ULL << 46)
 #define MESSAGE_MAX (64ULL << 20)
@@ -64,7 +63,7 @@ static int check_sem(const struct record *rec, struct error **err)
 
 	if (!sem)
 		return -EBADMSG;
-	if (!sem->nsems || sem->nsems > SEMS_MAX ||
+	if (!sem->nsems || sem->nsems > SYSVIPC_SEMS_MAX ||
 	    sem->nsems != (rec->len - sizeof(*sem)) / sizeof(*values))
 		return error_set(err, EBADMSG, "semaphore set %u has not the values it says",
 				 sem->perm.id);
@@ -127,6 +126,8 @@ int sysvipc_load(struct restore *r, struct restore_task *t, const struct record 
 	struct record *added;
 	int ret;
 
+	if (rec->type == CKPT_SEM_UNDO)
+		return sysvipc_load_undo(t, rec, err);
 	if (t)
 		return error_set(err, EBADMSG, "IPC objects do not belong to a process");
 	ret = sysvipc_check(rec, err);
@@ -411,5 +412,7 @@ static int remove_inside(void *ctx, struct error **err)
 
 int sysvipc_restore_cross(struct restore *r, struct restore_task *t, struct error **err)
 {
-	return r->ipc ? in_namespaces(r->request->init, CLONE_NEWIPC, remove_inside, r, err) : 0;
+	int ret = r->ipc ? in_namespaces(r->request->init, CLONE_NEWIPC, remove_inside, r, err) : 0;
+
+	return ret ? ret : sysvipc_restore_undo(r, err);
 }

@@ -15,7 +15,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "checkpoint/kernel/restart.h"
 #include "checkpoint/resource/resource.h"
+#include "checkpoint/resource/sysvipc.h"
 #include "checkpoint/resource/thread.h"
 #include "checkpoint/user/trace.h"
 #include "util/cleanup.h"
@@ -166,7 +168,7 @@ static int read_outside(struct dump_task *t, struct dump_thread *th, struct erro
 }
 
 /* XSTATE_BV: the components that are in use, behind the 512 bytes of FXSAVE */
-static void note_xstate(struct checkpoint *c, const struct dump_thread *th)
+void thread_note_xstate(struct checkpoint *c, const struct dump_thread *th)
 {
 	uint64_t used = 0;
 
@@ -189,7 +191,7 @@ static int record_thread(struct checkpoint *c, struct dump_task *t, struct dump_
 		r = take_answers(th, a, call, &sched, err);
 	if (r)
 		return r;
-	note_xstate(c, th);
+	thread_note_xstate(c, th);
 	rec = record_add(&t->records, CKPT_THREAD, &th->rec, sizeof(th->rec));
 	if (!rec)
 		return error_errno(err, ENOMEM, "recording a thread");
@@ -314,17 +316,36 @@ struct settle_data {
 	uint64_t nodes[POLICY_NODES_ASK / 64];
 };
 
+/* Where the kernel finds what a thread has, and its name. */
+static int settle_pointers(struct remote *remote, const struct restore_thread *th, uint64_t at,
+			   const struct remote_note *note, struct error **err)
+{
+	const struct ckpt_thread *rec = th->rec;
+	int r = remote_later(remote, th->tid, note, err, SYS_set_tid_address, rec->clear_child_tid);
+
+	if (!r && rec->robust_list_len)
+		r = remote_later(remote, th->tid, note, err, SYS_set_robust_list, rec->robust_list,
+				 rec->robust_list_len);
+	if (!r)
+		r = remote_later(remote, th->tid, note, err, SYS_sigaltstack, at, 0);
+	return r ? r
+		 : remote_later(remote, th->tid, note, err, SYS_prctl, PR_SET_NAME,
+				at + offsetof(struct settle_data, comm));
+}
+
 /* What the thread does for itself; the alternate stack is refused while the stack pointer is on it.
  */
-static int settle_thread(struct restore_task *t, struct restore_thread *th, struct error **err)
+static int settle_thread(struct restore *r, struct restore_task *t, struct restore_thread *th,
+			 struct error **err)
 {
 	static const struct remote_note note = {.what = "setting up a thread"};
 	struct remote *remote = &t->remote;
 	const struct ckpt_thread *rec = th->rec;
 	const struct ckpt_sched *sched = sched_find(th);
+	bool by_kernel = kernel_restores(r, resource_threads.kernel);
 	struct settle_data *data;
 	uint64_t at;
-	int r;
+	int ret = 0;
 
 	data = remote_later_data(remote, sizeof(*data), &at, err);
 	if (!data)
@@ -333,34 +354,29 @@ static int settle_thread(struct restore_task *t, struct restore_thread *th, stru
 				.ss_flags = rec->altstack_flags & ~SS_ONSTACK,
 				.ss_size = rec->altstack_size};
 	memcpy(data->comm, rec->comm, sizeof(data->comm));
-	r = remote_later(remote, th->tid, &note, err, SYS_set_tid_address, rec->clear_child_tid);
-	if (!r && rec->robust_list_len)
-		r = remote_later(remote, th->tid, &note, err, SYS_set_robust_list, rec->robust_list,
-				 rec->robust_list_len);
-	if (!r)
-		r = remote_later(remote, th->tid, &note, err, SYS_sigaltstack, at, 0);
-	if (!r)
-		r = remote_later(remote, th->tid, &note, err, SYS_prctl, PR_SET_NAME,
-				 at + offsetof(struct settle_data, comm));
+	/* what restart(2) sets with the registers is not set here */
+	if (!by_kernel)
+		ret = settle_pointers(remote, th, at, &note, err);
 	/* 0 is that of real-time policies, and asks for the default */
-	if (!r && sched && sched->timer_slack)
-		r = remote_later(remote, th->tid, &note, err, SYS_prctl, PR_SET_TIMERSLACK,
-				 sched->timer_slack, 0, 0, 0);
-	if (!r && sched)
-		r = remote_later(remote, th->tid, &note, err, SYS_personality, sched->personality);
-	if (!r && sched && sched->policy_mode) {
+	if (!ret && sched && sched->timer_slack)
+		ret = remote_later(remote, th->tid, &note, err, SYS_prctl, PR_SET_TIMERSLACK,
+				   sched->timer_slack, 0, 0, 0);
+	if (!ret && sched)
+		ret = remote_later(remote, th->tid, &note, err, SYS_personality,
+				   sched->personality);
+	if (!ret && sched && sched->policy_mode) {
 		memcpy(data->nodes, sched->policy_nodes, sizeof(sched->policy_nodes));
-		r = remote_later(remote, th->tid, &note, err, SYS_set_mempolicy, sched->policy_mode,
-				 at + offsetof(struct settle_data, nodes), POLICY_NODES_ASK);
+		ret = remote_later(remote, th->tid, &note, err, SYS_set_mempolicy,
+				   sched->policy_mode, at + offsetof(struct settle_data, nodes),
+				   POLICY_NODES_ASK);
 	}
-	if (!r && rec->rseq)
-		r = remote_later(remote, th->tid, &note, err, SYS_rseq, rec->rseq, rec->rseq_len, 0,
-				 rec->rseq_sig);
-	return r;
+	if (!ret && !by_kernel && rec->rseq)
+		ret = remote_later(remote, th->tid, &note, err, SYS_rseq, rec->rseq, rec->rseq_len,
+				   0, rec->rseq_sig);
+	return ret;
 }
 
-#define THREAD_FLAGS                                                                               \
-	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 
 static int threads_restore(struct restore *r, struct restore_task *t, struct error **err)
 {
@@ -369,44 +385,51 @@ static int threads_restore(struct restore *r, struct restore_task *t, struct err
 	t->threads.items[0].tid = t->pid;
 	for (size_t i = 1; !ret && i < t->threads.count; i++) {
 		struct restore_thread *th = &t->threads.items[i];
+		/* one list of what is to be undone for all, unless it has its own */
+		uint64_t flags = THREAD_FLAGS | (sysvipc_has_undo(th) ? 0 : CLONE_SYSVSEM);
 
-		ret = remote_clone(&t->remote, THREAD_FLAGS, 0, th->rec->tid, &th->tid, err);
+		ret = remote_clone(&t->remote, flags, 0, th->rec->tid, &th->tid, err);
 		if (!ret)
 			ret = trace_set_sigmask(th->tid, ~0ull, err);
 	}
 	vec_for_each (th, &t->threads)
 		if (!ret)
-			ret = settle_thread(t, th, err);
+			ret = settle_thread(r, t, th, err);
 	return ret;
 }
 
 /* Filters before credentials, which may take CAP_SYS_ADMIN away. */
-static int finish_thread(struct restore_task *t, struct restore_thread *th, struct error **err)
+static int finish_thread(struct restore *r, struct restore_task *t, struct restore_thread *th,
+			 struct error **err)
 {
-	int r = sched_restore(t, th, err);
+	int ret = sched_restore(t, th, err);
 
-	if (!r)
-		r = signals_restore_pending(t, th, th->sigpending, th->sigpending_len, false, err);
-	if (!r)
-		r = seccomp_restore(t, th, err);
-	return r ? r : creds_restore(t, th, err);
+	if (!ret && !kernel_restores(r, KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(TIMERS)))
+		ret = signals_restore_pending(t, th, th->sigpending, th->sigpending_len, false,
+					      err);
+	if (!ret)
+		ret = seccomp_restore(t, th, err);
+	return ret || kernel_restores(r, resource_threads.kernel) ? ret : creds_restore(t, th, err);
 }
 
 /* The sleeps are last of all: what they have left is counted from there. */
-static int finish_process(struct restore_task *t, struct error **err)
+static int finish_process(struct restore *r, struct restore_task *t, struct error **err)
 {
-	int r = signals_restore_pending(t, &t->threads.items[0], t->sigpending, t->sigpending_len,
-					true, err);
+	bool by_kernel = kernel_restores(r, resource_threads.kernel);
+	int ret = 0;
 
+	if (!kernel_restores(r, KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(TIMERS)))
+		ret = signals_restore_pending(t, &t->threads.items[0], t->sigpending,
+					      t->sigpending_len, true, err);
 	vec_for_each (th, &t->threads)
-		if (!r)
-			r = finish_thread(t, th, err);
-	if (!r)
-		r = process_finish(t, err);
+		if (!ret)
+			ret = finish_thread(r, t, th, err);
+	if (!ret && !by_kernel)
+		ret = process_finish(t, err);
 	vec_for_each (th, &t->threads)
-		if (!r)
-			r = sleep_restore(t, th, err);
-	return r;
+		if (!ret && !by_kernel)
+			ret = sleep_restore(t, th, err);
+	return ret;
 }
 
 static int threads_arm(struct restore *r, struct restore_task *unused, struct error **err)
@@ -415,7 +438,7 @@ static int threads_arm(struct restore *r, struct restore_task *unused, struct er
 
 	vec_for_each (t, &r->tasks)
 		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE)
-			ret = finish_process(t, err);
+			ret = finish_process(r, t, err);
 	return ret;
 }
 
@@ -435,6 +458,8 @@ const struct resource_class resource_threads = {
 	.types = thread_types,
 	.dump = threads_dump,
 	.ask = threads_ask,
+	.kernel = KERNEL_CLASS(THREADS) | KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(CREDS),
+	.adopt = threads_adopt,
 	.load = threads_load,
 	.restore = {[STAGE_TASK] = threads_restore, [STAGE_ARM] = threads_arm},
 	.not_captured = thread_not_captured,

@@ -14,6 +14,13 @@
  */
 int thread_read_stopped(struct dump_thread *th, struct error **err);
 
+/* Takes note of what the FPU state of a thread wants of a CPU. */
+void thread_note_xstate(struct checkpoint *c, const struct dump_thread *th);
+
+/* --- thread_adopt.c: threads as the kernel has recorded them --- */
+
+int threads_adopt(struct checkpoint *c, struct dump_task *t, struct error **err);
+
 /* --- sleep.c --- */
 
 /*
@@ -78,6 +85,9 @@ int process_finish(struct restore_task *t, struct error **err);
 /* --- seccomp.c --- */
 
 int seccomp_dump(struct dump_task *t, struct dump_thread *th, struct error **err);
+/* -EOPNOTSUPP if what was recorded, instructions included, wants somebody outside. */
+int seccomp_check_listener(const struct dump_thread *th, const struct ckpt_seccomp *rec,
+			   struct error **err);
 /* What all threads begin with: in the first one, before the others are cloned. */
 int seccomp_restore_common(struct restore_task *t, struct error **err);
 int seccomp_validate(const struct record *rec, struct error **err);

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "checkpoint/kernel/capture.h"
+#include "checkpoint/kernel/restart.h"
 #include "checkpoint/resource/resource.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -442,11 +443,43 @@ static int arm_posix(struct restore_task *t, const struct record *rec, struct er
 }
 
 /* All threads are there now, and no limit is yet. */
+/*
+ * Actions come first: to set one of a signal that is ignored empties the queues of all
+ * threads. Timers are last: a timer's own signal that waits has the count of those that
+ * were not queued besides it.
+ */
+static int arm_by_kernel(struct restore *r, struct restore_task *t, struct error **err)
+{
+	static const uint32_t signals[] = {CKPT_SIGACTIONS, CKPT_SIGPENDING, 0};
+	static const uint32_t timers[] = {CKPT_ITIMERS, CKPT_POSIX_TIMERS, 0};
+	__cleanup_buf struct buf last = {0};
+	int ret = 0;
+
+	vec_for_each (th, &t->threads) {
+		__cleanup_buf struct buf stream = {0};
+
+		if (!ret)
+			ret = kernel_add_records(&stream, t, th, signals, err);
+		if (!ret)
+			ret = kernel_restart(r, t, th, KERNEL_CLASS(SIGNALS), &stream, err);
+	}
+	if (!ret)
+		ret = kernel_add_records(&last, t, t->threads.items, timers, err);
+	return ret ? ret : kernel_restart(r, t, NULL, KERNEL_CLASS(TIMERS), &last, err);
+}
+
 static int timers_arm(struct restore *r, struct restore_task *none, struct error **err)
 {
 	int ret = 0;
 
 	vec_for_each (t, &r->tasks) {
+		if (kernel_restores(r, KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(TIMERS))) {
+			if (t->rec->state != CKPT_TASK_ZOMBIE)
+				ret = arm_by_kernel(r, t, err);
+			if (ret)
+				return ret;
+			continue;
+		}
 		vec_for_each (rec, &t->more) {
 			if (rec->type == CKPT_ITIMERS)
 				ret = arm_itimers(t, rec->data, err);

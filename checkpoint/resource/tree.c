@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
 #include "util/error.h"
 
@@ -28,6 +29,28 @@ static int dump_sharing(struct checkpoint *c, struct error **err)
 			return error_errno(err, ENOMEM, "recording the tree");
 	}
 	return 0;
+}
+
+/* What the kernel tells with a process is a part of the tree. */
+static int tree_adopt(struct checkpoint *c, struct dump_task *unused, struct error **err)
+{
+	if (unused)
+		return 0;
+	vec_for_each (t, &c->tasks) {
+		const struct ckpt_process *process =
+			kernel_find_record(t, CKPT_PROCESS, sizeof(*process), NULL);
+
+		if (!process && t->rec.state != CKPT_TASK_ZOMBIE)
+			return error_set(err, EPROTO, "the kernel has not recorded process %u",
+					 t->rec.pid);
+		if (process && process->stopped)
+			t->rec.state = CKPT_TASK_STOPPED;
+		if (process)
+			t->rec.subreaper = process->subreaper;
+		if (!record_add(&c->records, CKPT_TASK, &t->rec, sizeof(t->rec)))
+			return error_errno(err, ENOMEM, "recording the tree");
+	}
+	return dump_sharing(c, err);
 }
 
 static int tree_dump(struct checkpoint *c, struct dump_task *unused, struct error **err)
@@ -122,6 +145,12 @@ static int tree_load(struct restore *r, struct restore_task *unused, const struc
 		return error_set(err, EBADMSG, "task %u twice", task->pid);
 	if (r->tasks.count ? !restore_find(r, task->ppid) : task->ppid || task->state)
 		return error_set(err, EBADMSG, "task %u has no parent", task->pid);
+	if (task->tracer) {
+		error_set(err, EOPNOTSUPP,
+			  "process %u was being traced by process %u, which cannot be restored",
+			  task->pid, task->tracer);
+		return error_hint(err, "detach the debugger, and checkpoint again");
+	}
 	t = vec_add(&r->tasks);
 	if (!t)
 		return error_errno(err, ENOMEM, "loading the tree");
@@ -144,6 +173,8 @@ const struct resource_class resource_tree = {
 	.types = tree_types,
 	.dump = tree_dump,
 	.ask = tree_ask,
+	.kernel = KERNEL_CLASS(CREDS),
+	.adopt = tree_adopt,
 	.load = tree_load,
 	.not_captured = tree_not_captured,
 };

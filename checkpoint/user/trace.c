@@ -270,3 +270,29 @@ int trace_syscall(pid_t tid, const struct trace_spot *spot, long *ret, struct er
 		r = r ? r : -ESRCH;
 	return r;
 }
+
+int trace_become(pid_t tid, uint64_t insn, struct error **err, long nr, unsigned long a0,
+		 unsigned long a1, unsigned long a2)
+{
+	struct user_regs_struct regs;
+	long ret;
+	int r = trace_get_regs(tid, &regs, err);
+
+	if (r)
+		return r;
+	regs.rip = insn;
+	regs.rax = nr;
+	regs.orig_rax = -1;
+	regs.rdi = a0;
+	regs.rsi = a1;
+	regs.rdx = a2;
+	regs.eflags &= ~0x500ul; /* trap and direction flags */
+	r = run_syscall(tid, &regs, &ret, err);
+	if (r)
+		return r;
+	r = trace_get_regs(tid, &regs, err);
+	/* still where it was: the call was refused, and has changed nothing */
+	if (!r && regs.rip == insn + 2)
+		return error_errno(err, ret < 0 ? -ret : EPROTO, "restart(2) in task %d", tid);
+	return r ? r : leave_syscall_stop(tid, err);
+}

@@ -54,6 +54,13 @@ struct trace_spot {
 };
 
 /*
+ * One system call that gives the task other registers, which it keeps: restart(2). It is
+ * left in an event stop, before a call that those registers are in goes on.
+ */
+int trace_become(pid_t tid, uint64_t insn, struct error **err, long nr, unsigned long a0,
+		 unsigned long a1, unsigned long a2);
+
+/*
  * One system call by two system-call stops. Leaves the task in an event stop, with
  * the registers of before put back. *ret is the kernel's result.
  */

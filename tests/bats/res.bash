@@ -65,11 +65,11 @@ passes() {
 	}
 }
 
-# around: a checkpoint and a restore.
+# around: a checkpoint and a restore. RES_OPTIONS are options of both.
 around() {
 	rm -rf "$T/image"
-	ok firn checkpoint --image-path "$T/image" "$ID"
-	restore_detached "$ID" "$T/b" "$T/image"
+	ok firn checkpoint "${RES_OPTIONS[@]}" --image-path "$T/image" "$ID"
+	restore_detached "$ID" "$T/b" "$T/image" "${RES_OPTIONS[@]}"
 }
 
 # again: removes what the last payload has left, for the next one.
