@@ -78,6 +78,7 @@ static void test_page_is_up_to_date(void **state)
 	__cleanup_free char *page = read_page(&begin, &end);
 	__cleanup_free char *wanted = generate();
 
+	assert_non_null(page);
 	*end = '\0';
 	if (strcmp(begin, wanted))
 		fail_msg(PAGE " is not what the table of resource classes says (make support):\n%s",
