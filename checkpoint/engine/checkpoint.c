@@ -289,6 +289,9 @@ static int freeze_seized(struct checkpoint *c, struct error **err)
 
 	/* a held one would not die */
 	kernel_drop_hold(c);
+	/* whom the kernel alone has saved has been frozen all the time */
+	if (!provider_traces(&c->kernel))
+		return 0;
 	if (undo_push(&c->undo, "refreeze", undo_freeze, c))
 		return error_errno(err, ENOMEM, "freezing again");
 	return q->ops->freeze(q->ctx, err);
