@@ -55,6 +55,7 @@ quietly() {
 	quietly firn exec -d "$ID" sleep 1000
 	ok firn pause "$ID"
 	ok firn resume "$ID"
+	ok firn update --pids-limit 1000 "$ID"
 	ok firn kill "$ID" URG
 	fails firn checkpoint --check "$ID"
 	IMAGE=$T/image
