@@ -154,14 +154,18 @@ static int apply_limits_v1(const struct hierarchy *h, const struct oci_memory *m
 			   struct error **err)
 {
 	const char *memory = "memory.limit_in_bytes", *both = "memory.memsw.limit_in_bytes";
-	bool grows = m->has_swap && m->swap && (m->swap < 0 || m->swap > get_number(h, both));
+	bool has_swap = m->has_swap && m->swap;
+	bool grows = has_swap && (m->swap < 0 || m->swap > get_number(h, both));
 	int r = 0;
 
 	if (grows)
 		r = put_limit(h, both, m->swap, err);
+	/* memory without a limit cannot be below one of both */
+	else if (!has_swap && m->has_limit && m->limit < 0 && !faccessat(h->fd, both, W_OK, 0))
+		r = put_limit(h, both, -1, err);
 	if (r == 0 && m->has_limit && m->limit)
 		r = put_limit(h, memory, m->limit, err);
-	if (r == 0 && m->has_swap && m->swap && !grows)
+	if (r == 0 && has_swap && !grows)
 		r = put_limit(h, both, m->swap, err);
 	return r;
 }
@@ -238,7 +242,8 @@ static int apply_memory_v2(const struct hierarchy *h, const struct oci_memory *m
 			    "and disableOOMKiller mean nothing on cgroup v2");
 	if (has_swap)
 		r = swap_v2(h, m, &swap, err);
-	if (r == 0 && has_swap)
+	/* a kernel without swap has no file for it, and nothing to limit */
+	if (r == 0 && has_swap && (swap > 0 || !faccessat(h->fd, "memory.swap.max", W_OK, 0)))
 		r = put_limit(h, "memory.swap.max", swap, err);
 	if (r == 0 && m->has_limit && m->limit)
 		r = put_limit(h, "memory.max", m->limit, err);

@@ -130,9 +130,12 @@ int labels_set(const struct oci_process *process, struct error **err)
 
 char *labels_mount_data(const char *type, const char *data, const char *mount_label)
 {
-	/* the policy itself labels these, by the name of each file */
-	static const char *const labelled_by_kernel[] = {"proc", "sysfs", "cgroup", "cgroup2",
-							 NULL};
+	/*
+	 * The policy itself labels these, by the name of each file; the file system of message
+	 * queues was made with the IPC namespace, and takes no other label any more.
+	 */
+	static const char *const labelled_by_kernel[] = {"proc",    "sysfs",  "cgroup",
+							 "cgroup2", "mqueue", NULL};
 	char *text = NULL;
 
 	for (const char *const *t = labelled_by_kernel; *t; t++)

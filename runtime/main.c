@@ -2,6 +2,7 @@
 /* The firn command: global options, choice of the verb, report of its error. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,6 +220,8 @@ int main(int argc, char **argv)
 	__cleanup_error struct error *err = NULL;
 	int ret;
 
+	/* a caller that ignores it would keep us from hearing how children have ended */
+	signal(SIGCHLD, SIG_DFL);
 	/* what follows takes words out of argv */
 	rt.command_line = calloc(argc + 1, sizeof(*argv));
 	if (rt.command_line)

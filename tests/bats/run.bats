@@ -31,6 +31,12 @@ in_container() {
 	equal "$(cgroups_of "$ID")" "" "left cgroups"
 }
 
+@test "a caller that ignores the ends of its children" {
+	set_args "$B" sh -c 'exit 7'
+	run timeout 20 env --ignore-signal=CHLD "$FIRN" --root "$FIRN_ROOT" run --bundle "$B" "$ID"
+	equal "$status" 7 status
+}
+
 @test "a program killed by a signal: 128 and its number" {
 	set_args "$B" sleep 1000
 	firn run --bundle "$B" "$ID" </dev/null >/dev/null 2>&1 3>&- &

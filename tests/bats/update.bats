@@ -51,6 +51,12 @@ limit() {
 	equal "$(limit pids pids.max pids.max)" max
 }
 
+@test "memory without a limit, where memory and swap had one" {
+	ok firn update --memory 64M --memory-swap 64M "$ID"
+	ok firn update --memory -1 "$ID"
+	[ "$(limit memory memory.limit_in_bytes memory.max)" != 67108864 ]
+}
+
 @test "a hierarchy that is joined late holds all processes, and goes with the container" {
 	firn exec -d "$ID" sleep 1000 </dev/null >/dev/null 2>&1 3>&-
 	ok firn update --cpu-share 512 "$ID"
