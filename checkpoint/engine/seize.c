@@ -279,16 +279,28 @@ static bool note_dead(task_vec *tasks, pid_t tid)
 
 /*
  * Dead tracees wait for their tracer, in no order that could be known: whichever thread
- * of a pid namespace's init dies last waits for all others in it.
+ * of a pid namespace's init dies last waits for all others in it. Who does not die in time
+ * sits in the kernel; whoever kills the rest of the cgroup says so.
  */
 static void reap(struct checkpoint *c, unsigned threads)
 {
-	while (threads) {
+	struct timespec pause = {.tv_nsec = 20000};
+	uint64_t waited = 0;
+
+	while (threads && waited < STOP_SECONDS * 1000000000ull) {
 		int status;
-		pid_t tid = waitpid(-1, &status, __WALL);
+		pid_t tid = waitpid(-1, &status, WNOHANG | __WALL);
 
 		if (tid < 0 && errno != EINTR)
 			return;
+		if (!tid) {
+			nanosleep(&pause, NULL);
+			waited += pause.tv_nsec;
+			if (pause.tv_nsec < 1000000)
+				pause.tv_nsec += pause.tv_nsec / 2;
+			continue;
+		}
+		pause.tv_nsec = 20000;
 		if (tid > 0 && !WIFSTOPPED(status) &&
 		    (note_dead(&c->tasks, tid) || note_dead(&c->outside, tid)))
 			threads--;
@@ -304,8 +316,12 @@ void tasks_end(struct checkpoint *c)
 
 	if (!threads)
 		return;
-	if (q->ops->thaw(q->ctx, &err))
-		ignore_error(err);
+	/* frozen by somebody above, they die when that is over */
+	if (q->ops->thaw(q->ctx, &err)) {
+		log_warning("thawing what has been killed: %s", error_message(err));
+		error_free(err);
+		return;
+	}
 	/* freeing a large memory is work for two: the task is at it, too */
 	vec_for_each (t, &c->tasks)
 		if (t->pidfd >= 0)

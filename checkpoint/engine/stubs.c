@@ -196,6 +196,19 @@ static int make_helper(struct restore *r, helper_vec *helpers, struct restore_ta
 	return make(r, parent, &h->task, 0, err);
 }
 
+bool stub_can_end_with(uint32_t status)
+{
+	static const uint64_t never_fatal = 1ull << SIGCHLD | 1ull << SIGCONT | 1ull << SIGSTOP |
+					    1ull << SIGTSTP | 1ull << SIGTTIN | 1ull << SIGTTOU |
+					    1ull << SIGURG | 1ull << SIGWINCH;
+	unsigned signo = status & 0x7f;
+
+	return signo < 64 ? !(never_fatal >> signo & 1) : signo == 64;
+}
+
+/* What it might do besides dying; an image could make it do that for ever. */
+#define END_STOPS_MAX 64
+
 static int end_task(struct restore_task *t, uint32_t status, struct error **err)
 {
 	int signo = status & 0x7f;
@@ -213,13 +226,16 @@ static int end_task(struct restore_task *t, uint32_t status, struct error **err)
 		remote_set(remote_calls(&t->remote), SYS_exit_group, status >> 8);
 		ret = remote_start(&t->remote, 0, 1, err);
 	}
-	while (!ret) {
+	for (unsigned stops = 0; !ret; stops++) {
 		struct error *died = NULL;
 		bool stopped = !trace_wait(t->pid, &got, &died);
 
 		error_free(died);
 		if (!stopped)
 			break;
+		if (stops == END_STOPS_MAX)
+			return error_set(err, EPROTO, "the zombie %u does not end with status %#x",
+					 t->rec->pid, status);
 		if (ptrace(PTRACE_CONT, t->pid, NULL, (unsigned long)signo) && errno != ESRCH)
 			ret = error_errno(err, errno, "ending the zombie %u", t->rec->pid);
 	}

@@ -244,6 +244,13 @@ static const struct {
 	{KCMP_SIGHAND, "signal handlers shared with another process (CLONE_SIGHAND)", false},
 };
 
+/* Whoever is in another's session without having made it was made by a member of that. */
+static bool made_by_parent(const struct dump_task *t, const struct dump_task *parent)
+{
+	return t->rec.sid == parent->rec.sid || t->rec.sid == t->rec.pid ||
+	       parent->rec.sid == parent->rec.pid;
+}
+
 /* It can be inherited only, so a restore hands it on from parent to child. */
 static void note_sharing(struct survey *s, struct dump_task *t, struct dump_task *first,
 			 unsigned thing)
@@ -255,7 +262,7 @@ static void note_sharing(struct survey *s, struct dump_task *t, struct dump_task
 		if (other->rec.pid == t->rec.ppid)
 			parent = other;
 	if (!shared_things[thing].kept || !parent || parent->rec.state == CKPT_TASK_ZOMBIE ||
-	    !same(parent, t, type))
+	    !same(parent, t, type) || !made_by_parent(t, parent))
 		checkpoint_block(s->c, t->rec.pid, -1, 0,
 				 "checkpoint when it has called exec or ended", "%s",
 				 shared_things[thing].what);

@@ -3,6 +3,7 @@
 #ifndef FIRN_CHECKPOINT_TASKS_H
 #define FIRN_CHECKPOINT_TASKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct checkpoint;
@@ -48,6 +49,9 @@ int stubs_make(struct restore *r, struct error **err);
 int stubs_make_ended(struct restore *r, struct restore_task *maker, uint32_t status,
 		     int (*look)(void *ctx, const struct restore_task *t, struct error **err),
 		     void *ctx, struct error **err);
+
+/* Whether a process can: it ends as its zombie did, or would be waited for in vain. */
+bool stub_can_end_with(uint32_t status);
 
 /* Unregisters what the init stub has inherited of the runtime's own thread. */
 int stub_forget_runtime(struct restore *r, struct error **err);

@@ -19,6 +19,8 @@ struct call_data {
 	struct checkpoint_error why;
 };
 #define STREAM_MAX (REMOTE_DATA_SIZE - sizeof(struct call_data))
+/* more than a record's header and padding, and than a thread's own record in front */
+#define RECORD_SLACK 1024
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -38,6 +40,28 @@ static bool is_one_of(uint32_t type, const uint32_t *types)
 	while (*types && *types != type)
 		types++;
 	return *types;
+}
+
+bool kernel_restores_of(const struct restore *r, const struct restore_task *t, uint64_t classes,
+			const uint32_t *types)
+{
+	struct record rec;
+	size_t pos = 0, len = 0;
+
+	if (!kernel_restores(r, classes))
+		return false;
+	while (record_next(t->core.records, t->core.records_len, &pos, &rec) == 1)
+		if (is_one_of(rec.type, types))
+			len += rec.len + RECORD_SLACK;
+	return len + RECORD_SLACK <= STREAM_MAX;
+}
+
+bool kernel_arms(const struct restore *r, const struct restore_task *t)
+{
+	static const uint32_t types[] = {CKPT_SIGACTIONS, CKPT_SIGPENDING, CKPT_ITIMERS,
+					 CKPT_POSIX_TIMERS, 0};
+
+	return kernel_restores_of(r, t, KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(TIMERS), types);
 }
 
 int kernel_add_records(struct buf *stream, const struct restore_task *t,

@@ -20,6 +20,16 @@ struct restore_thread;
 bool kernel_restores(const struct restore *r, uint64_t classes);
 
 /*
+ * The same for one process, whose records of these types (zero-terminated) have to fit into
+ * the window, too: thousands of pending signals or of timers do not.
+ */
+bool kernel_restores_of(const struct restore *r, const struct restore_task *t, uint64_t classes,
+			const uint32_t *types);
+
+/* Whether it is the kernel that restores a process's signals and timers. */
+bool kernel_arms(const struct restore *r, const struct restore_task *t);
+
+/*
  * Adds those records of a process and of one of its threads that have one of these
  * types (zero-terminated), with the thread's own record.
  */

@@ -42,7 +42,7 @@ static int save_runs(struct checkpoint *c, int fd, uint64_t size, struct image_f
 		     struct buf *runs, struct error **err)
 {
 	__cleanup_free char *chunk = malloc(GHOST_CHUNK);
-	off_t start = 0, end;
+	off_t start = 0, end = 0;
 	int r = 0;
 
 	if (!chunk)

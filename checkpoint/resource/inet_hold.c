@@ -193,18 +193,21 @@ int inet_hold_save(struct checkpoint *c, struct error **err)
 	struct held h = {0};
 	int r = collect_saved(c, &h, err);
 
-	working_name(c->request->id, name);
-	/* new connections to a container that goes on may come as before */
-	if (!r && h.tuples.count)
-		r = make(c->request->init, name, &h, false, &c->files->hold, err);
 	if (!r && h.tuples.count && c->request->netns_stays && !c->request->leave_running) {
 		net_hold_name(c->request->id, name);
 		c->net_hold = strdup(name);
 		if (!c->net_hold)
 			r = error_errno(err, ENOMEM, "holding back connections");
 	}
+	/* before there is a hold, whose socket the guard would keep open */
 	if (!r && h.tuples.count)
 		r = guard_connections(c, err);
+	working_name(c->request->id, name);
+	/* new connections to a container that goes on may come as before */
+	if (!r && h.tuples.count)
+		r = make(c->request->init, name, &h, false, &c->files->hold, err);
+	if (r && c->files)
+		apart_dismiss(&c->files->guard);
 	held_free(&h);
 	return r;
 }

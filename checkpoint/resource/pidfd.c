@@ -115,20 +115,12 @@ static int pidfd_dump(struct checkpoint *c, struct description *d, struct error 
 
 /* --- a restore --- */
 
-/* A stopped process would be waited for in vain. */
-static bool can_end_with(uint32_t status)
-{
-	int signo = status & 0x7f;
-
-	return signo != SIGSTOP && signo != SIGTSTP && signo != SIGTTIN && signo != SIGTTOU;
-}
-
 static int pidfd_load(struct restore *r, struct file_object *o, struct error **err)
 {
 	const struct ckpt_pidfd *rec = o->rec;
 
 	if (o->tail_len || !rec->pid == !rec->ended || rec->reserved ||
-	    !can_end_with(rec->exit_code) || (rec->pid && !restore_find(r, rec->pid)))
+	    !stub_can_end_with(rec->exit_code) || (rec->pid && !restore_find(r, rec->pid)))
 		return error_set(err, EBADMSG, "pidfd %u is malformed", o->id);
 	return 0;
 }

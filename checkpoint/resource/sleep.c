@@ -144,6 +144,9 @@ static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, stru
 	e = trace_set_sigmask(th->tid, th->stopped_mask, err);
 	if (r || e)
 		return r ? r : e;
+	/* what it has written just now may have missed the image: once more, it is ready at once */
+	if (nr == SYS_poll && (long)th->regs.rax > 0)
+		reissue(th, nr);
 	if ((long)th->regs.rax != -ERESTART_RESTARTBLOCK)
 		return 0; /* over: its result is in the registers */
 	th->rec.sleep = CKPT_SLEEP_RESTART;

@@ -501,6 +501,7 @@ int socket_check_allowed(const struct restore *r, uint32_t type,
 struct make {
 	int domain, type, protocol;
 	bool pair;
+	bool own_net; /* the network namespace is not the host's */
 	int fds[2];
 };
 
@@ -529,7 +530,7 @@ static int make(void *ctx, struct error **err)
 		return 0;
 	}
 	m->fds[0] = socket(m->domain, m->type | SOCK_CLOEXEC, m->protocol);
-	if (m->fds[0] < 0 && errno == EACCES)
+	if (m->fds[0] < 0 && errno == EACCES && m->own_net)
 		m->fds[0] = make_ping(m);
 	if (m->fds[0] < 0)
 		return error_errno(err, errno, "making a socket of family %d", m->domain);
@@ -539,8 +540,11 @@ static int make(void *ctx, struct error **err)
 int socket_make(pid_t init, int domain, int type, int protocol, int *fd, struct error **err)
 {
 	struct make m = {.domain = domain, .type = type, .protocol = protocol};
-	int ret = in_namespaces(init, CLONE_NEWNET, make, &m, err);
+	int ret = same_namespace(init, "net", err);
 
+	m.own_net = !ret;
+	if (ret >= 0)
+		ret = in_namespaces(init, CLONE_NEWNET, make, &m, err);
 	*fd = ret ? -1 : m.fds[0];
 	return ret;
 }

@@ -381,7 +381,8 @@ static int adopt_inside(void *ctx, struct error **err)
 			 !record_add(&c->records, rec.type, rec.data, rec.len))
 			r = error_errno(err, ENOMEM, "recording System V IPC");
 	}
-	return r;
+	/* the kernel's records have none of it, its files do */
+	return r ? r : dump_next_ids(c, err);
 }
 
 static const enum ckpt_type undo_types[] = {CKPT_SEM_UNDO, 0};

@@ -82,19 +82,21 @@ static int operate(struct restore_task *t, pid_t tid, const struct ckpt_sem_undo
 	return ret;
 }
 
+static const uint32_t undo_types[] = {CKPT_SEM_UNDO, 0};
+
 /* Which of them are the thread's own, restart(2) knows by the thread's record in front. */
 static int restart_undo(struct restore *r, struct restore_task *t, struct restore_thread *th,
 			struct error **err)
 {
-	static const uint32_t types[] = {CKPT_SEM_UNDO, 0};
 	__cleanup_buf struct buf stream = {0};
-	int ret = kernel_add_records(&stream, t, th, types, err);
+	int ret = kernel_add_records(&stream, t, th, undo_types, err);
 
 	return ret ? ret : kernel_restart(r, t, th, KERNEL_CLASS(SEMUNDO), &stream, err);
 }
 
 static int restore_process(struct restore *r, struct restore_task *t, struct error **err)
 {
+	bool by_kernel = kernel_restores_of(r, t, KERNEL_CLASS(SEMUNDO), undo_types);
 	bool shared = false;
 	int ret = 0;
 
@@ -102,7 +104,7 @@ static int restore_process(struct restore *r, struct restore_task *t, struct err
 		if (rec->type != CKPT_SEM_UNDO)
 			continue;
 		shared = true;
-		if (!ret && !kernel_restores(r, KERNEL_CLASS(SEMUNDO)))
+		if (!ret && !by_kernel)
 			ret = operate(t, 0, rec->data, err);
 	}
 	vec_for_each (th, &t->threads) {
@@ -110,7 +112,7 @@ static int restore_process(struct restore *r, struct restore_task *t, struct err
 
 		if (ret || !(sysvipc_has_undo(th) || (leader && shared)))
 			continue;
-		if (kernel_restores(r, KERNEL_CLASS(SEMUNDO))) {
+		if (by_kernel) {
 			ret = restart_undo(r, t, th, err);
 			continue;
 		}

@@ -289,6 +289,7 @@ static int end_connection(struct restore *r, struct file_object *o, struct error
 
 void tcp_open_closed(struct restore *r, struct file_object *o)
 {
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 	int off = TCP_REPAIR_OFF_NO_WP;
 	struct error *err = NULL;
 
@@ -296,6 +297,9 @@ void tcp_open_closed(struct restore *r, struct file_object *o)
 	if (end_connection(r, o, &err))
 		log_debug("a closed TCP connection without its other end: %s", error_message(err));
 	error_free(err);
+	/* in repair mode nobody hears of it; out of it, the other end would get a FIN */
+	if (state_of(o->fd) != TCP_CLOSE)
+		connect(o->fd, &nobody, sizeof(nobody));
 	setsockopt(o->fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
 	/* fails, but is remembered */
 	shutdown(o->fd, SHUT_RDWR);

@@ -404,7 +404,7 @@ static int finish_thread(struct restore *r, struct restore_task *t, struct resto
 {
 	int ret = sched_restore(t, th, err);
 
-	if (!ret && !kernel_restores(r, KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(TIMERS)))
+	if (!ret && !kernel_arms(r, t))
 		ret = signals_restore_pending(t, th, th->sigpending, th->sigpending_len, false,
 					      err);
 	if (!ret)
@@ -418,7 +418,7 @@ static int finish_process(struct restore *r, struct restore_task *t, struct erro
 	bool by_kernel = kernel_restores(r, resource_threads.kernel);
 	int ret = 0;
 
-	if (!kernel_restores(r, KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(TIMERS)))
+	if (!kernel_arms(r, t))
 		ret = signals_restore_pending(t, &t->threads.items[0], t->sigpending,
 					      t->sigpending_len, true, err);
 	vec_for_each (th, &t->threads)

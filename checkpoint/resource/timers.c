@@ -442,7 +442,6 @@ static int arm_posix(struct restore_task *t, const struct record *rec, struct er
 	return r;
 }
 
-/* All threads are there now, and no limit is yet. */
 /*
  * Actions come first: to set one of a signal that is ignored empties the queues of all
  * threads. Timers are last: a timer's own signal that waits has the count of those that
@@ -468,14 +467,14 @@ static int arm_by_kernel(struct restore *r, struct restore_task *t, struct error
 	return ret ? ret : kernel_restart(r, t, NULL, KERNEL_CLASS(TIMERS), &last, err);
 }
 
+/* All threads are there now, and no limit is yet. */
 static int timers_arm(struct restore *r, struct restore_task *none, struct error **err)
 {
 	int ret = 0;
 
 	vec_for_each (t, &r->tasks) {
-		if (kernel_restores(r, KERNEL_CLASS(SIGNALS) | KERNEL_CLASS(TIMERS))) {
-			if (t->rec->state != CKPT_TASK_ZOMBIE)
-				ret = arm_by_kernel(r, t, err);
+		if (t->rec->state != CKPT_TASK_ZOMBIE && kernel_arms(r, t)) {
+			ret = arm_by_kernel(r, t, err);
 			if (ret)
 				return ret;
 			continue;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "checkpoint/engine/tasks.h"
 #include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
 #include "util/error.h"
@@ -73,17 +74,6 @@ static int tree_dump(struct checkpoint *c, struct dump_task *unused, struct erro
 	return dump_sharing(c, err);
 }
 
-/* A stub ends as its zombie did, or is waited for in vain. */
-static bool can_end_with(uint32_t status)
-{
-	static const uint64_t never_fatal = 1ull << SIGCHLD | 1ull << SIGCONT | 1ull << SIGSTOP |
-					    1ull << SIGTSTP | 1ull << SIGTTIN | 1ull << SIGTTOU |
-					    1ull << SIGURG | 1ull << SIGWINCH;
-	unsigned signo = status & 0x7f;
-
-	return signo < 64 ? !(never_fatal >> signo & 1) : signo == 64;
-}
-
 /* Whether t can get it: from its parent, which has it from `first` or is that itself. */
 static bool can_share(struct restore *r, const struct restore_task *t, uint32_t first,
 		      uint32_t (*of)(const struct restore_task *))
@@ -138,7 +128,7 @@ static int tree_load(struct restore *r, struct restore_task *unused, const struc
 	    task->state > CKPT_TASK_ZOMBIE || task->exit_signal > 64 ||
 	    !memchr(task->comm, 0, sizeof(task->comm)))
 		return error_set(err, EBADMSG, "a task %u that cannot be", task->pid);
-	if (task->state == CKPT_TASK_ZOMBIE && !can_end_with(task->exit_code))
+	if (task->state == CKPT_TASK_ZOMBIE && !stub_can_end_with(task->exit_code))
 		return error_set(err, EBADMSG, "a zombie %u with wait status %#x", task->pid,
 				 task->exit_code);
 	if (restore_find(r, task->pid))
