@@ -396,6 +396,8 @@ static void test_hostile_pidfds(void **state)
 	bad = good;
 	bad.exit_code = SIGSTOP; /* does not end anybody */
 	REFUSED(CKPT_PIDFD, bad, NULL, 0);
+	bad.exit_code = SIGCHLD; /* nor does this */
+	REFUSED(CKPT_PIDFD, bad, NULL, 0);
 }
 
 static void test_hostile_files(void **state)
