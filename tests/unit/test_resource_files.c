@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -80,9 +81,10 @@ static int setup(void **state)
 	struct timespec now;
 	int file, status;
 
-	/* in a directory of its own: another name of a file is looked for in all of it */
+	/* in a mount of its own: another name of a file is looked for in all of it */
 	strcpy(ch->dir, "/tmp/firn-files-XXXXXX");
 	assert_non_null(mkdtemp(ch->dir));
+	assert_return_code(mount("tmpfs", ch->dir, "tmpfs", 0, NULL), errno);
 	snprintf(ch->file, sizeof(ch->file), "%s/file", ch->dir);
 	file = open(ch->file, O_RDWR | O_CREAT | O_EXCL, 0600);
 	assert_return_code(file, errno);
@@ -125,6 +127,7 @@ static int teardown(void **state)
 	vec_free(&ch->c.tasks);
 	blockers_free(&ch->result.blockers);
 	unlink(ch->file);
+	umount2(ch->dir, MNT_DETACH);
 	rmdir(ch->dir);
 	free(ch);
 	return 0;
