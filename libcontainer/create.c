@@ -35,18 +35,6 @@
 #include "util/io.h"
 #include "util/log.h"
 
-/* What is made of the host's for the container, beside its cgroup. */
-struct built {
-	struct intel_rdt rdt;
-	struct net_devices *devices;
-};
-
-static void cleanup_built(struct built *built)
-{
-	intel_rdt_free(&built->rdt);
-	net_devices_free(built->devices);
-}
-
 /* The network namespace that the init has, or will join. */
 static int open_network(const struct init *init, pid_t pid, struct error **err)
 {
@@ -73,17 +61,18 @@ static int move_net_devices(const struct init *init, pid_t pid, struct net_devic
 }
 
 /* What its parent has to do for a new init before that can begin. */
-static int admit_init(const struct init *init, struct cgroup *attach, pid_t pid, int sync_fd,
-		      struct built *built, struct error **err)
+static int admit_init(const struct init *init, struct cgroup *attach, struct init_process *process,
+		      int sync_fd, const struct intel_rdt *rdt, struct error **err)
 {
-	int ret = intel_rdt_join(&built->rdt, pid, err);
+	pid_t pid = process->pid;
+	int ret = intel_rdt_join(rdt, pid, err);
 
 	if (ret == 0 && init->new_types & CLONE_NEWUSER)
 		ret = namespaces_map_ids(pid, init->config, err);
 	if (ret == 0 && attach)
 		ret = cgroup_attach(attach, pid, err);
 	if (ret == 0)
-		ret = move_net_devices(init, pid, &built->devices, err);
+		ret = move_net_devices(init, pid, &process->devices, err);
 	if (ret == 0 && init->wait_for_go)
 		ret = sync_send(sync_fd, SYNC_GO, 0, err);
 	return ret;
@@ -202,7 +191,7 @@ static bool has_create_hooks(const struct oci_hooks *hooks)
 
 /* From the clone to SYNC_READY; on failure the caller kills what there is. */
 static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init_process *process,
-		  struct built *built, struct error **err)
+		  const struct intel_rdt *rdt, struct error **err)
 {
 	int cgroup_fd = cgroup_v2_fd(cg);
 	bool attach = cgroup_fd < 0 && init->wait_for_go;
@@ -226,7 +215,7 @@ static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init
 	cleanup_fd(&init->sync_fd);
 	init->sync_fd = -1;
 	if (ret == 0)
-		ret = admit_init(init, attach ? cg : NULL, process->pid, sync_fd, built, err);
+		ret = admit_init(init, attach ? cg : NULL, process, sync_fd, rdt, err);
 	if (ret == 0 && init->options->pidfd_socket)
 		ret = pidfd_send(init->options->pidfd_socket, process->pidfd, err);
 	process->hooked =
@@ -240,6 +229,15 @@ static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init
 	return ret;
 }
 
+void init_process_close(struct init_process *init)
+{
+	cleanup_fd(&init->pidfd);
+	cleanup_fd(&init->sync_fd);
+	init->pidfd = init->sync_fd = -1;
+	net_devices_free(init->devices);
+	init->devices = NULL;
+}
+
 static void abandon(struct init_process *process)
 {
 	if (process->pid > 0) {
@@ -247,19 +245,12 @@ static void abandon(struct init_process *process)
 		while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	cleanup_fd(&process->pidfd);
+	init_process_close(process);
 	*process = (struct init_process){.pidfd = -1,
 					 .sync_fd = -1,
 					 .stub_fd = -1,
 					 .master_fd = -1,
 					 .hooked = process->hooked};
-}
-
-void init_process_close(struct init_process *init)
-{
-	cleanup_fd(&init->pidfd);
-	cleanup_fd(&init->sync_fd);
-	init->pidfd = init->sync_fd = -1;
 }
 
 /* Written down at once: only what was made here is removed with the container. */
@@ -299,7 +290,7 @@ int container_create_init(struct container *c, const struct oci_config *config, 
 		.slave_fd = -1,
 		.master_fd = -1,
 	};
-	__cleanup(cleanup_built) struct built built = {0};
+	__cleanup_intel_rdt struct intel_rdt rdt = {0};
 	__cleanup_fd int sync_fd = -1;
 	int fds[2];
 	int ret;
@@ -310,21 +301,21 @@ int container_create_init(struct container *c, const struct oci_config *config, 
 	record_stdio(c);
 	ret = prepare_init(&init, err);
 	if (ret == 0)
-		ret = make_rdt(c, config, &built.rdt, err);
+		ret = make_rdt(c, config, &rdt, err);
 	if (ret == 0)
 		ret = sync_pair(fds, err);
 	if (ret < 0)
 		return ret;
 	sync_fd = fds[0];
 	init.sync_fd = fds[1];
-	ret = set_up(&init, cg, sync_fd, process, &built, err);
+	ret = set_up(&init, cg, sync_fd, process, &rdt, err);
 	if (ret == 0 && process_identify(process->pid, &c->init) < 0)
 		ret = error_set(err, ESRCH, "the container's init died");
 	if (ret < 0) {
 		/* before the namespace dies, and virtual devices with it */
-		net_devices_return(built.devices);
+		net_devices_return(process->devices);
 		abandon(process);
-		intel_rdt_remove(&built.rdt);
+		intel_rdt_remove(&rdt);
 		return ret;
 	}
 	process->sync_fd = take_fd(&sync_fd);

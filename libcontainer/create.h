@@ -13,6 +13,7 @@
 struct cgroup;
 struct container;
 struct error;
+struct net_devices;
 struct oci_config;
 
 struct create_options {
@@ -45,6 +46,8 @@ struct init_process {
 	int stub_fd;   /* restore: the init's own number of its end */
 	int master_fd; /* restore: its number of its terminal's master, or -1 */
 	bool hooked;   /* hooks of the creation were reached, also if it failed: poststop follows */
+	struct net_devices *devices; /* moved into it: for net_devices_return() if a later step
+					fails; NULL: none */
 };
 
 /*
@@ -56,7 +59,7 @@ int container_create_init(struct container *c, const struct oci_config *config, 
 			  const struct create_options *options, struct init_process *init,
 			  struct error **err);
 
-/* Closes the descriptors; the process lives on. */
+/* Closes the descriptors and forgets the devices; the process lives on with them. */
 void init_process_close(struct init_process *init);
 
 #endif

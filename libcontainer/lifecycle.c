@@ -164,7 +164,7 @@ static int kill_init(const struct container *c, struct error **err)
 	return 0;
 }
 
-static void remove_rdt(const struct container *c)
+void container_remove_rdt(const struct container *c)
 {
 	__cleanup_free char *record = NULL;
 
@@ -192,6 +192,6 @@ int container_destroy(struct container *c, struct error **err)
 	if (r == 0 && cg)
 		r = cgroup_destroy(cg, err);
 	if (r == 0)
-		remove_rdt(c);
+		container_remove_rdt(c);
 	return r;
 }

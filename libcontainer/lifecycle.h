@@ -37,4 +37,7 @@ int container_signal(struct container *c, int signo, bool all, struct error **er
  */
 int container_destroy(struct container *c, struct error **err);
 
+/* Removes the directories of resctrl that were made for it; a part of container_destroy(). */
+void container_remove_rdt(const struct container *c);
+
 #endif

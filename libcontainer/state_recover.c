@@ -20,6 +20,7 @@
 #include "libcontainer/cgroup.h"
 #include "libcontainer/connections.h"
 #include "libcontainer/freezer.h"
+#include "libcontainer/lifecycle.h"
 #include "libcontainer/state.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -111,6 +112,7 @@ static int take_down(struct container *c, struct error **err)
 		if (r < 0)
 			return r;
 	}
+	container_remove_rdt(c);
 	return container_set_state(c, CONTAINER_DEAD, err);
 }
 

@@ -15,6 +15,7 @@
 #include "libcontainer/cgroup.h"
 #include "libcontainer/hooks.h"
 #include "libcontainer/lifecycle.h"
+#include "libcontainer/netdevices.h"
 #include "libcontainer/start.h"
 #include "libcontainer/state.h"
 #include "oci/config.h"
@@ -208,6 +209,7 @@ int build_container(const struct runtime *rt, const char *bundle, const struct o
 	ret = new->bundle ? fill_container(new, config, options, init, err)
 			  : error_errno(err, ENOMEM, "creating the container");
 	if (ret < 0) {
+		net_devices_return(init->devices);
 		reap(init->pid);
 		/* runtime-spec runtime.md "Lifecycle": after a failed hook as after a deletion */
 		build_remove(new, init->hooked ? config : NULL);

@@ -18,6 +18,7 @@
 #include "libcontainer/create.h"
 #include "libcontainer/hooks.h"
 #include "libcontainer/lifecycle.h"
+#include "libcontainer/netdevices.h"
 #include "libcontainer/state.h"
 #include "oci/config.h"
 #include "runtime/build.h"
@@ -250,6 +251,7 @@ static void abort_restore(struct restoring *r)
 		container_set_state(r->c, CONTAINER_ABORTING, &err);
 	error_free(err);
 	err = NULL;
+	net_devices_return(r->init.devices);
 	/* by pidfd: a failed load has reaped it, and its pid may be another's by now */
 	killed = r->init.pidfd >= 0 && pidfd_send_signal(r->init.pidfd, SIGKILL, NULL, 0) == 0;
 	/* what cgroup v1 has frozen does not die until this thaws it */
@@ -260,6 +262,7 @@ static void abort_restore(struct restoring *r)
 		cgroup_destroy(r->cg, &err);
 	error_free(err);
 	err = NULL;
+	container_remove_rdt(r->c);
 	container_remove(r->c, &err);
 	error_free(err);
 }

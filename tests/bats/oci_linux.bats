@@ -116,6 +116,16 @@ make_devices() {
 	has "192.0.2.7/24"
 }
 
+@test "a create that fails at its pid file gives the network devices back" {
+	make_devices
+	edit_config "$B" --arg d "fa$$" '.linux.netDevices = {($d): {name: "inside0"}}'
+	fails firn create --bundle "$B" --pid-file "$T/nowhere/pid" "$ID"
+	has "pid file"
+	ok ip -4 addr show dev "fa$$"
+	has "192.0.2.7/24"
+	has ",UP"
+}
+
 # --- seccomp ---------------------------------------------------------------------------
 
 @test "seccomp: the default action, and its errno" {

@@ -20,6 +20,7 @@ setup() {
 }
 
 teardown() {
+	[ -z "${DEVICE:-}" ] || ip link del "$DEVICE" 2>/dev/null || :
 	teardown_firn
 }
 
@@ -83,5 +84,18 @@ ends_with() {
 		--pid-file "$T/no/such/pid" "$ID" </dev/null 3>&-
 	one_line
 	has "$T/no/such/pid"
+	nothing_left
+}
+
+@test "a restore that fails gives the network devices back" {
+	need_command ip
+	DEVICE=fa$$
+	ip link add "$DEVICE" type veth peer name "fb$$" || skip "wants veth devices"
+	ip addr add 192.0.2.7/24 dev "$DEVICE"
+	edit_config "$B" --arg d "$DEVICE" '.linux.netDevices = {($d): {name: "inside0"}}'
+	fails firn restore --detach --image-path "$IMAGE" --bundle "$B" --pid-file "$T/nowhere/pid" "$ID"
+	has "pid file"
+	ok ip -4 addr show dev "$DEVICE"
+	has "192.0.2.7/24"
 	nothing_left
 }
