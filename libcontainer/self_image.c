@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -46,18 +45,13 @@ bool self_image_exposed(const struct oci_config *config)
 
 /*
  * Such a process is not dumpable, which keeps everybody from its /proc/PID/exe but who has
- * CAP_SYS_PTRACE in the namespace that the runtime itself belongs to.
+ * CAP_SYS_PTRACE in the namespace that the runtime itself belongs to. Without a user namespace
+ * somebody there may have it, whatever config.json says: by exec --cap, or from another container
+ * that shares the pid namespace.
  */
 bool self_image_exposed_by_exec(const struct oci_config *config, bool labelled)
 {
-	const struct oci_process *process = config->process;
-
-	if (labelled)
-		return true;
-	if (oci_config_namespace(config, CLONE_NEWUSER))
-		return false;
-	return !process || !process->has_capabilities ||
-	       process->capabilities.bounding & (1ull << CAP_SYS_PTRACE);
+	return labelled || !oci_config_namespace(config, CLONE_NEWUSER);
 }
 
 static int make_copy(struct error **err)

@@ -21,7 +21,7 @@ bool self_image_is_sealed(void);
  */
 bool self_image_exposed(const struct oci_config *config);
 
-/* The same of a process that enters the container. */
+/* The same of a process that enters the container; labelled: it has, or may have, a label. */
 bool self_image_exposed_by_exec(const struct oci_config *config, bool labelled);
 
 /* Executes the sealed copy with the same arguments; returns at once if that has been done. */

@@ -314,6 +314,18 @@ static int read_cgroups(const struct runtime *rt, struct words *cgroups, struct 
 	return 0;
 }
 
+/*
+ * Decided before --process is read, which may be a pipe: after the seal's execution that would be
+ * empty. So what is in there, a label perhaps, is not known yet.
+ */
+static bool is_exposed(const struct runtime *rt, const struct oci_config *config)
+{
+	bool labelled = option_string(rt, "process") || option_string(rt, "process-label") ||
+			option_string(rt, "apparmor") || labels_wanted(config->process);
+
+	return self_image_exposed_by_exec(config, labelled);
+}
+
 static int run(struct runtime *rt, struct error **err)
 {
 	__cleanup(cleanup_wanted) struct wanted w = {0};
@@ -331,11 +343,12 @@ static int run(struct runtime *rt, struct error **err)
 	if (!config)
 		return error_set(err, ENOENT, "its config.json in \"%s/%s\" cannot be read",
 				 c->root, c->id);
-	ret = find_process(rt, config, &w, err);
+	if (is_exposed(rt, config))
+		ret = self_image_seal(rt->command_line, err);
+	if (ret == 0)
+		ret = find_process(rt, config, &w, err);
 	if (ret == 0)
 		ret = labels_check(&w.process, NULL, err);
-	if (ret == 0 && self_image_exposed_by_exec(config, labels_wanted(&w.process)))
-		ret = self_image_seal(rt->command_line, err);
 	if (ret == 0)
 		ret = build_preserve_fds(rt, &exec.preserve_fds, err);
 	if (ret < 0)

@@ -19,6 +19,7 @@
 #include "libcontainer/hooks.h"
 #include "libcontainer/lifecycle.h"
 #include "libcontainer/netdevices.h"
+#include "libcontainer/self_image.h"
 #include "libcontainer/state.h"
 #include "oci/config.h"
 #include "runtime/build.h"
@@ -120,6 +121,9 @@ static int admit(struct runtime *rt, struct restoring *r, const char *bundle, st
 	ret = oci_config_load(dir, "config.json", &r->config, err);
 	if (ret == 0)
 		ret = oci_config_validate(r->config, err);
+	/* the init is the runtime's file until it is loaded, for all in a pid namespace it joins */
+	if (ret == 0 && self_image_exposed(r->config))
+		ret = self_image_seal(rt->command_line, err);
 	if (ret == 0)
 		ret = build_find_rootfs(bundle, r->config, &r->rootfs, err);
 	return ret ? ret : check_pid(r, err);

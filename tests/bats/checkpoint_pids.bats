@@ -101,7 +101,11 @@ restore_fails() {
 	ck_start ck_worker
 	pid=$(container_pid "$ID")
 	checkpoint_and_wait
-	ck_restore
+	"$FIRN" --root "$FIRN_ROOT" restore --image-path "$IMAGE" --bundle "$B" "$ID" \
+		</dev/null >"$T/front" 2>&1 3>&- &
+	front=$!
+	wait_for 20 has_status "$ID" running
+	runs_sealed "$front" || fail "whoever shares the pid namespace sees the runtime's own file"
 	equal "$(container_pid "$ID")" "$pid"
 	works
 }

@@ -68,6 +68,14 @@ teardown() {
 	fails firn exec --process "$T/process.json" "$ID"
 	one_line
 	has "/args"
+	ok firn exec --process <(jq '.process | .args = ["echo", "piped"]' "$B/config.json") "$ID"
+	equal "$output" piped
+}
+
+@test "exec runs from a sealed copy, whatever capabilities config.json has" {
+	run_detached "$ID" "$B"
+	"$FIRN" --root "$FIRN_ROOT" exec "$ID" sleep 1000 </dev/null >/dev/null 2>&1 3>&- &
+	wait_for 5 runs_sealed "$!"
 }
 
 @test "exec in a user namespace" {

@@ -298,6 +298,11 @@ cgroups_of() {
 	find /sys/fs/cgroup -maxdepth 4 -type d -name "*$1*" 2>/dev/null
 }
 
+# runs_sealed PID: whether the runtime's process is a copy in memory, and not its file.
+runs_sealed() {
+	[[ $(readlink "/proc/$1/exe") == /memfd:firn* ]]
+}
+
 # open_fds PID: number of open descriptors.
 open_fds() {
 	find "/proc/$1/fd" -mindepth 1 -maxdepth 1 | wc -l
