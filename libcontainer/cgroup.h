@@ -57,6 +57,13 @@ const char *cgroup_path(const struct cgroup *cg);
  */
 int cgroup_enter_below(struct cgroup *cg, const char *where, struct error **err);
 
+/*
+ * Lets the v2 cgroup that the process has made for itself below the container's own stand for
+ * that: where controllers are enabled for children, v2 takes no processes (-EBUSY). -ENOENT if it
+ * is not below.
+ */
+int cgroup_enter_with(struct cgroup *cg, pid_t pid, struct error **err);
+
 /* Moves a process (all threads) into all of them. */
 int cgroup_attach(struct cgroup *cg, pid_t pid, struct error **err);
 

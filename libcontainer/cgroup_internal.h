@@ -55,6 +55,9 @@ unsigned int cgroup_controllers(const char *list);
  */
 int cgroup_layout(struct cgroup **cg, struct error **err);
 
+/* The same with that process's place in them. */
+int cgroup_layout_of(pid_t pid, struct cgroup **cg, struct error **err);
+
 /* The same from the given texts of mountinfo and of /proc/self/cgroup, for tests. */
 int cgroup_layout_parse(const char *mountinfo, const char *own, struct cgroup *cg,
 			struct error **err);

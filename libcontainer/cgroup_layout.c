@@ -176,12 +176,17 @@ int cgroup_layout_parse(const char *mountinfo, const char *own, struct cgroup *c
 
 int cgroup_layout(struct cgroup **cg, struct error **err)
 {
+	return cgroup_layout_of(getpid(), cg, err);
+}
+
+int cgroup_layout_of(pid_t pid, struct cgroup **cg, struct error **err)
+{
 	__cleanup_free char *mounts = NULL;
 	__cleanup_free char *own = NULL;
 	int r = proc_read(&mounts, NULL, "self/mountinfo");
 
 	if (r == 0)
-		r = proc_read(&own, NULL, "self/cgroup");
+		r = proc_read(&own, NULL, "%d/cgroup", pid);
 	if (r < 0)
 		return error_errno(err, -r, "reading the cgroup layout");
 	*cg = calloc(1, sizeof(**cg));

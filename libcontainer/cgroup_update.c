@@ -141,3 +141,33 @@ int cgroup_enter_below(struct cgroup *cg, const char *where, struct error **err)
 	}
 	return found ? 0 : error_errno(err, -last, "option \"--cgroup\": \"%s\"", where);
 }
+
+static struct hierarchy *find_v2(const struct cgroup *cg)
+{
+	vec_for_each (h, cg) {
+		if (h->version == 2)
+			return h;
+	}
+	return NULL;
+}
+
+int cgroup_enter_with(struct cgroup *cg, pid_t pid, struct error **err)
+{
+	__cleanup_cgroup struct cgroup *of_pid = NULL;
+	struct hierarchy *h = find_v2(cg), *its;
+	size_t len = h ? strlen(h->path) : 0;
+	int ret = cgroup_layout_of(pid, &of_pid, err);
+	int fd = -ENOENT;
+
+	if (ret < 0)
+		return ret;
+	its = find_v2(of_pid);
+	if (its && h && h->fd >= 0 && !strncmp(its->own, h->path, len) && its->own[len] == '/')
+		fd = open_below(h->fd, its->own + len);
+	if (fd < 0)
+		return error_errno(err, -fd, "finding the cgroup of pid %d below the container's",
+				   pid);
+	close(h->fd);
+	h->fd = fd;
+	return 0;
+}

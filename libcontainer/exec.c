@@ -155,12 +155,31 @@ static int clone_on_cpus(struct joiner *j, const struct clone_request *request, 
 	return ret;
 }
 
+/*
+ * An init that is an engine or an init system itself may have moved into a cgroup below, and
+ * enabled controllers for all of those: then nobody may be in the container's own, and who comes
+ * goes where the init is.
+ */
+static int clone_in_cgroup(struct joiner *j, struct cgroup *cg, struct clone_request *request,
+			   pid_t *pid, int *pidfd, struct error **err)
+{
+	int ret = clone_on_cpus(j, request, pid, pidfd, err);
+
+	if (ret != -EBUSY || request->cgroup_fd < 0 || j->options->cgroup_count ||
+	    cgroup_enter_with(cg, j->c->init.pid, NULL) < 0)
+		return ret;
+	error_free(*err);
+	*err = NULL;
+	request->cgroup_fd = cgroup_v2_fd(cg);
+	return clone_on_cpus(j, request, pid, pidfd, err);
+}
+
 static int start_joiner(struct joiner *j, struct cgroup *cg, int parent_fd, pid_t *pid,
 			struct error **err)
 {
 	bool user_namespace = namespaces_types(&j->joined) & CLONE_NEWUSER;
 	__cleanup_fd int pidfd = -1;
-	const struct clone_request request = {
+	struct clone_request request = {
 		.joined = &j->joined,
 		.cgroup_fd = cgroup_v2_fd(cg),
 		.parent_fd = parent_fd,
@@ -177,7 +196,7 @@ static int start_joiner(struct joiner *j, struct cgroup *cg, int parent_fd, pid_
 	j->setup.user_namespace = user_namespace;
 	/* within a user namespace nobody may write to the cgroup's files */
 	j->cg = request.cgroup_fd < 0 && !attach ? cg : NULL;
-	ret = clone_on_cpus(j, &request, pid, &pidfd, err);
+	ret = clone_in_cgroup(j, cg, &request, pid, &pidfd, err);
 	cleanup_fd(&j->sync_fd);
 	j->sync_fd = -1;
 	notify.pid = *pid;

@@ -156,6 +156,19 @@ teardown() {
 	one_line
 }
 
+@test "exec in a container whose init keeps processes out of its own cgroup" {
+	need_cgroup v2
+	edit_config "$B" '.mounts |= map(if .type == "cgroup" then .options -= ["ro"] else . end)'
+	set_args "$B" sh -c 'cd /sys/fs/cgroup && mkdir init && echo 0 >init/cgroup.procs &&
+		echo +pids >cgroup.subtree_control && touch /tmp/ready; exec sleep 1000'
+	run_detached "$ID" "$B"
+	wait_for 10 test -e "$B/rootfs/tmp/ready"
+	ok firn exec "$ID" cat /proc/self/cgroup
+	equal "$output" 0::/init
+	fails firn exec --cgroup / "$ID" true
+	one_line
+}
+
 @test "a pidfd goes to who listens" {
 	local listener=$REPO/build/tests/payload/fdsocket
 	[ -x "$listener" ] || listener=${BUILD:-build}/tests/payload/fdsocket
