@@ -260,13 +260,22 @@ static int write_map(pid_t pid, const char *file, const char *program,
 	return 0;
 }
 
+/*
+ * An unprivileged user may map his own group, and that only where setgroups(2) is off:
+ * user_namespaces(7). More of them newgidmap maps, and then the container can set groups.
+ */
+static bool maps_own_group(const struct oci_id_maps *gids)
+{
+	return geteuid() != 0 && gids->count == 1 && gids->items[0].size == 1 &&
+	       gids->items[0].host_id == getegid();
+}
+
 int namespaces_write_maps(pid_t pid, const struct oci_id_maps *uids, const struct oci_id_maps *gids,
 			  struct error **err)
 {
 	int ret;
 
-	/* unprivileged users map groups only where setgroups(2) is off: user_namespaces(7) */
-	if (geteuid() != 0) {
+	if (maps_own_group(gids)) {
 		char path[64];
 
 		snprintf(path, sizeof(path), "/proc/%d/setgroups", pid);

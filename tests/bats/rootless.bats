@@ -35,6 +35,11 @@ user_firn() {
 	as_user "$T/firn" --root "$FIRN_ROOT" "$@"
 }
 
+# user_firn_with DIR ARG...: with programs of that directory.
+user_firn_with() {
+	as_user env PATH="$1:$PATH" "$T/firn" --root "$FIRN_ROOT" "${@:2}"
+}
+
 # in_container CMD...: what it prints is in $output.
 configure() {
 	edit_config "$B" '.process.terminal = false | .process.args = $ARGS.positional' --args -- "$@"
@@ -73,6 +78,20 @@ edit_config() {
 	wait_for 5 has_status "$ID" stopped
 	ok user_firn delete "$ID"
 	is_gone "$ID"
+}
+
+@test "groups can be set where newgidmap maps them, not where a user maps his own" {
+	mkdir "$T/bin"
+	printf '#!/bin/sh\ncat "/proc/$1/setgroups" >"%s"\nexit 1\n' "$T/setgroups" >"$T/bin/newgidmap"
+	chmod 755 "$T/bin" "$T/bin/newgidmap"
+	configure sh -c 'cat /proc/self/setgroups'
+	ok user_firn run --bundle "$B" "$ID"
+	equal "$output" deny
+	edit_config "$B" '.linux.gidMappings += [{containerID: 1, hostID: 100000, size: 65536}]'
+	chown 1234:1234 "$B/config.json"
+	fails user_firn_with "$T/bin" run --bundle "$B" "$ID"
+	has "newgidmap refused"
+	equal "$(cat "$T/setgroups")" allow
 }
 
 @test "limits without a cgroup are refused, not dropped" {
