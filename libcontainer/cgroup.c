@@ -246,7 +246,7 @@ static int record(struct cgroup *cg, bool all, struct error **err)
 		if (!main && (all || h->fd >= 0))
 			main = h;
 	}
-	if (!main && !all && geteuid() != 0) {
+	if (!main && !all && cg->rootless) {
 		free(cg->recorded);
 		cg->recorded = strdup("");
 		return cg->recorded ? 0 : error_errno(err, ENOMEM, "recording the cgroup");
@@ -278,7 +278,7 @@ static void remove_made(struct cgroup *cg)
 	}
 }
 
-int cgroup_plan(const char *id, const struct oci_config *config, struct cgroup **cg,
+int cgroup_plan(const char *id, const struct oci_config *config, bool rootless, struct cgroup **cg,
 		struct error **err)
 {
 	__cleanup_cgroup struct cgroup *new = NULL;
@@ -287,6 +287,7 @@ int cgroup_plan(const char *id, const struct oci_config *config, struct cgroup *
 
 	if (r < 0)
 		return r;
+	new->rootless = rootless;
 	vec_for_each (h, new) {
 		r = place(h, id, wanted);
 		if (r < 0)
@@ -303,10 +304,12 @@ int cgroup_plan(const char *id, const struct oci_config *config, struct cgroup *
  * A user to whom no cgroup has been delegated has a container in none, as long as it has no
  * limits there. It cannot be paused then, and is killed by its pid namespace.
  */
-static bool may_do_without(const struct hierarchy *h, unsigned int limited, int code)
+static bool may_do_without(const struct cgroup *cg, const struct hierarchy *h, unsigned int limited,
+			   int code)
 {
-	return geteuid() != 0 && (code == -EACCES || code == -EPERM || code == -EROFS) &&
-	       !(h->controllers & limited);
+	/* device rules are no limit: without the privilege nobody can make device nodes in there */
+	return cg->rootless && (code == -EACCES || code == -EPERM || code == -EROFS) &&
+	       !(h->controllers & limited & ~CTL_DEVICES);
 }
 
 static int make_in(struct cgroup *cg, const struct oci_config *config, struct error **err)
@@ -319,7 +322,7 @@ static int make_in(struct cgroup *cg, const struct oci_config *config, struct er
 		if (!is_joined(cg, h, limited, wanted && *wanted == '/'))
 			continue;
 		r = cgroup_join(h, limited, err);
-		if (r < 0 && may_do_without(h, limited, r)) {
+		if (r < 0 && may_do_without(cg, h, limited, r)) {
 			error_free(*err);
 			*err = NULL;
 			cleanup_fd(&h->fd);
@@ -348,7 +351,7 @@ int cgroup_create(const char *id, const struct oci_config *config, struct cgroup
 		  struct error **err)
 {
 	__cleanup_cgroup struct cgroup *new = NULL;
-	int r = cgroup_plan(id, config, &new, err);
+	int r = cgroup_plan(id, config, false, &new, err);
 
 	if (r == 0)
 		r = cgroup_make(new, config, err);

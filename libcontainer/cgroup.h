@@ -31,9 +31,10 @@ int cgroup_create(const char *id, const struct oci_config *config, struct cgroup
 
 /*
  * The same in two steps: what cgroup_path() says after the first covers all that
- * the second may make, so that it can be saved before.
+ * the second may make, so that it can be saved before. rootless: where the caller may not make
+ * cgroups the container is in none, if it has no limits there.
  */
-int cgroup_plan(const char *id, const struct oci_config *config, struct cgroup **cg,
+int cgroup_plan(const char *id, const struct oci_config *config, bool rootless, struct cgroup **cg,
 		struct error **err);
 int cgroup_make(struct cgroup *cg, const struct oci_config *config, struct error **err);
 

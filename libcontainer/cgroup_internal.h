@@ -44,6 +44,7 @@ struct cgroup {
 	struct hierarchy *items;
 	size_t count, size;
 	char *recorded;
+	bool rootless; /* its own rights may not do for it: see may_do_without() */
 };
 
 /* The controllers (CTL_*) in a list divided by commas. */

@@ -133,13 +133,31 @@ int build_find_rootfs(const char *bundle, const struct oci_config *config, char 
 	return 0;
 }
 
-int build_cgroup(struct container *c, const struct oci_config *config, struct cgroup **cg,
-		 struct error **err)
+/* As engines run it for an ordinary user: as root, but of a user namespace. */
+static bool in_user_namespace(void)
+{
+	__cleanup_free char *map = NULL;
+	unsigned int inside, outside, size;
+
+	return proc_read(&map, NULL, "self/uid_map") == 0 &&
+	       !(sscanf(map, "%u %u %u", &inside, &outside, &size) == 3 && !inside && !outside &&
+		 size == UINT32_MAX);
+}
+
+static bool is_rootless(const struct runtime *rt)
+{
+	if (strcmp(rt->rootless, "auto"))
+		return !strcmp(rt->rootless, "true");
+	return geteuid() != 0 || in_user_namespace();
+}
+
+int build_cgroup(const struct runtime *rt, struct container *c, const struct oci_config *config,
+		 struct cgroup **cg, struct error **err)
 {
 	int ret = container_keep(c, KEPT_CONFIG, config->json, config->json_len, err);
 
 	if (ret == 0)
-		ret = cgroup_plan(c->id, config, cg, err);
+		ret = cgroup_plan(c->id, config, is_rootless(rt), cg, err);
 	if (ret == 0)
 		ret = container_keep(c, KEPT_CGROUP, cgroup_path(*cg), strlen(cgroup_path(*cg)),
 				     err);
@@ -164,12 +182,12 @@ int build_keep_mounts(struct container *c, pid_t init, struct error **err)
 	return container_keep(c, KEPT_MOUNTS, text, len, err);
 }
 
-static int fill_container(struct container *c, const struct oci_config *config,
-			  const struct create_options *options, struct init_process *init,
-			  struct error **err)
+static int fill_container(const struct runtime *rt, struct container *c,
+			  const struct oci_config *config, const struct create_options *options,
+			  struct init_process *init, struct error **err)
 {
 	__cleanup_cgroup struct cgroup *cg = NULL;
-	int ret = build_cgroup(c, config, &cg, err);
+	int ret = build_cgroup(rt, c, config, &cg, err);
 
 	if (ret == 0)
 		ret = container_create_init(c, config, cg, options, init, err);
@@ -206,7 +224,7 @@ int build_container(const struct runtime *rt, const char *bundle, const struct o
 		return ret;
 	new->rootfs = take_ptr(rootfs);
 	new->bundle = strdup(bundle);
-	ret = new->bundle ? fill_container(new, config, options, init, err)
+	ret = new->bundle ? fill_container(rt, new, config, options, init, err)
 			  : error_errno(err, ENOMEM, "creating the container");
 	if (ret < 0) {
 		net_devices_return(init->devices);

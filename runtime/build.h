@@ -54,8 +54,8 @@ int build_container(const struct runtime *rt, const char *bundle, const struct o
  * Makes the cgroup, and writes down what must outlive the bundle and the state
  * file: from then on whoever comes after us can clean up. The caller frees *cg.
  */
-int build_cgroup(struct container *c, const struct oci_config *config, struct cgroup **cg,
-		 struct error **err);
+int build_cgroup(const struct runtime *rt, struct container *c, const struct oci_config *config,
+		 struct cgroup **cg, struct error **err);
 
 /* Writes down the mounts of an init that is ready, for the checkpoint to compare. */
 int build_keep_mounts(struct container *c, pid_t init, struct error **err);

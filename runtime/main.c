@@ -99,6 +99,9 @@ static int apply_global_options(struct runtime *rt, struct error **err)
 		return ret;
 	rt->systemd_cgroup = option_flag(rt, "systemd-cgroup");
 	rt->rootless = rootless ? rootless : "auto";
+	if (strcmp(rt->rootless, "auto") && strcmp(rt->rootless, "true") &&
+	    strcmp(rt->rootless, "false"))
+		return error_set(err, EINVAL, "option \"--rootless\": must be true, false or auto");
 	return choose_root(rt, err);
 }
 

@@ -129,12 +129,13 @@ static int admit(struct runtime *rt, struct restoring *r, const char *bundle, st
 	return ret ? ret : check_pid(r, err);
 }
 
-static int fill_container(struct restoring *r, char *bundle, struct error **err)
+static int fill_container(const struct runtime *rt, struct restoring *r, char *bundle,
+			  struct error **err)
 {
 	free(r->c->bundle);
 	r->c->bundle = bundle;
 	r->c->rootfs = take_ptr(r->rootfs);
-	return build_cgroup(r->c, r->config, &r->cg, err);
+	return build_cgroup(rt, r->c, r->config, &r->cg, err);
 }
 
 static int make_empty(struct runtime *rt, struct restoring *r, struct error **err)
@@ -313,7 +314,7 @@ static int run(struct runtime *rt, struct error **err)
 	if (ret == 0)
 		ret = container_new(rt->root, rt->id, rt->verb->name, &r.c, err);
 	if (ret == 0) {
-		ret = fill_container(&r, take_ptr(path), err);
+		ret = fill_container(rt, &r, take_ptr(path), err);
 		if (ret == 0)
 			ret = make_empty(rt, &r, err);
 		if (ret == 0)

@@ -80,6 +80,31 @@ edit_config() {
 	is_gone "$ID"
 }
 
+# How a rootless engine calls its runtime.
+namespaced_firn() {
+	as_user unshare --user --map-root-user "$T/firn" --root "$FIRN_ROOT" "$@"
+}
+
+@test "root of a user namespace is as rootless, with the device rules that engines give" {
+	configure echo ran
+	edit_config "$B" '.linux.resources = {devices: [{allow: false, access: "rwm"}]}
+		| (.linux.uidMappings, .linux.gidMappings) = [{containerID: 0, hostID: 0, size: 1}]'
+	chown 1234:1234 "$B/config.json"
+	ok namespaced_firn run --bundle "$B" "$ID"
+	equal "$output" ran
+	fails namespaced_firn --rootless=false run --bundle "$B" "$ID"
+	one_line
+	has cgroup
+	fails namespaced_firn --rootless=maybe run --bundle "$B" "$ID"
+	one_line
+	has "true, false or auto"
+	# an ordinary user's own runtime, too
+	edit_config "$B" '(.linux.uidMappings, .linux.gidMappings) |= map(.hostID = 1234)'
+	chown 1234:1234 "$B/config.json"
+	ok user_firn run --bundle "$B" "$ID"
+	equal "$output" ran
+}
+
 @test "groups can be set where newgidmap maps them, not where a user maps his own" {
 	mkdir "$T/bin"
 	printf '#!/bin/sh\ncat "/proc/$1/setgroups" >"%s"\nexit 1\n' "$T/setgroups" >"$T/bin/newgidmap"
