@@ -35,6 +35,7 @@
  *         |<------ SYNC_PID ---------|                     |
  *       cgroup                     exits                   |
  *         |-------------------- SYNC_GO ------------------>|
+ *       unlocks                                      cgroup (v1)
  *         |                               other namespaces, terminal, privileges, exec
  *         |<-------- end of file, or SYNC_ERROR -----------|
  *
@@ -42,7 +43,7 @@
  * itself calls clone3.
  */
 struct joiner {
-	const struct container *c;
+	struct container *c;
 	const struct exec_options *options;
 	struct namespace_fds joined;
 	struct cgroup *cg; /* to be entered by itself, or NULL */
@@ -84,6 +85,9 @@ static int join(struct joiner *j, struct error **err)
 
 	if (ret == 0 && j->cg)
 		ret = cgroup_enter(j->cg, err);
+	/* it is not locked any more: who ended it may have looked into the cgroup before */
+	if (ret == 0 && j->cg && !process_alive(&j->c->init))
+		ret = error_set(err, ESRCH, "container not running");
 	/* with the host's /proc: that of the container may be anything */
 	if (ret == 0)
 		ret = process_limit(j->options->process, err);
@@ -206,6 +210,8 @@ static int start_joiner(struct joiner *j, struct cgroup *cg, int parent_fd, pid_
 		ret = pidfd_send(j->options->pidfd_socket, pidfd, err);
 	if (ret == 0)
 		ret = sync_send(parent_fd, SYNC_GO, 0, err);
+	/* from here on the container may hold it up, but must not escape kill and delete by that */
+	container_unlock(j->c);
 	if (ret == 0)
 		ret = sync_receive_executed(parent_fd, &listener, err);
 	return ret;
@@ -218,7 +224,7 @@ static void cleanup_joiner(struct joiner *j)
 	cleanup_fd(&j->console_fd);
 }
 
-int container_exec(const struct container *c, const struct exec_options *options, pid_t *pid,
+int container_exec(struct container *c, const struct exec_options *options, pid_t *pid,
 		   struct error **err)
 {
 	__cleanup(cleanup_joiner) struct joiner j = {

@@ -29,9 +29,10 @@ struct exec_options {
 /*
  * Starts the process in all namespaces and cgroups of the container. Returns
  * when it has executed its program; *pid is a child of the caller. The
- * container should be locked, so that nobody freezes it in between.
+ * container should be locked, so that nobody freezes it in between, and is
+ * unlocked before anything in it is looked at: that may take for ever.
  */
-int container_exec(const struct container *c, const struct exec_options *options, pid_t *pid,
+int container_exec(struct container *c, const struct exec_options *options, pid_t *pid,
 		   struct error **err);
 
 #endif

@@ -199,6 +199,29 @@ listen() {
 	equal "$(jq -r .state.status "$T/told")" running
 }
 
+@test "seccomp: an exec that waits for the listener's word keeps nobody from deleting" {
+	edit_config "$B" --arg s "$T/l.sock" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
+		listenerPath: $s, syscalls: [
+		{names: ["execve", "execveat"], action: "SCMP_ACT_NOTIFY"}]}'
+	set_args "$B" sleep 1000
+	listen 0
+	run_detached "$ID" "$B"
+	rm "$T/l.sock"
+	listen 0
+	local listener=$!
+	# it will be asked for its word, and give none
+	wait_for 5 grep -q " 00010000 .* $T/l.sock" /proc/net/unix
+	kill -STOP "$listener"
+	"$FIRN" --root "$FIRN_ROOT" exec "$ID" true </dev/null >"$T/exec" 2>&1 3>&- 4>&- &
+	wait_for 10 pgrep -P "$!"
+	wait_for 10 grep -q '^Seccomp:.2' "/proc/$(pgrep -P "$!")/status"
+	# less than the patience with listeners, after which the exec fails
+	ok timeout 7 "$FIRN" --root "$FIRN_ROOT" delete --force "$ID"
+	kill -KILL "$listener"
+	wait "$!" && fail "the exec succeeded"
+	is_gone "$ID"
+}
+
 @test "seccomp: nobody listens" {
 	edit_config "$B" --arg s "$T/none.sock" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
 		listenerPath: $s, syscalls: [{names: ["mkdir"], action: "SCMP_ACT_NOTIFY"}]}'

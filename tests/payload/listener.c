@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Who decides a container's system calls (linux.seccomp.listenerPath): waits at a socket for a
- * listener, prints the message that comes with it, and answers every call with an errno.
+ * listener, prints the message that comes with it, and answers every call with an errno; 0: lets
+ * it go on.
  *
  *	listener SOCKET ERRNO
  */
@@ -70,6 +71,8 @@ int main(int argc, char **argv)
 			return 0;
 		}
 		answer = (struct seccomp_notif_resp){.id = call.id, .error = -atoi(argv[2])};
+		if (!answer.error)
+			answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 		ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 	}
 }
