@@ -260,17 +260,37 @@ static void test_nothing_is_taken(void **state)
 	close(fd);
 }
 
-/* A file whose name is another's by now, and one that has lost only this name. */
-static void test_renamed_is_blocked(void **state)
+/* The file has lost the name that it was opened by. other is the one that is left. */
+static void rename_file(const struct child *ch, char other[96])
+{
+	snprintf(other, 96, "%s.other", ch->file);
+	assert_return_code(link(ch->file, other), errno);
+	assert_return_code(unlink(ch->file), errno);
+}
+
+static void test_renamed_is_found(void **state)
 {
 	struct child *ch = *state;
 	struct error *err = NULL;
 	char other[96];
 
-	snprintf(other, sizeof(other), "%s.other", ch->file);
-	assert_return_code(link(ch->file, other), errno);
-	assert_return_code(unlink(ch->file), errno);
+	rename_file(ch, other);
 	assert_int_equal(resource_files.admit(&ch->c, NULL, &err), 0);
+	assert_int_equal(ch->result.blockers.count, 0);
+	unlink(other);
+}
+
+/* The name that is left is below another mount. */
+static void test_hidden_is_blocked(void **state)
+{
+	struct child *ch = *state;
+	struct error *err = NULL;
+	char other[96];
+
+	rename_file(ch, other);
+	assert_return_code(mount("tmpfs", ch->dir, "tmpfs", 0, NULL), errno);
+	assert_int_equal(resource_files.admit(&ch->c, NULL, &err), 0);
+	assert_return_code(umount2(ch->dir, MNT_DETACH), errno);
 	assert_int_equal(ch->result.blockers.count, 1);
 	assert_int_equal(ch->result.blockers.items[0].pid, 1);
 	assert_int_equal(ch->result.blockers.items[0].fd, 10);
@@ -582,7 +602,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nothing_is_taken, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_renamed_is_blocked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_renamed_is_found, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hidden_is_blocked, setup, teardown),
 		cmocka_unit_test(test_hostile_files),
 		cmocka_unit_test(test_hostile_ghosts),
 		cmocka_unit_test(test_hostile_pidfds),
