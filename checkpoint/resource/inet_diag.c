@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Which halves of a datagram socket are shut down: only sock_diag(7) tells. */
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "checkpoint/resource/inet.h"
 #include "checkpoint/user/ns.h"
-#include "util/cleanup.h"
 #include "util/error.h"
+#include "util/sock_diag.h"
 
-#define DUMP_SIZE 32768
 #ifndef SO_COOKIE
 #define SO_COOKIE 57
 #endif
@@ -45,41 +40,13 @@ static int parse_socket(const struct nlmsghdr *h, void *ctx)
 	return mnl_attr_parse(h, sizeof(*m), parse_attribute, s);
 }
 
-static int ask(struct mnl_socket *nl, struct search *s)
-{
-	__cleanup_free char *data = malloc(DUMP_SIZE);
-	struct inet_diag_req_v2 *req;
-	struct nlmsghdr *h;
-	ssize_t n;
-	int r = 1;
-
-	if (!data)
-		return -ENOMEM;
-	h = mnl_nlmsg_put_header(data);
-	h->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	req = mnl_nlmsg_put_extra_header(h, sizeof(*req));
-	req->sdiag_family = s->family;
-	req->sdiag_protocol = s->protocol;
-	req->idiag_states = -1;
-	if (mnl_socket_sendto(nl, h, h->nlmsg_len) < 0)
-		return -errno;
-	while (r > 0) {
-		n = mnl_socket_recvfrom(nl, data, DUMP_SIZE);
-		if (n < 0)
-			return -errno;
-		r = mnl_cb_run(data, n, 0, mnl_socket_get_portid(nl), parse_socket, s);
-	}
-	return r < 0 ? -errno : 0;
-}
-
 static int diag(void *ctx, struct error **err)
 {
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-	int r = nl && !mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ? ask(nl, ctx) : -errno;
+	const struct search *s = ctx;
+	const struct inet_diag_req_v2 req = {
+		.sdiag_family = s->family, .sdiag_protocol = s->protocol, .idiag_states = -1};
+	int r = sock_diag_dump(&req, sizeof(req), parse_socket, ctx);
 
-	if (nl)
-		mnl_socket_close(nl);
 	/* a kernel without this family's sock_diag: halves that are shut down are not known */
 	if (r == -ENOENT || r == -EOPNOTSUPP || r == -EPROTONOSUPPORT)
 		return 0;

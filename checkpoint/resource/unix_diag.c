@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The unix sockets of a network namespace, by sock_diag(7). */
 #include <errno.h>
-#include <libmnl/libmnl.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -12,10 +9,8 @@
 
 #include "checkpoint/resource/unix.h"
 #include "checkpoint/user/ns.h"
-#include "util/cleanup.h"
 #include "util/error.h"
-
-#define DUMP_SIZE 32768
+#include "util/sock_diag.h"
 
 struct parsing {
 	struct unix_table *table;
@@ -94,42 +89,16 @@ static int by_ino(const void *pa, const void *pb)
 	return a->ino < b->ino ? -1 : a->ino > b->ino;
 }
 
-static int ask(struct mnl_socket *nl, struct unix_table *table)
-{
-	__cleanup_free char *data = malloc(DUMP_SIZE);
-	struct nlmsghdr *h;
-	struct unix_diag_req *req;
-	ssize_t n;
-	int r = 1;
-
-	if (!data)
-		return -ENOMEM;
-	h = mnl_nlmsg_put_header(data);
-	h->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	req = mnl_nlmsg_put_extra_header(h, sizeof(*req));
-	req->sdiag_family = AF_UNIX;
-	req->udiag_states = -1;
-	req->udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN | UDIAG_SHOW_ICONS;
-	if (mnl_socket_sendto(nl, h, h->nlmsg_len) < 0)
-		return -errno;
-	while (r > 0) {
-		n = mnl_socket_recvfrom(nl, data, DUMP_SIZE);
-		if (n < 0)
-			return -errno;
-		r = mnl_cb_run(data, n, 0, mnl_socket_get_portid(nl), parse_socket, table);
-	}
-	return r < 0 ? -errno : 0;
-}
-
 static int diag(void *ctx, struct error **err)
 {
+	const struct unix_diag_req req = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = -1,
+		.udiag_show = UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN | UDIAG_SHOW_ICONS,
+	};
 	struct unix_table *table = ctx;
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-	int r = nl && !mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) ? ask(nl, table) : -errno;
+	int r = sock_diag_dump(&req, sizeof(req), parse_socket, table);
 
-	if (nl)
-		mnl_socket_close(nl);
 	if (r)
 		return error_errno(err, -r, "asking for the unix sockets of the container");
 	if (table->sockets.count)
