@@ -454,25 +454,20 @@ static int walk(int dir_fd, int depth, int (*fn)(int dir_fd, void *ctx), void *c
 {
 	__cleanup_dir DIR *dir = NULL;
 	struct dirent *entry;
-	int copy, r;
+	int r;
 
 	if (depth > CGROUP_MAX_DEPTH)
 		return -ELOOP;
-	copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (copy < 0)
+	dir = open_dir_again(dir_fd);
+	if (!dir)
 		return -errno;
-	dir = fdopendir(copy);
-	if (!dir) {
-		close(copy);
-		return -ENOMEM;
-	}
 	while ((entry = readdir(dir))) {
 		__cleanup_fd int below = -1;
 
 		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") ||
 		    !strcmp(entry->d_name, ".."))
 			continue;
-		below = openat(copy, entry->d_name,
+		below = openat(dir_fd, entry->d_name,
 			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (below < 0)
 			continue;
@@ -559,18 +554,11 @@ int cgroup_pids(struct cgroup *cg, struct pid_list *list, struct error **err)
 
 static int add_nested(const struct hierarchy *h, struct buf *paths)
 {
-	__cleanup_dir DIR *dir = NULL;
+	__cleanup_dir DIR *dir = open_dir_again(h->fd);
 	struct dirent *entry;
-	int copy = openat(h->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	dir = copy < 0 ? NULL : fdopendir(copy);
-	if (!dir) {
-		int code = errno;
-
-		if (copy >= 0)
-			close(copy);
-		return -code;
-	}
+	if (!dir)
+		return -errno;
 	while ((entry = readdir(dir))) {
 		__cleanup_free char *path = NULL;
 
@@ -598,30 +586,24 @@ int cgroup_nested(struct cgroup *cg, struct buf *paths, struct error **err)
 /* Removes what is below a directory; cgroup_walk() would hold the directories open. */
 static void remove_below(int dir_fd, int depth)
 {
-	__cleanup_dir DIR *dir = NULL;
+	__cleanup_dir DIR *dir = depth > CGROUP_MAX_DEPTH ? NULL : open_dir_again(dir_fd);
 	struct dirent *entry;
-	int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (copy < 0 || depth > CGROUP_MAX_DEPTH)
+	if (!dir)
 		return;
-	dir = fdopendir(copy);
-	if (!dir) {
-		close(copy);
-		return;
-	}
 	while ((entry = readdir(dir))) {
 		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") ||
 		    !strcmp(entry->d_name, ".."))
 			continue;
-		if (unlinkat(copy, entry->d_name, AT_REMOVEDIR) < 0) {
-			int below = openat(copy, entry->d_name,
+		if (unlinkat(dir_fd, entry->d_name, AT_REMOVEDIR) < 0) {
+			int below = openat(dir_fd, entry->d_name,
 					   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 			if (below < 0)
 				continue;
 			remove_below(below, depth + 1);
 			close(below);
-			unlinkat(copy, entry->d_name, AT_REMOVEDIR);
+			unlinkat(dir_fd, entry->d_name, AT_REMOVEDIR);
 		}
 	}
 }

@@ -136,17 +136,11 @@ static int copy_entry(int from, int to, const char *name, int depth, struct erro
 
 static int copy_tree(int from, int to, int depth, struct error **err)
 {
-	__cleanup_dir DIR *dir = NULL;
+	__cleanup_dir DIR *dir = open_dir_again(from);
 	struct dirent *entry;
-	int copy = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (copy < 0)
+	if (!dir)
 		return -errno;
-	dir = fdopendir(copy);
-	if (!dir) {
-		close(copy);
-		return -ENOMEM;
-	}
 	if (depth > DEPTH_MAX)
 		return -ELOOP;
 	while ((entry = readdir(dir))) {

@@ -46,20 +46,14 @@ int container_kept(const struct container *c, const char *name, size_t max, char
 /* All files but the lock. A writer that was killed may have left some of any name. */
 static int remove_files(int dir_fd)
 {
-	__cleanup_dir DIR *dir = NULL;
+	__cleanup_dir DIR *dir = open_dir_again(dir_fd);
 	struct dirent *entry;
-	int copy = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (copy < 0)
+	if (!dir)
 		return -errno;
-	dir = fdopendir(copy);
-	if (!dir) {
-		close(copy);
-		return -ENOMEM;
-	}
 	while ((entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") &&
-		    strcmp(entry->d_name, "lock") && unlinkat(copy, entry->d_name, 0) < 0 &&
+		    strcmp(entry->d_name, "lock") && unlinkat(dir_fd, entry->d_name, 0) < 0 &&
 		    errno != ENOENT)
 			return -errno;
 	return 0;

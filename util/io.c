@@ -193,3 +193,15 @@ char *read_link(int dirfd, const char *path)
 	target[n] = '\0';
 	return take_ptr(target);
 }
+
+DIR *open_dir_again(int fd)
+{
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	int code = errno;
+
+	if (!dir && copy >= 0)
+		close(copy);
+	errno = code;
+	return dir;
+}

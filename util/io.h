@@ -3,6 +3,7 @@
 #ifndef FIRN_UTIL_IO_H
 #define FIRN_UTIL_IO_H
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,6 +35,9 @@ int write_file(int dirfd, const char *path, const char *text);
  * rootfd) and RESOLVE_NO_MAGICLINKS; O_CLOEXEC is added. Negative errno on failure.
  */
 int open_in_root(int rootfd, const char *path, int flags, mode_t mode);
+
+/* A directory that is open (not by O_PATH), to be read from its beginning; NULL with errno set. */
+DIR *open_dir_again(int fd);
 
 /* A fd to /proc/self/fd/FD reopened with other flags. Negative errno on failure. */
 int reopen_fd(int fd, int flags);

@@ -70,17 +70,12 @@ static enum entry classify(int dirfd, const char *name)
 /* Calls fn for each entry of a directory; stops at the first that does not return 0. */
 static int walk(int dirfd, int (*fn)(int dirfd, const char *name, void *ctx), void *ctx)
 {
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	__cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	__cleanup_dir DIR *dir = open_dir_again(dirfd);
 	struct dirent *e;
 	int r = 0;
 
-	if (!dir) {
-		r = -errno;
-		if (fd >= 0)
-			close(fd);
-		return r;
-	}
+	if (!dir)
+		return -errno;
 	while (!r && (errno = 0, e = readdir(dir))) {
 		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
 			r = fn(dirfd, e->d_name, ctx);

@@ -142,8 +142,7 @@ static int list_queues(void *ctx, struct error **err)
 
 	if (mount < 0)
 		return mount;
-	fd = openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
+	dir = open_dir_again(mount);
 	if (!dir)
 		return error_errno(err, errno, "listing message queues");
 	for (struct dirent *e; !r && (e = readdir(dir));) {
