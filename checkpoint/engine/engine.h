@@ -219,8 +219,6 @@ struct resource_class {
 	/* The record types it writes, zero-terminated. */
 	const enum ckpt_type *types;
 
-	/* dump makes remote calls although the class has no questions. */
-	bool traces;
 	/*
 	 * KERNEL_CLASS()es which together save it on a kernel that has them all; 0: none does.
 	 * Then adopt is called instead of dump, and t->kernel has their records. No task

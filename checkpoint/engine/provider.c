@@ -17,8 +17,7 @@ bool provider_is_kernel(const struct kernel *k, const struct resource_class *cla
 bool provider_traces(const struct kernel *k)
 {
 	for (unsigned i = 0; resource_classes[i]; i++)
-		if ((resource_classes[i]->ask || resource_classes[i]->traces) &&
-		    !provider_is_kernel(k, resource_classes[i]))
+		if (resource_classes[i]->ask && !provider_is_kernel(k, resource_classes[i]))
 			return true;
 	return false;
 }

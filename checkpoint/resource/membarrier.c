@@ -15,19 +15,22 @@
 	 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE |                                     \
 	 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ)
 
+static void membarrier_ask(struct dump_task *t, struct questions *q)
+{
+	ask_call(q, SYS_membarrier, GET_REGISTRATIONS, 0, 0);
+}
+
 static int membarrier_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
 	struct ckpt_membarrier rec = {0};
 	long got;
-	int r;
 
 	if (!t)
 		return 0;
-	r = remote_syscall(&t->remote, err, "membarrier", &got, SYS_membarrier, GET_REGISTRATIONS,
-			   0, 0, 0, 0, 0);
+	got = answers_of(t, &resource_membarrier)->ret;
 	/* older kernels do not tell, and some have no membarrier at all */
-	if (r || got <= 0)
-		return r;
+	if (got <= 0)
+		return 0;
 	rec.registered = got & REGISTRATIONS;
 	if (rec.registered && !record_add(&t->records, CKPT_MEMBARRIER, &rec, sizeof(rec)))
 		return error_errno(err, ENOMEM, "recording memory barriers");
@@ -53,12 +56,12 @@ static int membarrier_load(struct restore *r, struct restore_task *t, const stru
 
 static int register_all(struct restore_task *t, uint32_t registered, struct error **err)
 {
+	static const struct remote_note note = {.what = "registering for membarrier"};
 	int ret = 0;
 
 	for (uint32_t bit = 1; !ret && bit <= registered; bit <<= 1)
 		if (registered & bit)
-			ret = remote_syscall(&t->remote, err, "registering for membarrier", NULL,
-					     SYS_membarrier, bit, 0, 0, 0, 0, 0);
+			ret = remote_later(&t->remote, 0, &note, err, SYS_membarrier, bit, 0, 0);
 	return ret ? error_wrap(err, "process %u", t->rec->pid) : 0;
 }
 
@@ -85,7 +88,7 @@ const struct resource_class resource_membarrier = {
 	.version = 1,
 	.types = types,
 	.dump = membarrier_dump,
-	.traces = true,
+	.ask = membarrier_ask,
 	.load = membarrier_load,
 	.restore = {[STAGE_TASK] = membarrier_restore},
 	.not_captured = not_captured,
