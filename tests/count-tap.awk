@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Counts one TAP file of tests/run-tests: prints "passed failed skipped", and with
-# verbose=1 a line for each test that failed or was skipped. What was planned but not run,
-# and a bad exit status that no test explains, count as failures.
+# Counts one TAP file of tests/run-tests: prints "passed failed skipped"; or, with
+# show=failed or show=skipped and name=FILE's, a line for each such test, and below one
+# that failed what it said, at most 15 lines of it. What was planned but not run, and a bad
+# exit status that no test explains, count as failures.
 # A file may hold several plans: one for each group of tests in a program.
 
 function note(kind, what) {
-	if (verbose)
-		printf "%s\t%s: %s\n", kind, name, what
+	if (show == kind)
+		printf "%s %s: %s\n", kind, name, what
+	said = show == kind && kind == "failed" ? 15 : 0
+}
+
+said > 0 && /^# / && !/^# exit / {
+	print "    " substr($0, 3)
+	said--
 }
 
 /^1\.\.[0-9]+/ {
@@ -31,6 +38,7 @@ function note(kind, what) {
 		note("skipped", what (reason == "" ? "" : " # " reason))
 	} else if ($1 == "ok") {
 		passed++
+		said = 0
 	} else {
 		failed++
 		what = $0
@@ -64,6 +72,6 @@ END {
 		failed++
 		note("failed", code == 124 ? "timeout" : "exit status " code)
 	}
-	if (!verbose)
+	if (!show)
 		print passed + 0, failed + 0, skipped + 0
 }
