@@ -206,17 +206,23 @@ static int block_queue(struct checkpoint *c, const struct mqueue *q, const char 
 }
 
 /* "QSIZE:0 NOTIFY:0 SIGNO:10 NOTIFY_PID:1234" */
-static int admit_notify(struct checkpoint *c, struct mqueue *q, struct error **err)
+int mqueue_status(struct mqueue *q, int *pid, struct error **err)
 {
 	char text[128] = "";
-	int pid = 0;
 
 	if (pread(q->fd, text, sizeof(text) - 1, 0) < 0 ||
 	    sscanf(text, "QSIZE:%*u NOTIFY:%d SIGNO:%d NOTIFY_PID:%d", &q->notify, &q->signo,
-		   &pid) != 3)
+		   pid) != 3)
 		return error_set(err, EPROTO, "message queue \"/%s\" is not understood", q->name);
-	if (!pid)
-		return 0;
+	return 0;
+}
+
+static int admit_notify(struct checkpoint *c, struct mqueue *q, struct error **err)
+{
+	int pid = 0, r = mqueue_status(q, &pid, err);
+
+	if (r || !pid)
+		return r;
 	vec_for_each (t, &c->tasks)
 		if (t->pid == pid)
 			q->owner = t;

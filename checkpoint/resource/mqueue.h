@@ -33,6 +33,12 @@ struct mqueue_state {
 	const struct ckpt_mqueue_limits *limits;
 };
 
+/*
+ * Who is told, and how: sets notify and signo; *pid is 0 if nobody is. From what reading a queue
+ * gives (ipc/mqueue.c, mqueue_read_file()).
+ */
+int mqueue_status(struct mqueue *q, int *pid, struct error **err);
+
 /* Takes the messages of a queue out and puts them back; who is to be told stays the same. */
 int mqueue_read(struct checkpoint *c, const struct mqueue *q, struct buf *messages,
 		struct ckpt_mqueue *rec, struct error **err);

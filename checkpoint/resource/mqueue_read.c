@@ -19,6 +19,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/fault.h"
+#include "util/log.h"
 
 /* --- messages --- */
 
@@ -61,10 +62,13 @@ static int put_back(const struct mqueue *q, const struct buf *messages, size_t a
 /* The owner's descriptor of the queue: closing its last one ends the registration. */
 static int owners_fd(const struct checkpoint *c, const struct mqueue *q)
 {
+	/* a table that tasks share is listed with the first of them */
+	const struct dump_task *holder = q->owner->files_of ? q->owner->files_of : q->owner;
+
 	vec_for_each (use, &c->files->uses) {
 		const struct description *d = c->files->descriptions.items[use->description - 1];
 
-		if (use->task == q->owner && d->st.st_ino == q->st.st_ino &&
+		if (use->task == holder && d->st.st_ino == q->st.st_ino &&
 		    d->st.st_dev == q->st.st_dev)
 			return use->fd;
 	}
@@ -130,6 +134,15 @@ static int tell(const struct mqueue *q, struct error **err)
 	return 0;
 }
 
+/* Messages that go back after a failure tell, too, if the queue was empty by then. */
+static bool was_told(const struct mqueue *q)
+{
+	struct mqueue now = {.name = q->name, .fd = q->fd};
+	int pid;
+
+	return q->owner && !mqueue_status(&now, &pid, NULL) && !pid;
+}
+
 static int find_value(const struct mqueue *q, uint64_t *value, struct error **err)
 {
 	if (q->notify != SIGEV_SIGNAL || !q->signo)
@@ -167,6 +180,8 @@ static int read_apart(void *ctx, struct buf *result, struct error **err)
 
 	if (!r)
 		r = fault_point("mqueue-taken", err);
+	if (!r && q->owner && count)
+		r = fault_point("mqueue-tell", err);
 	if (!r && q->owner)
 		r = tell(q, err);
 	/* whatever has happened */
@@ -187,11 +202,15 @@ int mqueue_read(struct checkpoint *c, const struct mqueue *q, struct buf *messag
 	uint64_t value = 0;
 	int r = apart_run(read_apart, (void *)q, &read, err);
 
-	if (!r && q->owner)
-		r = find_value(q, &value, err);
-	/* whatever has happened */
-	if (q->owner && register_again(c, q, value, r ? &later : err) && !r)
-		r = -error_code(*err);
+	if (was_told(q)) {
+		int told = find_value(q, &value, r ? &later : err);
+
+		if (!told)
+			told = register_again(c, q, value, r ? &later : err);
+		r = r ? r : told;
+	}
+	if (later)
+		log_warning("message queue \"/%s\": %s", q->name, error_message(later));
 	error_free(later);
 	if (r)
 		return r;

@@ -79,3 +79,10 @@ save() {
 	equal "$(container_status "$ID")" running
 	passes
 }
+
+@test "a checkpoint that fails with messages taken out has told nobody" {
+	start_payload
+	FIRN_FAULT=mqueue-tell:EIO fails firn checkpoint --image-path "$T/image" "$ID"
+	equal "$(container_status "$ID")" running
+	passes
+}
