@@ -113,10 +113,24 @@ static const char *environment(const struct oci_process *process, const char *na
 	return value;
 }
 
-/* The home directory of the user, from the container's own passwd file. */
+/* The container's own, so it may be anything: a FIFO without a writer as well. */
+static FILE *open_passwd(void)
+{
+	__cleanup_fd int fd = open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	FILE *file = NULL;
+	struct stat st;
+
+	if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode))
+		file = fdopen(fd, "r");
+	if (file)
+		fd = -1;
+	return file;
+}
+
+/* The home directory of the user. */
 static char *find_home(uid_t uid)
 {
-	__cleanup_file FILE *file = fopen("/etc/passwd", "re");
+	__cleanup_file FILE *file = open_passwd();
 	struct passwd *entry;
 
 	while (file && (entry = fgetpwent(file)))

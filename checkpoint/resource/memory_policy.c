@@ -161,12 +161,39 @@ static int find_policies(struct dump_task *t, const struct remote_call *first, r
 
 /* --- protection keys --- */
 
-/* CPUID 7: that the kernel uses them */
+/* CPUID 7: that the kernel uses them. Asked once: in a virtual machine each time is an exit. */
 static bool have_pkeys(void)
 {
+	static enum { UNKNOWN, NO, YES } have;
 	unsigned a, b, c, d;
 
-	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & (1 << 4);
+	if (have == UNKNOWN)
+		have = __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & (1 << 4) ? YES : NO;
+	return have == YES;
+}
+
+/* Above what any process can map, with five levels of page tables as well. */
+#define NOWHERE (1ull << 56)
+
+/*
+ * Which keys a process has allocated is in no file. But pkey_mprotect() looks at the key before it
+ * looks for the mapping (mm/mprotect.c): of nowhere it changes nothing, and says EINVAL or ENOMEM.
+ */
+static void ask_keys(struct questions *q)
+{
+	for (unsigned i = 1; have_pkeys() && i < PKEYS; i++)
+		ask_call(q, SYS_pkey_mprotect, NOWHERE, PAGE, PROT_NONE, i);
+}
+
+/* The answers to that; bit k: key k. *calls moves on behind them. */
+static uint32_t keys_answered(const struct remote_call **calls)
+{
+	uint32_t keys = 0;
+
+	for (unsigned i = 1; have_pkeys() && i < PKEYS; i++)
+		if ((*calls)++->ret == -ENOMEM)
+			keys |= 1u << i;
+	return keys;
 }
 
 /* All that are free, with the rights that unused ones have; got: bit k, key k. */
@@ -196,18 +223,11 @@ static int free_keys(struct remote *remote, uint32_t keys, struct error **err)
 	return n ? remote_run(remote, 0, n, err) : 0;
 }
 
-static int find_keys(struct dump_task *t, uint32_t *keys, range_vec *ranges, struct error **err)
+/* Memory that can only be executed has a key of the kernel's own. */
+static int find_keys(struct dump_task *t, range_vec *ranges, struct error **err)
 {
-	uint32_t unused;
-	int r;
+	int r = 0;
 
-	if (!have_pkeys())
-		return 0;
-	r = take_free_keys(&t->remote, &unused, err);
-	if (!r)
-		r = free_keys(&t->remote, unused, err);
-	*keys = ~unused & ((1u << PKEYS) - 2);
-	/* memory that can only be executed has a key of the kernel's own */
 	vec_for_each (v, &t->vmas)
 		if (!r && v->pkey && v->rec.prot != PROT_EXEC && !is_kernels(&v->rec))
 			r = add_range(ranges, v->rec.start, v->rec.end, CKPT_RANGE_PKEY, v->pkey,
@@ -249,6 +269,7 @@ static int find_lock_future(struct dump_task *t, uint32_t *flags, struct error *
 static void policy_ask(struct dump_task *t, struct questions *q)
 {
 	ask_call(q, SYS_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
+	ask_keys(q);
 	ask_policies(t, 0, q);
 }
 
@@ -263,6 +284,8 @@ static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error *
 	if (!t)
 		return 0;
 	call = answers_of(t, &resource_memory_policy);
+	rec.merge = call++->ret > 0;
+	rec.pkeys = keys_answered(&call);
 	pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
 	if (pagemap < 0)
 		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->pid);
@@ -270,12 +293,11 @@ static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error *
 	if (!r)
 		r = find_onfault(t, pagemap, err);
 	if (!r)
-		r = find_policies(t, call + 1, &ranges, err);
+		r = find_policies(t, call, &ranges, err);
 	if (!r)
-		r = find_keys(t, &rec.pkeys, &ranges, err);
+		r = find_keys(t, &ranges, err);
 	if (!r)
 		r = find_lock_future(t, &rec.lock_future, err);
-	rec.merge = call->ret > 0;
 	rec.ranges = ranges.count;
 	if (!r && !record_add2(&t->records, CKPT_MM_POLICY, &rec, sizeof(rec), ranges.items,
 			       ranges.count * sizeof(*ranges.items)))

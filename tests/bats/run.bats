@@ -88,6 +88,15 @@ in_container() {
 	equal "$output" "$(printf 'frost\nexample\n/tmp\nb c\n/root')"
 }
 
+@test "a FIFO in the place of the container's passwd file holds nobody up" {
+	rm -f "$B/rootfs/etc/passwd"
+	mkfifo "$B/rootfs/etc/passwd"
+	set_args "$B" sh -c 'echo $HOME'
+	run timeout -k 1 10 "$FIRN" --root "$FIRN_ROOT" run --bundle "$B" "$ID" </dev/null
+	equal "$status" 0 status
+	equal "$output" /
+}
+
 @test "user, groups, umask" {
 	edit_config "$B" '.process.user = {uid: 1000, gid: 1000, additionalGids: [2000, 3000], umask: 63}'
 	in_container sh -c 'id -u; id -g; id -G; umask; grep ^CapEff /proc/self/status; echo $HOME'
