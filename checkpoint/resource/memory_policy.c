@@ -391,24 +391,34 @@ static uint32_t prot_at(const struct restore_task *t, uint64_t address)
 	return PROT_NONE;
 }
 
+static int set_policy(struct restore_task *t, const struct ckpt_range *range, struct error **err)
+{
+	static const struct remote_note note = {.what = "setting the NUMA policy of memory"};
+	uint64_t at;
+	uint8_t *nodes = remote_later_data(&t->remote, NODES_ASK / 8, &at, err);
+
+	if (!nodes)
+		return -error_code(*err);
+	memcpy(nodes, range->nodes, sizeof(range->nodes));
+	return remote_later(&t->remote, 0, &note, err, SYS_mbind, range->start,
+			    range->end - range->start, range->value, at, NODES_ASK, MPOL_MF_MOVE);
+}
+
 static int set_range(struct restore_task *t, const struct ckpt_range *range, struct error **err)
 {
+	static const struct remote_note guard = {.what = "installing guard pages"},
+					key = {.what = "giving memory its protection key"};
 	uint64_t len = range->end - range->start;
-	uint64_t at = remote_data_address(&t->remote);
 
 	switch (range->kind) {
 	case CKPT_RANGE_GUARD:
-		return remote_syscall(&t->remote, err, "madvise(MADV_GUARD_INSTALL)", NULL,
-				      SYS_madvise, range->start, len, MADV_GUARD_INSTALL, 0, 0, 0);
+		return remote_later(&t->remote, 0, &guard, err, SYS_madvise, range->start, len,
+				    MADV_GUARD_INSTALL);
 	case CKPT_RANGE_POLICY:
-		memset(remote_data(&t->remote), 0, NODES_ASK / 8);
-		memcpy(remote_data(&t->remote), range->nodes, sizeof(range->nodes));
-		return remote_syscall(&t->remote, err, "mbind", NULL, SYS_mbind, range->start, len,
-				      range->value, at, NODES_ASK, MPOL_MF_MOVE);
+		return set_policy(t, range, err);
 	default:
-		return remote_syscall(&t->remote, err, "pkey_mprotect", NULL, SYS_pkey_mprotect,
-				      range->start, len, prot_at(t, range->start), range->value, 0,
-				      0);
+		return remote_later(&t->remote, 0, &key, err, SYS_pkey_mprotect, range->start, len,
+				    prot_at(t, range->start), range->value);
 	}
 }
 
@@ -432,22 +442,24 @@ static int take_keys(struct restore_task *t, const struct ckpt_mm_policy *p, str
 /* What is not to be merged although everything is. */
 static int set_merge(struct restore_task *t, struct error **err)
 {
-	long ret;
-	int r = remote_syscall(&t->remote, err, "prctl(PR_SET_MEMORY_MERGE)", NULL, SYS_prctl,
-			       PR_SET_MEMORY_MERGE, 1, 0, 0, 0, 0);
+	static const struct remote_note merge = {.what = "prctl(PR_SET_MEMORY_MERGE)"},
+					keep = {.what = "madvise(MADV_UNMERGEABLE)", .any = true};
+	int r = remote_later(&t->remote, 0, &merge, err, SYS_prctl, PR_SET_MEMORY_MERGE, 1);
 
 	for (size_t i = 0; !r && i < t->vma_count; i++)
 		if (t->vmas[i].kind == CKPT_VMA_ANON && !(t->vmas[i].flags & CKPT_VMA_MERGEABLE))
-			r = remote_syscall(&t->remote, err, "madvise(MADV_UNMERGEABLE)", &ret,
-					   SYS_madvise, t->vmas[i].start,
-					   t->vmas[i].end - t->vmas[i].start, MADV_UNMERGEABLE, 0,
-					   0, 0);
+			r = remote_later(&t->remote, 0, &keep, err, SYS_madvise, t->vmas[i].start,
+					 t->vmas[i].end - t->vmas[i].start, MADV_UNMERGEABLE);
 	return r;
 }
 
 /* Last: guards cannot be installed in what is locked. */
 static int lock_mappings(struct restore_task *t, struct error **err)
 {
+	static const struct remote_note note = {
+		.what = "locking memory",
+		.hint = "needs the limit RLIMIT_MEMLOCK or CAP_IPC_LOCK of the host",
+	};
 	int r = 0;
 
 	for (size_t i = 0; !r && i < t->vma_count; i++) {
@@ -455,9 +467,8 @@ static int lock_mappings(struct restore_task *t, struct error **err)
 
 		if (v->kind == CKPT_VMA_SPECIAL || !(v->flags & CKPT_VMA_LOCKED))
 			continue;
-		r = remote_syscall(&t->remote, err, "mlock", NULL, SYS_mlock2, v->start,
-				   v->end - v->start,
-				   v->flags & CKPT_VMA_ONFAULT ? MLOCK_ONFAULT : 0, 0, 0, 0);
+		r = remote_later(&t->remote, 0, &note, err, SYS_mlock2, v->start, v->end - v->start,
+				 v->flags & CKPT_VMA_ONFAULT ? MLOCK_ONFAULT : 0);
 	}
 	return r;
 }
@@ -488,6 +499,7 @@ static int policy_restore(struct restore *r, struct restore_task *t, struct erro
 /* Nothing is mapped any more. */
 static int policy_arm(struct restore *r, struct restore_task *none, struct error **err)
 {
+	static const struct remote_note note = {.what = "locking what will be mapped"};
 	int ret = 0;
 
 	vec_for_each (t, &r->tasks) {
@@ -495,8 +507,7 @@ static int policy_arm(struct restore *r, struct restore_task *none, struct error
 			t->rec->state == CKPT_TASK_ZOMBIE ? NULL : find_record(t);
 
 		if (!ret && p && p->lock_future)
-			ret = remote_syscall(&t->remote, err, "mlockall", NULL, SYS_mlockall,
-					     p->lock_future, 0, 0, 0, 0, 0);
+			ret = remote_later(&t->remote, 0, &note, err, SYS_mlockall, p->lock_future);
 	}
 	return ret;
 }
