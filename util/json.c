@@ -152,12 +152,13 @@ int json_parse(const char *text, size_t len, yajl_val *tree, struct error **err)
 	if (r)
 		return r;
 	/* the tree parser wants a terminated string, which text need not be */
-	copy = strndup(text, len);
-	if (copy)
-		*tree = yajl_tree_parse(copy, NULL, 0);
-	if (!copy || !*tree)
+	copy = malloc(len + 1);
+	if (!copy)
 		return error_errno(err, ENOMEM, "parsing JSON");
-	return 0;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	*tree = yajl_tree_parse(copy, NULL, 0);
+	return *tree ? 0 : error_errno(err, ENOMEM, "parsing JSON");
 }
 
 static yajl_val present(yajl_val v)
