@@ -8,11 +8,6 @@ load helpers
 load payloads
 load ck
 
-setup() {
-	need_root
-	setup_firn
-}
-
 teardown() {
 	umount "$T/volume/later" "$T/volume" 2>/dev/null || :
 	[ -z "${MADE_CGROUP:-}" ] || rmdir "$MADE_CGROUP" 2>/dev/null || :

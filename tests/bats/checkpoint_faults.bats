@@ -8,15 +8,6 @@ load payloads
 load ck
 load fdwatch
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 CHECKPOINT_PHASES="begin freeze survey admit image kernel seize capture pages release cores commit finish"
 RESTORE_PHASES="load stub contents objects tree layout pages tasks cross arm release"
 

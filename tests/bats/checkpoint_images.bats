@@ -6,11 +6,6 @@ load helpers
 load payloads
 load ck
 
-setup() {
-	need_root
-	setup_firn
-}
-
 teardown() {
 	[ ! -d "$T/small" ] || umount -l "$T/small" 2>/dev/null || :
 	teardown_firn

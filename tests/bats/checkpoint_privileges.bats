@@ -7,15 +7,6 @@ load helpers
 load payloads
 load ck
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 # refused WHY FILTER: with config.json changed so the restore is refused and nothing is left.
 refused() {
 	cp "$B/config.json" "$T/config.json"

@@ -6,15 +6,6 @@ load helpers
 load payloads
 load ck
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 # took NAME LEAST MOST: what the payload measured on its own clock.
 took() {
 	local line ms

@@ -6,15 +6,6 @@ load helpers
 load payloads
 load ck
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 @test "checkpoint: memory of a static program" {
 	ck_once ck_memory
 }

@@ -32,10 +32,6 @@ setup() {
 	END
 }
 
-teardown() {
-	teardown_firn
-}
-
 # in_terminal CMD...: in a terminal of 91 columns and 37 rows.
 in_terminal() {
 	local line

@@ -42,10 +42,6 @@ setup() {
 	END
 }
 
-teardown() {
-	teardown_firn
-}
-
 # start_receiver {AFTER TEXT}...: types each TEXT when it has seen AFTER.
 start_receiver() {
 	# what an earlier one said is not this one's

@@ -11,10 +11,6 @@ setup() {
 	make_bundle "$B" sleep 1000
 }
 
-teardown() {
-	teardown_firn
-}
-
 # create ID [OPTION...]: with streams that do not keep bats waiting.
 create() {
 	firn create --bundle "$B" "${@:2}" "$1" </dev/null >"$T/$1.log" 2>&1 3>&-

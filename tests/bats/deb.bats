@@ -10,10 +10,6 @@ setup() {
 	setup_firn
 }
 
-teardown() {
-	teardown_firn
-}
-
 @test "the package installs, works and purges cleanly" {
 	local deb
 	deb=$(make -s --no-print-directory -C "$REPO" deb BUILD="${BUILD:-build}" 2>&1 3>&- | tail -1)

@@ -5,15 +5,6 @@
 load helpers
 load payloads
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 @test "a stopped container goes without a trace" {
 	make_bundle "$T/b" true
 	new_id

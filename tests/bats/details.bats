@@ -7,15 +7,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 @test "details: without a checkpoint the program passes" {
 	res_control res_details
 	res_control res_netdetails

@@ -5,15 +5,6 @@
 load helpers
 load payloads
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 states() {
 	jq -r '.data.firn' "$T/events" | tr '\n' ' '
 }

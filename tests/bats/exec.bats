@@ -13,10 +13,6 @@ setup() {
 	make_bundle "$B" sleep 1000
 }
 
-teardown() {
-	teardown_firn
-}
-
 @test "exec joins all namespaces and the cgroup" {
 	edit_config "$B" '.linux.namespaces += [{type: "time"}]'
 	run_detached "$ID" "$B"

@@ -14,10 +14,6 @@ setup() {
 	echo secret >"$T/secret"
 }
 
-teardown() {
-	teardown_firn
-}
-
 # sleeper: a bundle B of a container that sleeps.
 sleeper() {
 	B=$T/bundle

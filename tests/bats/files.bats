@@ -6,15 +6,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 # start_payload NAME [ARG...]: runs it until it says that it is ready.
 start_payload() {
 	local name=$1

@@ -6,11 +6,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
 teardown() {
 	[ -z "${HUGE_BEFORE:-}" ] || echo "$HUGE_BEFORE" >"$HUGE_POOL"
 	teardown_firn

@@ -6,15 +6,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 @test "FIFOs and removed directories: without a checkpoint all programs pass" {
 	res_control res_fifo
 	res_control res_deleted

@@ -9,11 +9,6 @@ load res
 
 PROGRAMS="res_pty res_session res_memfd res_memexec res_pidfd res_fifo res_deleted"
 
-setup() {
-	need_root
-	setup_firn
-}
-
 teardown() {
 	local id
 	while read -r id; do

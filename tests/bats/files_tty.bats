@@ -6,15 +6,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 @test "pseudo-terminals: without a checkpoint all programs pass" {
 	res_control res_pty
 	res_control res_session

@@ -5,11 +5,6 @@
 load helpers
 load payloads
 
-setup() {
-	need_root
-	setup_firn
-}
-
 teardown() {
 	[ -z "${WATCHER:-}" ] || kill "$WATCHER" 2>/dev/null || :
 	teardown_firn

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2016,SC2154 # bats sets status and lines; jq has its own $
-# What every bats file needs: `load helpers` and call setup_firn from setup() and
-# teardown_firn from teardown(). Works alike on the host and in the test VM.
+# What every bats file needs: `load helpers`. A file that needs more before each test than
+# setup() below has one of its own, which calls setup_firn; teardown() likewise. Works
+# alike on the host and in the test VM.
 #
 #	T		this test's own directory (0755: container users must get through)
 #	FIRN		the binary under test
@@ -42,6 +43,15 @@ teardown_firn() {
 		fi
 	done <"$CONTAINERS"
 	rm -rf --one-file-system "$T"
+}
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	teardown_firn
 }
 
 # firn ARG...: the command under test with this test's state directory.

@@ -25,10 +25,6 @@ setup() {
 	cp "$T/hook" "$B/rootfs/bin/hook"
 }
 
-teardown() {
-	teardown_firn
-}
-
 # add_hook KIND PATH [JSON]
 add_hook() {
 	local more=${3:-}

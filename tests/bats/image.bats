@@ -8,10 +8,6 @@ setup() {
 	setup_firn
 }
 
-teardown() {
-	teardown_firn
-}
-
 @test "image show: a directory that is not there" {
 	fails firn image show "$T/nothing"
 	one_line

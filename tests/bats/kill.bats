@@ -5,15 +5,6 @@
 load helpers
 load payloads
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 # A container whose init writes the name of each signal it gets to /tmp/got.
 run_trapper() {
 	make_bundle "$T/b" sh -c 'for s in HUP TERM USR1 USR2 35; do trap "echo $s >>/tmp/got" $s; done; touch /tmp/ready; while :; do sleep 0.01; done'

@@ -4,15 +4,6 @@
 
 load helpers
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 @test "none, also without a state directory" {
 	ok firn list
 	equal "${#lines[@]}" 1

@@ -8,11 +8,6 @@ load res
 
 PROGRAMS=(res_locks res_leases res_owners)
 
-setup() {
-	need_root
-	setup_firn
-}
-
 teardown() {
 	[ -z "${HOLDER:-}" ] || kill "$HOLDER" 2>/dev/null || :
 	teardown_firn

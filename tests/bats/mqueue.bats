@@ -6,15 +6,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 # start_payload [JQ]: runs res_mqueue until it says that it is ready; JQ changes config.json.
 start_payload() {
 	make_bundle "$T/b" res_mqueue /tmp/go

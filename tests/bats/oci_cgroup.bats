@@ -12,10 +12,6 @@ setup() {
 	make_bundle "$B" true
 }
 
-teardown() {
-	teardown_firn
-}
-
 in_container() {
 	set_args "$B" "$@"
 	ok firn run --bundle "$B" "$ID"

@@ -19,10 +19,6 @@ setup() {
 	chmod 755 "$T/hook"
 }
 
-teardown() {
-	teardown_firn
-}
-
 @test "arguments, environment and the container's annotations" {
 	edit_config "$B" --arg h "$T/hook" '.annotations = {"org.example.key": "value"}
 		| .hooks = {createRuntime: [{path: $h, args: ["name", "one", "two words"], env: ["WHO=me"]}]}'

@@ -16,10 +16,6 @@ setup() {
 	wait_for 5 both
 }
 
-teardown() {
-	teardown_firn
-}
-
 @test "table" {
 	ok firn ps "$ID"
 	equal "${#lines[@]}" 3

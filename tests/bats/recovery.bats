@@ -5,15 +5,6 @@
 load helpers
 load payloads
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 # killed_in POINT VERB...: runs firn VERB with a SIGKILL at the fault point.
 killed_in() {
 	local point=$1

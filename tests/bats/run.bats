@@ -13,10 +13,6 @@ setup() {
 	make_bundle "$B" true
 }
 
-teardown() {
-	teardown_firn
-}
-
 # in_container CMD...: what it prints is in $output.
 in_container() {
 	set_args "$B" "$@"

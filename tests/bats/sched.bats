@@ -7,15 +7,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 # start_payload [ARG...]: runs res_sched until it says that it is ready.
 start_payload() {
 	make_bundle "$T/b" res_sched /tmp/go "$@"

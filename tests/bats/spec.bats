@@ -9,10 +9,6 @@ setup() {
 	new_id
 }
 
-teardown() {
-	teardown_firn
-}
-
 @test "spec writes a configuration that runs" {
 	make_rootfs "$T/rootfs"
 	(cd "$T" && firn spec)

@@ -5,15 +5,6 @@
 load helpers
 load payloads
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 @test "from created to stopped" {
 	make_bundle "$T/b" sleep 1000
 	new_id

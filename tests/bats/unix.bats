@@ -6,15 +6,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 # start [ARG...]: buffers beyond the limits want CAP_NET_ADMIN.
 start() {
 	make_bundle "$T/b" res_unix /tmp/go "$@"

@@ -13,10 +13,6 @@ setup() {
 	run_detached "$ID" "$B"
 }
 
-teardown() {
-	teardown_firn
-}
-
 # limit CONTROLLER V1-FILE V2-FILE: what the kernel says now.
 limit() {
 	local dir
