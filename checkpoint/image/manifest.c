@@ -107,9 +107,24 @@ static void write_files(struct json *j, const struct manifest *m)
 	json_array_end(j);
 }
 
-char *manifest_text(const struct manifest *m, size_t *len)
+void manifest_add_info(struct json *j, const char *id, const struct image_info *info)
 {
 	static const char *const none[] = {NULL};
+
+	json_add_string(j, "id", id);
+	json_add_string(j, "container", info->id);
+	json_add_string(j, "provider", info->provider);
+	if (info->kernel_classes)
+		json_add_strings(j, "kernelClasses", info->kernel_classes);
+	write_needs(j, info);
+	write_numbers(j, info);
+	json_add_strings(j, "waived", info->waived ? info->waived : none);
+	if (info->net_hold)
+		json_add_string(j, "networkHold", info->net_hold);
+}
+
+char *manifest_text(const struct manifest *m, size_t *len)
+{
 	__cleanup_json struct json *j = json_new(true);
 	__cleanup_free char *text = NULL;
 	uint64_t sum;
@@ -119,16 +134,7 @@ char *manifest_text(const struct manifest *m, size_t *len)
 	json_object_begin(j);
 	json_add_string(j, "format", MANIFEST_FORMAT);
 	json_add_uint(j, "version", CKPT_FORMAT_VERSION);
-	json_add_string(j, "id", m->id);
-	json_add_string(j, "container", m->info.id);
-	json_add_string(j, "provider", m->info.provider);
-	if (m->info.kernel_classes)
-		json_add_strings(j, "kernelClasses", m->info.kernel_classes);
-	write_needs(j, &m->info);
-	write_numbers(j, &m->info);
-	json_add_strings(j, "waived", m->info.waived ? m->info.waived : none);
-	if (m->info.net_hold)
-		json_add_string(j, "networkHold", m->info.net_hold);
+	manifest_add_info(j, m->id, &m->info);
 	write_files(j, m);
 	json_object_end(j);
 	text = json_text(j);

@@ -11,6 +11,7 @@
 #include "util/buf.h"
 
 struct error;
+struct json;
 
 #define MANIFEST_NAME	"manifest.json"
 #define MANIFEST_TMP	"manifest.json.tmp"
@@ -39,6 +40,10 @@ void manifest_free(struct manifest *m);
 
 /* Whether an image may have a file of this name: the patterns of docs/image-format.md. */
 bool image_name_valid(const char *name);
+
+/* The members of a manifest that describe the image as a whole: `image show --json` has them, too.
+ */
+void manifest_add_info(struct json *j, const char *id, const struct image_info *info);
 
 /* The text of a manifest with its closing checksum, malloc'ed; NULL for want of memory. */
 char *manifest_text(const struct manifest *m, size_t *len);

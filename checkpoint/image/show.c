@@ -178,50 +178,11 @@ char *show_text(struct image_reader *r, const struct shown_image *s)
 	return text;
 }
 
-static void json_hex(struct json *j, const char *key, uint64_t value)
-{
-	char text[17];
-
-	snprintf(text, sizeof(text), "%016" PRIx64, value);
-	json_add_string(j, key, text);
-}
-
 static void json_head(struct json *j, struct image_reader *r, const struct shown_image *s)
 {
-	const struct image_info *info = image_reader_info(r);
-
 	json_add_string(j, "image", image_reader_path(r));
 	json_add_uint(j, "formatVersion", CKPT_FORMAT_VERSION);
-	json_add_string(j, "id", image_reader_manifest(r)->id);
-	json_add_string(j, "container", info->id);
-	json_add_string(j, "provider", info->provider);
-	if (info->kernel_classes)
-		json_add_strings(j, "kernelClasses", info->kernel_classes);
-	json_key(j, "needs");
-	json_object_begin(j);
-	json_add_string(j, "architecture", "x86_64");
-	json_add_string(j, "kernel", info->kernel);
-	json_add_uint(j, "pageSize", IMAGE_PAGE_SIZE);
-	json_hex(j, "xstateFeatures", info->xstate_features);
-	json_add_uint(j, "xstateSize", info->xstate_size);
-	if (info->vdso_hash)
-		json_hex(j, "vdso", info->vdso_hash);
-	json_object_end(j);
-	json_key(j, "clocks");
-	json_object_begin(j);
-	json_add_uint(j, "realtime", info->begin_realtime);
-	json_add_uint(j, "monotonic", info->begin_monotonic);
-	json_add_uint(j, "boottime", info->begin_boottime);
-	json_object_end(j);
-	json_key(j, "statistics");
-	json_object_begin(j);
-	json_add_uint(j, "tasks", info->tasks);
-	json_add_uint(j, "threads", info->threads);
-	json_add_uint(j, "pageBytes", info->page_bytes);
-	json_add_uint(j, "frozenTime", info->frozen_ns);
-	json_add_uint(j, "totalTime", info->total_ns);
-	json_object_end(j);
-	json_add_strings(j, "waived", info->waived);
+	manifest_add_info(j, image_reader_manifest(r)->id, image_reader_info(r));
 	json_key(j, "sharedMemory");
 	json_object_begin(j);
 	json_add_uint(j, "objects", s->objects);
