@@ -46,6 +46,8 @@ struct dump_task {
 	pid_t pid;	      /* ours */
 	int pidfd;
 	struct proc_stat stat;			  /* as the survey found it */
+	uint32_t stop_signal;			  /* of the job-control stop that it is in */
+	bool stops_again;			  /* stopped, and a SIGSTOP is pending */
 	const struct dump_task *files_of, *fs_of; /* whose it has; NULL: its own */
 	VEC(struct dump_thread) threads;	  /* the leader first */
 	vma_vec vmas;
@@ -161,9 +163,13 @@ struct restore_task {
 	VEC(struct record) more;  /* the process's other records */
 	uint32_t files_of, fs_of; /* as in struct ckpt_sharing */
 	uint32_t birth;		  /* the session it is cloned into; stubs.c's */
+	uint32_t stop_signal;	  /* that it was stopped by; 0: not known */
 	unsigned common_filters;  /* of seccomp, that all its threads begin with */
 	bool reaped;		  /* a zombie: made and exited */
 };
+
+/* What is free behind the window of a stub: the vdso is there while it moves. */
+#define STUB_PARKING (256 * 1024ull)
 
 struct restore {
 	const struct restore_request *request;
@@ -177,11 +183,13 @@ struct restore {
 	struct ipc_state *ipc;
 	struct tty_table *ttys;
 	VEC(struct memory_object *) objects;
+	const struct ckpt_stop *stops; /* checked */
+	size_t stop_count;
 	struct undo undo;
 	struct page_pool *pages; /* at work from the layout's beginning to the pages' end */
 	struct kernel kernel;	 /* what of it is used; all 0: nothing */
 	uint64_t page_bytes;
-	uint64_t window;	 /* where every stub has its window */
+	uint64_t window;	 /* where every stub has its window, and behind it room to park */
 	uint64_t vdso, vdso_len; /* of the stubs, before they get their layout */
 	struct {
 		uint64_t start, len;

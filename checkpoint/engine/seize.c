@@ -15,6 +15,7 @@
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/tasks.h"
+#include "checkpoint/resource/stops.h"
 #include "checkpoint/resource/thread.h"
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/trace.h"
@@ -117,8 +118,10 @@ static int stop_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 
 	if (r)
 		return r;
-	if (group_stop)
+	if (group_stop) {
 		t->rec.state = CKPT_TASK_STOPPED;
+		t->stop_signal = group_stop;
+	}
 	return thread_read_stopped(th, err);
 }
 
@@ -243,6 +246,8 @@ int tasks_seize(struct checkpoint *c, struct error **err)
 		if (t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
 		r = attach_window(t, err);
+		if (!r)
+			r = stops_settle(t, err);
 		if (r)
 			return r;
 	}

@@ -72,10 +72,6 @@ static int add_threads(struct survey *s, struct dump_task *t, const struct proc_
 			checkpoint_block(
 				s->c, th->rec.tid, -1, 0, "wait until the process has ended",
 				"a thread that has exited while others of its process run");
-		/* it would be acted on as soon as the task makes a call for us: no mask holds it */
-		if ((th->status.sig_pending | th->status.shared_pending) & (1ull << (SIGSTOP - 1)))
-			checkpoint_block(s->c, th->rec.tid, -1, 0, "send it SIGCONT first",
-					 "a task with a SIGSTOP pending");
 	}
 	vec_free(&tids);
 	t->rec.threads = t->threads.count;

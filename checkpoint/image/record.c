@@ -18,6 +18,7 @@ static const struct {
 	{CKPT_TASK, "task"},
 	{CKPT_UTS, "uts"},
 	{CKPT_SHARING, "sharing"},
+	{CKPT_STOPS, "stops"},
 	{CKPT_FILE, "file"},
 	{CKPT_GHOST, "ghost"},
 	{CKPT_PIPE, "pipe"},

@@ -35,6 +35,7 @@ enum ckpt_type {
 	CKPT_TASK = 3,
 	CKPT_UTS = 4,
 	CKPT_SHARING = 5,
+	CKPT_STOPS = 6,
 
 	CKPT_FILE = 16,
 	CKPT_PIPE = 17,
@@ -115,6 +116,17 @@ struct ckpt_sharing {
 	__u32 files;
 	__u32 fs;
 	__u32 reserved;
+};
+
+/*
+ * CKPT_STOPS is an array of these, for processes in a job-control stop: what has stopped each, and
+ * what would stop it once more (who has sent that is not kept).
+ */
+struct ckpt_stop {
+	__u32 pid;
+	__u32 tid;     /* of what is pending: of the thread that it was sent to; 0: the process */
+	__u32 signal;  /* SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU; SIGSTOP alone is pending here */
+	__u32 pending; /* 0: the process has stopped by it */
 };
 
 /* hostname and domain name */

@@ -10,6 +10,7 @@
 
 #include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
+#include "checkpoint/resource/stops.h"
 #include "checkpoint/resource/thread.h"
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/trace.h"
@@ -193,45 +194,6 @@ static int restore_actions(struct restore_task *t, struct error **err)
 	return ret;
 }
 
-/* One thread's part in a job-control stop; it stays in a ptrace stop. */
-static int stop_thread(pid_t tid, int *status, unsigned long signo, struct error **err)
-{
-	if (ptrace(PTRACE_CONT, tid, NULL, signo))
-		return error_errno(err, errno, "stopping task %d", tid);
-	return trace_wait(tid, status, err);
-}
-
-/*
- * A stopped process stops while it is traced: its parent's stub hears of it, not
- * the program, and the kernel stops it again when it is detached (__ptrace_unlink()
- * in kernel/ptrace.c). Its parent waits for it again if it had before.
- */
-static int stop_process(struct restore *r, struct restore_task *t, struct error **err)
-{
-	struct restore_task *parent = restore_find(r, t->rec->ppid);
-	int status = 0;
-	int ret = remote_settle(&t->remote, err);
-
-	if (ret)
-		return ret;
-	if (kill(t->pid, SIGSTOP))
-		return error_errno(err, errno, "stopping process %u", t->rec->pid);
-	/* the leader has a signal to deliver, and the others follow */
-	vec_for_each (th, &t->threads) {
-		if (!ret)
-			ret = stop_thread(th->tid, &status, 0, err);
-		if (!ret && status >> 8 == SIGSTOP)
-			ret = stop_thread(th->tid, &status, SIGSTOP, err);
-		if (!ret && status >> 8 != (SIGSTOP | PTRACE_EVENT_STOP << 8))
-			ret = error_set(err, EPROTO, "task %d did not stop (status %#x)", th->tid,
-					status);
-	}
-	if (ret || t->rec->exit_code || !parent || parent == t)
-		return ret;
-	return remote_syscall(&parent->remote, err, "waiting for a stopped child", NULL, SYS_wait4,
-			      t->rec->pid, 0, WUNTRACED | WNOHANG | __WALL, 0, 0, 0);
-}
-
 /* A stub has heard of the deaths of its zombies, and of stops. */
 static int drain(struct restore_task *t, struct restore_thread *th, struct error **err)
 {
@@ -259,10 +221,11 @@ static int signals_restore(struct restore *r, struct restore_task *unused, struc
 	vec_for_each (t, &r->tasks) {
 		if (t->rec->state == CKPT_TASK_ZOMBIE)
 			continue;
+		/* a stop signal stops only who does not handle it */
+		if (!ret && t->rec->state == CKPT_TASK_STOPPED)
+			ret = stops_stop(r, t, err);
 		if (!ret)
 			ret = restore_actions(t, err);
-		if (!ret && t->rec->state == CKPT_TASK_STOPPED)
-			ret = stop_process(r, t, err);
 	}
 	vec_for_each (t, &r->tasks)
 		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE)
@@ -322,4 +285,5 @@ const struct resource_class resource_signals = {
 	.adopt = signals_adopt,
 	.load = signals_load,
 	.restore = {[STAGE_CROSS] = signals_restore},
+	.let_go = stops_let_go,
 };

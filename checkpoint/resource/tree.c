@@ -6,9 +6,11 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "checkpoint/engine/provider.h"
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
+#include "checkpoint/resource/stops.h"
 #include "util/error.h"
 
 static void tree_ask(struct dump_task *t, struct questions *q)
@@ -32,6 +34,25 @@ static int dump_sharing(struct checkpoint *c, struct error **err)
 	return 0;
 }
 
+static int dump_relations(struct checkpoint *c, struct error **err)
+{
+	int r = dump_sharing(c, err);
+
+	return r ? r : stops_dump(c, err);
+}
+
+/* A SIGSTOP that is pending would be sent to a stub by restart(2), which acts on it at once. */
+static int tree_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	if (!t)
+		return 0;
+	vec_for_each (th, &t->threads)
+		if ((th->status.sig_pending | th->status.shared_pending) & 1ull << (SIGSTOP - 1))
+			return provider_leave(c, KERNEL_CLASS(SIGNALS), t, 0,
+					      "a SIGSTOP that is pending");
+	return 0;
+}
+
 /* What the kernel tells with a process is a part of the tree. */
 static int tree_adopt(struct checkpoint *c, struct dump_task *unused, struct error **err)
 {
@@ -44,14 +65,16 @@ static int tree_adopt(struct checkpoint *c, struct dump_task *unused, struct err
 		if (!process && t->rec.state != CKPT_TASK_ZOMBIE)
 			return error_set(err, EPROTO, "the kernel has not recorded process %u",
 					 t->rec.pid);
-		if (process && process->stopped)
+		if (process && process->stopped) {
 			t->rec.state = CKPT_TASK_STOPPED;
+			t->stop_signal = process->stopped;
+		}
 		if (process)
 			t->rec.subreaper = process->subreaper;
 		if (!record_add(&c->records, CKPT_TASK, &t->rec, sizeof(t->rec)))
 			return error_errno(err, ENOMEM, "recording the tree");
 	}
-	return dump_sharing(c, err);
+	return dump_relations(c, err);
 }
 
 static int tree_dump(struct checkpoint *c, struct dump_task *unused, struct error **err)
@@ -71,7 +94,7 @@ static int tree_dump(struct checkpoint *c, struct dump_task *unused, struct erro
 		if (!record_add(&c->records, CKPT_TASK, &t->rec, sizeof(t->rec)))
 			return error_errno(err, ENOMEM, "recording the tree");
 	}
-	return dump_sharing(c, err);
+	return dump_relations(c, err);
 }
 
 /* Whether t can get it: from its parent, which has it from `first` or is that itself. */
@@ -121,6 +144,8 @@ static int tree_load(struct restore *r, struct restore_task *unused, const struc
 		return error_set(err, EBADMSG, "a task inside of a process");
 	if (rec->type == CKPT_SHARING)
 		return load_sharing(r, rec, err);
+	if (rec->type == CKPT_STOPS)
+		return stops_load(r, rec, err);
 	task = record_head(rec, sizeof(*task), err);
 	if (!task)
 		return -EBADMSG;
@@ -133,7 +158,8 @@ static int tree_load(struct restore *r, struct restore_task *unused, const struc
 				 task->exit_code);
 	if (restore_find(r, task->pid))
 		return error_set(err, EBADMSG, "task %u twice", task->pid);
-	if (r->tasks.count ? !restore_find(r, task->ppid) : task->ppid || task->state)
+	if (r->tasks.count ? !restore_find(r, task->ppid)
+			   : task->ppid || task->state == CKPT_TASK_ZOMBIE)
 		return error_set(err, EBADMSG, "task %u has no parent", task->pid);
 	if (task->tracer) {
 		error_set(err, EOPNOTSUPP,
@@ -149,10 +175,13 @@ static int tree_load(struct restore *r, struct restore_task *unused, const struc
 	return 0;
 }
 
-static const enum ckpt_type tree_types[] = {CKPT_TASK, CKPT_SHARING, 0};
+static const enum ckpt_type tree_types[] = {CKPT_TASK, CKPT_SHARING, CKPT_STOPS, 0};
 
 static const char *const tree_not_captured[] = {
-	"which signal stopped a stopped process: it comes back stopped by SIGSTOP",
+	"who has sent a SIGSTOP that is pending in a stopped process; which signal of a terminal "
+	"(SIGTSTP, SIGTTIN, SIGTTOU) has stopped a process whose group nobody looks after any "
+	"more: "
+	"it comes back stopped by SIGSTOP",
 	"whether a zombie has dumped core",
 	NULL,
 };
@@ -161,6 +190,7 @@ const struct resource_class resource_tree = {
 	.name = "tree",
 	.version = 1,
 	.types = tree_types,
+	.admit = tree_admit,
 	.dump = tree_dump,
 	.ask = tree_ask,
 	.kernel = KERNEL_CLASS(CREDS),

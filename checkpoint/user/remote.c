@@ -395,7 +395,8 @@ static int remote_finish(const struct remote *r, pid_t tid, struct error **err)
 		if (ret)
 			return ret;
 		/* what is left of seizing a task in a job-control stop, see syscall_stop() */
-		if (status >> 16 != PTRACE_EVENT_STOP && status >> 8 != r->stop_signal)
+		if (status >> 16 != PTRACE_EVENT_STOP && status >> 8 != r->stop_signal &&
+		    !trace_pass_on(status))
 			return error_set(
 				err, EPROTO,
 				"task %d stopped with status %#x at %#llx in a remote call", tid,
@@ -403,7 +404,7 @@ static int remote_finish(const struct remote *r, pid_t tid, struct error **err)
 		if (status >> 16 == 0 && regs.r12 == 0 && regs.rip > r->address &&
 		    regs.rip < r->address + CALLS_OFFSET)
 			return 0;
-		if (ptrace(PTRACE_CONT, tid, NULL, NULL))
+		if (ptrace(PTRACE_CONT, tid, NULL, (unsigned long)trace_pass_on(status)))
 			return error_errno(err, errno, "running calls in task %d", tid);
 	}
 }

@@ -59,9 +59,10 @@ static bool is_event_stop(int status)
 /*
  * A signal on its way was dequeued before our stop: blocked and injected again
  * it goes back into the queue with its siginfo (ptrace_signal() in
- * kernel/signal.c), and the stop asked for comes next.
+ * kernel/signal.c), and the stop asked for comes next. SIGSTOP, which cannot be
+ * blocked, takes its effect: the stop is then one of job control.
  */
-static int requeue_signal(pid_t tid, int signo, struct error **err)
+static int requeue_signal(pid_t tid, int signo, int *group_stop, struct error **err)
 {
 	uint64_t mask;
 	int r = trace_get_sigmask(tid, &mask, err);
@@ -73,7 +74,7 @@ static int requeue_signal(pid_t tid, int signo, struct error **err)
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) ||
 	    ptrace(PTRACE_CONT, tid, NULL, (unsigned long)signo))
 		return error_errno(err, errno, "putting signal %d of task %d back", signo, tid);
-	r = trace_wait_stop(tid, NULL, err);
+	r = trace_wait_stop(tid, group_stop, err);
 	return r ? r : trace_set_sigmask(tid, mask, err);
 }
 
@@ -92,7 +93,7 @@ static int reach_stop(pid_t tid, int status, int *group_stop, struct error **err
 			return error_errno(err, errno, "continuing task %d", tid);
 		return trace_wait_stop(tid, group_stop, err);
 	}
-	return requeue_signal(tid, WSTOPSIG(status), err);
+	return requeue_signal(tid, WSTOPSIG(status), group_stop, err);
 }
 
 int trace_wait_stop(pid_t tid, int *group_stop, struct error **err)
@@ -183,21 +184,26 @@ int trace_set_sigmask(pid_t tid, uint64_t mask, struct error **err)
 	return 0;
 }
 
+int trace_pass_on(int status)
+{
+	return status >> 8 == SIGSTOP ? SIGSTOP : 0;
+}
+
 /*
  * Runs to the next system-call stop. A task in a job-control stop has two event
  * stops for one PTRACE_INTERRUPT: seizing it was the other one.
  */
 static int syscall_stop(pid_t tid, struct error **err)
 {
-	int status, r;
+	int status = 0, r;
 
 	do {
-		if (ptrace(PTRACE_SYSCALL, tid, NULL, NULL))
+		if (ptrace(PTRACE_SYSCALL, tid, NULL, (unsigned long)trace_pass_on(status)))
 			return error_errno(err, errno, "running task %d to a system call", tid);
 		r = trace_wait(tid, &status, err);
 		if (r)
 			return r;
-	} while (is_event_stop(status));
+	} while (is_event_stop(status) || trace_pass_on(status));
 	if (WSTOPSIG(status) != SYSCALL_STOP)
 		return error_set(err, EPROTO, "task %d stopped with status %#x in a remote call",
 				 tid, status);

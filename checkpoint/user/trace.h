@@ -35,6 +35,12 @@ int trace_try_stop(pid_t tid, int *group_stop, struct error **err);
 /* waitpid for one change of the thread's state; *status as wait(2). -ESRCH: it died. */
 int trace_wait(pid_t tid, int *status, struct error **err);
 
+/*
+ * What a task that stopped with this status in the middle of a call is to be continued with.
+ * No mask holds a SIGSTOP back: it is let through, and its process stops when it is let go.
+ */
+int trace_pass_on(int status);
+
 int trace_detach(pid_t tid, struct error **err);
 
 int trace_get_regs(pid_t tid, struct user_regs_struct *regs, struct error **err);

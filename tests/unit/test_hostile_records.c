@@ -329,6 +329,41 @@ static void test_dates(void **state)
 		     CKPT_TIMER_DATE | 0x100);
 }
 
+/* Two processes, of which the second is stopped. */
+static int load_stops(const struct ckpt_stop *rows, size_t len)
+{
+	struct ckpt_task tasks[] = {{.pid = 1}, {.pid = 2, .ppid = 1, .state = CKPT_TASK_STOPPED}};
+	struct loaded l;
+	int ret = 0;
+
+	begin(&l);
+	l.r.begin = &(struct ckpt_begin){.tasks = 2};
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(load(&l, &resource_tree, false, CKPT_TASK, &tasks[i],
+				      sizeof(tasks[i]), NULL, 0),
+				 0);
+	ret = load(&l, &resource_tree, false, CKPT_STOPS, rows, len, NULL, 0);
+	vec_free(&l.r.tasks);
+	finish(&l);
+	return ret;
+}
+
+static void test_stops(void **state)
+{
+	static const struct ckpt_stop good[] = {{2, 0, SIGTSTP, 0}, {2, 7, SIGSTOP, 1}};
+	static const struct ckpt_stop bad[] = {
+		{1, 0, SIGSTOP, 0},					    /* runs */
+		{3, 0, SIGSTOP, 0},					    /* is not there */
+		{2, 0, SIGKILL, 0}, {2, 0, 0, 0},	{2, 0, SIGTSTP, 1}, /* would be blocked */
+		{2, 7, SIGTSTP, 0}, {2, 0, SIGSTOP, 2},
+	};
+
+	assert_int_equal(load_stops(good, sizeof(good)), 0);
+	assert_int_equal(load_stops(good, sizeof(good) - 8), -EBADMSG);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(load_stops(&bad[i], sizeof(bad[i])), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_watches), cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_queues),	cmocka_unit_test(test_sched),
 		cmocka_unit_test(test_memory),	cmocka_unit_test(test_dates),
+		cmocka_unit_test(test_stops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
