@@ -12,12 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "checkpoint/resource/memory.h"
 #include "checkpoint/resource/resource.h"
+#include "checkpoint/resource/sysvipc.h"
 #include "checkpoint/user/fdpass.h"
 #include "checkpoint/user/pages.h"
 #include "checkpoint/user/proc.h"
@@ -28,7 +28,7 @@
 #define PAGE	    4096ull
 #define LOWEST	    0x10000ull
 #define TASK_TOP    0x7ffffffff000ull /* of 47 bits, where stubs live */
-#define PARKING	    (256 * 1024ull)
+#define PARKING	    STUB_PARKING
 #define WINDOW_STEP 0x100000ull
 #ifndef MAP_DROPPABLE
 #define MAP_DROPPABLE 0x08 /* Linux 6.11 */
@@ -328,16 +328,8 @@ static int map(struct restore_task *t, const struct ckpt_vma *v, int number, str
 			    v->kind == CKPT_VMA_ANON ? 0 : v->offset);
 }
 
-static int attach(struct restore_task *t, const struct ckpt_vma *v, struct error **err)
-{
-	static const struct remote_note note = {.what = "attaching shared memory"};
-	unsigned long flags =
-		(v->prot & PROT_WRITE ? 0 : SHM_RDONLY) | (v->prot & PROT_EXEC ? SHM_EXEC : 0);
-
-	return remote_later(&t->remote, 0, &note, err, SYS_shmat, v->source, v->start, flags);
-}
-
-static int make_mappings(struct restore_task *t, mapped_vec *mapped, struct error **err)
+static int make_mappings(struct restore *r, struct restore_task *t, mapped_vec *mapped,
+			 struct error **err)
 {
 	int ret = 0;
 
@@ -346,7 +338,7 @@ static int make_mappings(struct restore_task *t, mapped_vec *mapped, struct erro
 		const struct mapped *m = find_mapped(mapped, v);
 
 		if (v->kind == CKPT_VMA_SHM)
-			ret = attach(t, v, err);
+			ret = sysvipc_attach(r, t, v, err);
 		else if (v->kind != CKPT_VMA_SPECIAL)
 			ret = map(t, v, m ? m->number : -1, err);
 	}
@@ -402,7 +394,7 @@ static int make_layout(struct restore *r, struct restore_task *t, struct error *
 	if (!ret)
 		ret = give_sources(r, t, &mapped, err);
 	if (!ret)
-		ret = make_mappings(t, &mapped, err);
+		ret = make_mappings(r, t, &mapped, err);
 	if (!ret)
 		ret = advise(t, err);
 	if (!ret)

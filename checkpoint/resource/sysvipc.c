@@ -283,40 +283,16 @@ static int dump_inside(void *ctx, struct error **err)
 	return sysvipc_dump_namespace(ctx, err);
 }
 
-struct segment {
-	int id;
-	uint64_t size; /* whole pages; 0: there is none */
-};
-
-static int find_segment(void *ctx, struct error **err)
-{
-	struct segment *s = ctx;
-	struct shmid_ds ds;
-
-	if (!shmctl(s->id, IPC_STAT, &ds))
-		s->size = (ds.shm_segsz + PAGE - 1) & ~(PAGE - 1);
-	return 0;
-}
-
-/* shmat(2) knows whole segments only: what was cut by munmap or mprotect cannot be made again. */
 static int admit_attachment(struct checkpoint *c, struct dump_task *t, const struct ckpt_vma *v,
 			    struct error **err)
 {
-	struct segment s = {.id = v->source};
 	int r = same_namespace(c->request->init, "ipc", err);
 
-	if (r < 0)
-		return r;
-	if (r)
-		return checkpoint_block(c, t->rec.pid, -1, v->start,
-					"give the container an IPC namespace of its own",
-					"System V shared memory %u of the host", v->source);
-	r = in_namespaces(c->request->init, CLONE_NEWIPC, find_segment, &s, err);
-	if (r || (!v->offset && v->end - v->start == s.size))
+	if (r <= 0)
 		return r;
 	return checkpoint_block(c, t->rec.pid, -1, v->start,
-				"detach it, or attach it as a whole with one protection",
-				"a part of System V shared memory %u", v->source);
+				"give the container an IPC namespace of its own",
+				"System V shared memory %u of the host", v->source);
 }
 
 static int sysvipc_admit(struct checkpoint *c, struct dump_task *t, struct error **err)

@@ -29,6 +29,13 @@ int sysvipc_load(struct restore *r, struct restore_task *t, const struct record 
 int sysvipc_restore_contents(struct restore *r, struct restore_task *t, struct error **err);
 int sysvipc_restore_cross(struct restore *r, struct restore_task *t, struct error **err);
 
+/*
+ * sysvipc_attach.c: the attachment that v, a mapping of t, is a piece of; once for all its
+ * pieces. The stub has nothing but its window and what else it was given of the layout.
+ */
+int sysvipc_attach(struct restore *r, struct restore_task *t, const struct ckpt_vma *v,
+		   struct error **err);
+
 /* sysvipc_undo.c: of a process, or of a thread that shares it with no other. */
 int sysvipc_load_undo(struct restore_task *t, const struct record *rec, struct error **err);
 bool sysvipc_has_undo(const struct restore_thread *th);

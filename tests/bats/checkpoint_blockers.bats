@@ -142,19 +142,6 @@ is_named() {
 	can_be_saved
 }
 
-@test "System V shared memory of which a part is attached" {
-	ck_start res_shmpart
-	is_named_part() {
-		fails firn checkpoint --check "$ID"
-		[ "$(grep -c 'a part of System V shared memory' <<<"$output")" -eq 3 ] ||
-			fail "not three parts"
-	}
-	is_named_part
-	fails firn checkpoint --image-path "$T/refused" "$ID"
-	one_line
-	equal "$(container_status "$ID")" running
-}
-
 # What entered by exec could change what is shared while it is captured.
 @test "--allow exec: who entered by exec stands still meanwhile, and goes on" {
 	ck_start ck_worker
