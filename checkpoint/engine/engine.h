@@ -58,7 +58,8 @@ struct dump_task {
 	struct image_file *core;
 	char core_name[32];
 	struct page_area pages;
-	bool pages_written; /* by the kernel: checksums are to be made */
+	bool pages_written;    /* by the kernel: checksums are to be made */
+	uint64_t syscall_insn; /* in its own code, if it has unmapped the vdso */
 	char *exe, *args;
 	void *auxv;
 	size_t auxv_len;
@@ -193,7 +194,8 @@ struct restore {
 	uint64_t vdso, vdso_len; /* of the stubs, before they get their layout */
 	struct {
 		uint64_t start, len;
-	} parts[8]; /* vvar and vdso of the stubs, by address */
+		char name[16]; /* as in struct ckpt_vma */
+	} parts[8];	       /* vvar and vdso of the stubs, by address */
 	unsigned part_count;
 };
 

@@ -155,6 +155,9 @@ static int attach_window(struct dump_task *t, struct error **err)
 		vdso = v->rec.start;
 		len = v->rec.end - v->rec.start;
 	}
+	if (t->syscall_insn)
+		return remote_attach_protected(&t->remote, t->pid, t->syscall_insn, 2, taken, 0,
+					       err);
 	return remote_attach_protected(&t->remote, t->pid, vdso, len, taken, stack, err);
 }
 

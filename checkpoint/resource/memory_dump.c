@@ -147,14 +147,20 @@ static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 	return classify_file(c, t, v, before, err);
 }
 
-/* Without it there is no instruction to make calls by once all else is unmapped. */
-static int admit_vdso(struct checkpoint *c, const struct dump_task *t)
+/* Who has unmapped the vdso makes calls by an instruction of its own. */
+static int admit_vdso(struct checkpoint *c, struct dump_task *t)
 {
 	vec_for_each (v, &t->vmas)
 		if (v->path && !strcmp(v->path, "[vdso]") && v->rec.prot & PROT_READ)
 			return 0;
+	vec_for_each (v, &t->vmas)
+		if (!t->syscall_insn && v->rec.kind == CKPT_VMA_FILE && v->rec.prot & PROT_EXEC)
+			t->syscall_insn = remote_find_syscall(t->pid, v->rec.start,
+							      v->rec.end - v->rec.start);
+	if (t->syscall_insn)
+		return 0;
 	return checkpoint_block(c, t->rec.pid, -1, 0, "end the process before the checkpoint",
-				"a process that has unmapped its vdso");
+				"a process without vdso and without a system call in its code");
 }
 
 static int memory_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
@@ -201,6 +207,8 @@ static int hash_vdso(struct checkpoint *c, struct dump_task *t, struct ckpt_mm *
 	__cleanup_free void *code = malloc(mm->vdso_len ? mm->vdso_len : 1);
 	struct iovec ours = {code, mm->vdso_len}, theirs = {(void *)mm->vdso, mm->vdso_len};
 
+	if (!mm->vdso_len)
+		return 0;
 	if (!code)
 		return error_errno(err, ENOMEM, "hashing the vdso");
 	if (process_vm_readv(t->pid, &ours, 1, &theirs, 1, 0) != (ssize_t)mm->vdso_len)

@@ -125,6 +125,7 @@ static int find_parts(struct restore *r, const vma_vec *stub, struct error **err
 			continue;
 		if (r->part_count == sizeof(r->parts) / sizeof(*r->parts))
 			return error_set(err, EOPNOTSUPP, "a vdso of too many parts");
+		strncpy(r->parts[r->part_count].name, v->path, sizeof(r->parts->name) - 1);
 		r->parts[r->part_count].start = v->rec.start;
 		r->parts[r->part_count++].len = v->rec.end - v->rec.start;
 		if (strcmp(v->path, "[vdso]"))
@@ -168,36 +169,84 @@ static int unmap(struct remote *r, uint64_t start, uint64_t end, struct error **
 	return remote_later(r, 0, &vdso_note, err, SYS_munmap, start, end - start);
 }
 
-/*
- * vvar and vdso keep their distances: the vdso's code finds its data relative
- * to itself. first is the lowest of them here, *to where that one belongs.
- */
+/* Where the process had it; NULL: it has unmapped it. */
+static const struct ckpt_vma *find_special(const struct restore_task *t, const char *name)
+{
+	for (size_t i = 0; i < t->vma_count; i++)
+		if (t->vmas[i].kind == CKPT_VMA_SPECIAL && !strcmp(t->vmas[i].name, name))
+			return &t->vmas[i];
+	return NULL;
+}
+
+static uint64_t parked_at(const struct restore *r, uint64_t address)
+{
+	return r->window + REMOTE_WINDOW + address - r->parts[0].start;
+}
+
+/* Each of the kernel's mappings that it had is one of this kernel's, and as long. */
+static int check_special(const struct restore *r, const struct restore_task *t, struct error **err)
+{
+	for (size_t i = 0; i < t->vma_count; i++) {
+		const struct ckpt_vma *v = &t->vmas[i];
+		unsigned k = 0;
+
+		if (v->kind != CKPT_VMA_SPECIAL)
+			continue;
+		while (k < r->part_count && strcmp(r->parts[k].name, v->name))
+			k++;
+		if (k == r->part_count || r->parts[k].len != v->end - v->start ||
+		    find_special(t, v->name) != v)
+			return error_set(err, EBADMSG, "process %u: %s does not fit this kernel's",
+					 t->rec->pid, v->name);
+	}
+	return 0;
+}
+
+/* Without a vdso the stub keeps its own in the parking place, until it has other code. */
 static int move_vdso(struct restore *r, struct restore_task *t, struct error **err)
 {
-	uint64_t park = r->window + REMOTE_WINDOW, first = r->parts[0].start;
-	uint64_t to = t->mm->vvar_len ? t->mm->vvar : t->mm->vdso;
-	int ret = 0;
+	uint64_t park = r->window + REMOTE_WINDOW;
+	const struct ckpt_vma *vdso = find_special(t, "[vdso]");
+	int ret = check_special(r, t, err);
 
-	if (!t->mm->vdso)
-		return error_set(err, EOPNOTSUPP, "process %u has no vdso", t->rec->pid);
-	/* the syscall instruction used from here on is looked for where the vdso is said to be */
-	if (to + r->vdso - first != t->mm->vdso)
-		return error_set(err, EBADMSG,
-				 "process %u: vdso and its data do not fit this kernel's",
-				 t->rec->pid);
 	for (unsigned i = 0; !ret && i < r->part_count; i++)
 		ret = move(&t->remote, r->parts[i].start, r->parts[i].len,
-			   park + r->parts[i].start - first, err);
+			   parked_at(r, r->parts[i].start), err);
 	if (!ret)
 		ret = unmap(&t->remote, LOWEST, r->window, err);
 	if (!ret)
 		ret = unmap(&t->remote, park + PARKING, TASK_TOP, err);
-	for (unsigned i = 0; !ret && i < r->part_count; i++)
-		ret = move(&t->remote, park + r->parts[i].start - first, r->parts[i].len,
-			   to + r->parts[i].start - first, err);
+	for (unsigned i = 0; !ret && i < r->part_count; i++) {
+		const struct ckpt_vma *v = find_special(t, r->parts[i].name);
+
+		if (v)
+			ret = move(&t->remote, parked_at(r, r->parts[i].start), r->parts[i].len,
+				   v->start, err);
+	}
+	if (!ret && vdso)
+		ret = unmap(&t->remote, park, park + PARKING, err);
 	/* used when it has moved: whatever needs it makes what is queued first */
-	t->remote.syscall_insn += t->mm->vdso - r->vdso;
+	t->remote.syscall_insn += (vdso ? vdso->start : parked_at(r, r->vdso)) - r->vdso;
 	return ret;
+}
+
+/* The contents are there, and with them code that makes system calls. */
+static int leave_vdso(struct restore *r, struct restore_task *t, struct error **err)
+{
+	uint64_t park = r->window + REMOTE_WINDOW, insn = 0;
+
+	if (find_special(t, "[vdso]"))
+		return 0;
+	for (size_t i = 0; !insn && i < t->vma_count; i++)
+		if (t->vmas[i].kind == CKPT_VMA_FILE && t->vmas[i].prot & PROT_EXEC)
+			insn = remote_find_syscall(t->pid, t->vmas[i].start,
+						   t->vmas[i].end - t->vmas[i].start);
+	if (!insn)
+		return error_set(err, EBADMSG, "process %u has no code to make system calls by",
+				 t->rec->pid);
+	/* calls of the window need none of it */
+	t->remote.syscall_insn = insn;
+	return unmap(&t->remote, park, park + PARKING, err);
 }
 
 /* Descriptors of what a process maps: given to the stub, closed when the layout is made. */
@@ -546,6 +595,8 @@ int memory_end_load(struct restore *r, struct error **err)
 		ret = set_protections(t, err);
 		if (!ret)
 			ret = set_mm(r, t, err);
+		if (!ret)
+			ret = leave_vdso(r, t, err);
 		if (!ret && restore_shares_files(r, t))
 			ret = remote_flush(&t->remote, err);
 	}

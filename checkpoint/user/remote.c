@@ -46,23 +46,34 @@ uint64_t remote_data_address(const struct remote *r)
 	return r->address + DATA_OFFSET;
 }
 
-static int find_syscall_insn(pid_t tid, uint64_t vdso, uint64_t len, uint64_t *insn,
-			     struct error **err)
-{
-	__cleanup_free uint8_t *code = malloc(len ? len : 1);
-	struct iovec ours = {code, len}, theirs = {(void *)vdso, len};
+#define CODE_AT_ONCE 65536
 
-	if (!code)
-		return error_errno(err, ENOMEM, "reading the vdso of task %d", tid);
-	if (!len || process_vm_readv(tid, &ours, 1, &theirs, 1, 0) != (ssize_t)len)
-		return error_set(err, EOPNOTSUPP, "task %d has no readable vdso", tid);
-	for (uint64_t i = 0; i + 1 < len; i++) {
-		if (code[i] != 0x0f || code[i + 1] != 0x05)
-			continue;
-		*insn = vdso + i;
-		return 0;
+uint64_t remote_find_syscall(pid_t tid, uint64_t start, uint64_t len)
+{
+	__cleanup_free uint8_t *code = malloc(CODE_AT_ONCE);
+	ssize_t got;
+
+	/* parts overlap by a byte: the instruction has two */
+	for (uint64_t at = 0; code && at + 1 < len; at += got - 1) {
+		struct iovec ours = {code, len - at < CODE_AT_ONCE ? len - at : CODE_AT_ONCE};
+		struct iovec theirs = {(void *)(start + at), ours.iov_len};
+
+		got = process_vm_readv(tid, &ours, 1, &theirs, 1, 0);
+		if (got < 2)
+			return 0;
+		for (ssize_t i = 0; i + 1 < got; i++)
+			if (code[i] == 0x0f && code[i + 1] == 0x05)
+				return start + at + i;
 	}
-	return error_set(err, EOPNOTSUPP, "the vdso of task %d has no syscall instruction", tid);
+	return 0;
+}
+
+static int find_syscall_insn(struct remote *r, uint64_t code, uint64_t len, struct error **err)
+{
+	r->syscall_insn = remote_find_syscall(r->tid, code, len);
+	return r->syscall_insn ? 0
+			       : error_set(err, EOPNOTSUPP,
+					   "task %d has no code to make system calls by", r->tid);
 }
 
 /* A signal that is dropped when nobody traces the task: ignored by default and not handled. */
@@ -278,7 +289,7 @@ int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, 
 	int ret;
 
 	*r = (struct remote){.tid = tid, .stop_signal = remote_choose_stop_signal(caught)};
-	ret = find_syscall_insn(tid, vdso, vdso_len, &r->syscall_insn, err);
+	ret = find_syscall_insn(r, vdso, vdso_len, err);
 	return ret ? ret : attach_window(r, address, err);
 }
 
@@ -309,7 +320,7 @@ int remote_attach_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t
 			     .protect = true,
 			     .spare_code = vdso + vdso_len - sizeof(spare_code),
 			     .spare_stack = stack};
-	ret = find_syscall_insn(tid, vdso, vdso_len, &r->syscall_insn, err);
+	ret = find_syscall_insn(r, vdso, vdso_len, err);
 	if (ret)
 		return ret;
 	if (!is_unused(tid, r->spare_code))

@@ -71,13 +71,20 @@ int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, 
 		  uint64_t caught, struct error **err);
 
 /*
- * The same for a task that must survive our death. stack is the address of
+ * The same for a task that must survive our death. Instead of a vdso it may be the two bytes of
+ * one syscall instruction. stack is the address of
  * REMOTE_SPARE_STACK bytes that it does not use, page aligned, or 0: then it is
  * in danger while the window is mapped and unmapped.
  */
 #define REMOTE_SPARE_STACK (32 * 1024)
 int remote_attach_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t vdso_len,
 			    uint64_t caught, uint64_t stack, struct error **err);
+
+/*
+ * A syscall instruction in these len bytes of another process, or 0: there is none, or they cannot
+ * be read.
+ */
+uint64_t remote_find_syscall(pid_t tid, uint64_t start, uint64_t len);
 
 /* The signal for stop_signal: one that is ignored by default and not in caught; 0 if there is none.
  */

@@ -1,0 +1,29 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# Processes that have unmapped or moved the kernel's code (vdso) or its data.
+
+load helpers
+load payloads
+load res
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	teardown_firn
+}
+
+@test "vdso: without a checkpoint the program passes" {
+	res_control res_novdso
+}
+
+@test "processes without a vdso, without its data, with one elsewhere" {
+	res_once res_novdso
+}
+
+@test "processes without a vdso survive two checkpoints in a row, and go on after one" {
+	res_twice res_novdso
+	res_goes_on res_novdso
+}
