@@ -268,7 +268,9 @@ static int phase_capture(void *ctx, struct error **err)
 
 static int phase_pages(void *ctx, struct error **err)
 {
-	return memory_end_pages(ctx, err);
+	int r = memory_end_pages(ctx, err);
+
+	return r ? r : aio_check_still(ctx, err);
 }
 
 static void spare_all(struct checkpoint *c)

@@ -55,6 +55,7 @@ struct dump_task {
 	struct answers answers;
 	struct buf records; /* of the process, then of its threads: becomes the core's notes */
 	struct buf kernel;  /* what the kernel has recorded of it */
+	struct buf aio;	    /* records of its rings, as they were before its memory was read */
 	struct image_file *core;
 	char core_name[32];
 	struct page_area pages;

@@ -375,6 +375,7 @@ void tasks_free(struct checkpoint *c)
 		vmas_free(&t->vmas);
 		buf_free(&t->records);
 		buf_free(&t->kernel);
+		buf_free(&t->aio);
 		page_area_free(&t->pages);
 		remote_forget(&t->remote);
 		answers_free(&t->answers);

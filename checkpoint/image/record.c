@@ -61,6 +61,7 @@ static const struct {
 	{CKPT_RLIMITS, "rlimits"},
 	{CKPT_MM_POLICY, "memory policy"},
 	{CKPT_MEMBARRIER, "memory barriers"},
+	{CKPT_AIO, "aio"},
 	{CKPT_ITIMERS, "itimers"},
 	{CKPT_POSIX_TIMERS, "posix timers"},
 	{CKPT_PROCESS, "process"},

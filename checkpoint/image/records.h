@@ -69,6 +69,7 @@ enum ckpt_type {
 	CKPT_FDS = 67,
 	CKPT_FS = 68,
 	CKPT_MEMBARRIER = 78,
+	CKPT_AIO = 79,
 
 	/* task-N.core: of a thread */
 };
@@ -104,6 +105,22 @@ struct ckpt_task {
 	__u32 subreaper;   /* PR_SET_CHILD_SUBREAPER */
 	__u32 tracer;	   /* that has it under ptrace: then it cannot be restored. 0: none */
 	char comm[16];
+};
+
+#define CKPT_AIO_NAME "[aio]" /* of its mapping, which is of kind CKPT_VMA_SPECIAL */
+
+/* A context of io_setup(2). What has ended and was not read follows, the oldest first. */
+struct ckpt_aio {
+	__u64 address; /* of the ring, by which the process knows the context */
+	__u32 nr;      /* events that the ring has room for; it fills (nr + 1) * 32 bytes */
+	__u32 head, tail;
+	__u32 reserved;
+};
+
+/* as struct io_event of linux/aio_abi.h */
+struct ckpt_aio_event {
+	__u64 data, object;
+	__s64 result, result2;
 };
 
 /*

@@ -32,6 +32,12 @@ int memory_complete_mm(struct checkpoint *c, struct dump_task *t, struct ckpt_mm
 /* Records the auxiliary vector and notes the command line. */
 int memory_note_auxv(struct dump_task *t, void *auxv, size_t len, struct error **err);
 
+/*
+ * aio.c: -EBUSY if a request has ended since rings were read, whose data may be in memory or not.
+ * The pages of all tasks have been read.
+ */
+int aio_check_still(struct checkpoint *c, struct error **err);
+
 /* The class's load, in memory_restore.c. */
 int memory_load(struct restore *r, struct restore_task *t, const struct record *rec,
 		struct error **err);

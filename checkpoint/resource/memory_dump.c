@@ -110,6 +110,11 @@ static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 		strncpy(v->rec.name, v->path, sizeof(v->rec.name) - 1);
 		return 0;
 	}
+	if (v->path && v->rec.shared && starts_with(v->path, "/[aio]")) {
+		v->rec.kind = CKPT_VMA_SPECIAL;
+		strcpy(v->rec.name, CKPT_AIO_NAME);
+		return provider_leave(c, KERNEL_CLASS(MEMORY), t, v->rec.start, "an AIO ring");
+	}
 	if (is_private_hugetlb(v) && (v->page_kb == 2 << 10 || v->page_kb == 1 << 20)) {
 		int r = provider_leave(c, KERNEL_CLASS(MEMORY), t, v->rec.start,
 				       "private memory of huge pages");
@@ -142,7 +147,7 @@ static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 	    (!strcmp(v->path, "/dev/zero") || starts_with(v->path, "/SYSV") ||
 	     starts_with(v->path, "/memfd:")))
 		return classify_shared(c, t, v, err);
-	if (v->path[0] != '/' || starts_with(v->path, "/[aio]"))
+	if (v->path[0] != '/')
 		return block_vma(c, t, v, "a mapping of");
 	return classify_file(c, t, v, before, err);
 }
@@ -186,7 +191,7 @@ static void find_vdso(struct dump_task *t, struct ckpt_mm *mm)
 	uint64_t first = 0, end = 0;
 
 	vec_for_each (v, &t->vmas) {
-		if (v->rec.kind != CKPT_VMA_SPECIAL || is_vsyscall(v))
+		if (v->rec.kind != CKPT_VMA_SPECIAL || is_vsyscall(v) || !is_kernels(v->path))
 			continue;
 		if (!strcmp(v->path, "[vdso]")) {
 			mm->vdso = v->rec.start;

@@ -190,7 +190,7 @@ static int check_special(const struct restore *r, const struct restore_task *t, 
 		const struct ckpt_vma *v = &t->vmas[i];
 		unsigned k = 0;
 
-		if (v->kind != CKPT_VMA_SPECIAL)
+		if (v->kind != CKPT_VMA_SPECIAL || !strcmp(v->name, CKPT_AIO_NAME))
 			continue;
 		while (k < r->part_count && strcmp(r->parts[k].name, v->name))
 			k++;

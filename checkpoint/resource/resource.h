@@ -6,6 +6,7 @@
 #include "checkpoint/engine/engine.h"
 
 extern const struct resource_class resource_tree;
+extern const struct resource_class resource_aio;
 extern const struct resource_class resource_files;
 extern const struct resource_class resource_locks;
 extern const struct resource_class resource_membarrier;

@@ -13,6 +13,7 @@ const struct resource_class *const resource_classes[] = {
 	&resource_tree,
 	&resource_memory_policy, /* before the mappings, of which it learns something */
 	&resource_memory,
+	&resource_aio,
 	&resource_mounts,
 	&resource_tmpfs,
 	&resource_netdev,

@@ -364,6 +364,29 @@ static void test_stops(void **state)
 		assert_int_equal(load_stops(&bad[i], sizeof(bad[i])), -EBADMSG);
 }
 
+static void test_aio(void **state)
+{
+	/* 127 and the head fill a page; two events are unread, around the ring's end */
+	struct ckpt_aio aio = {.address = 0x10000, .nr = 127, .head = 126, .tail = 1};
+	struct ckpt_aio_event events[3] = {{.data = 1}};
+
+	TAKEN(resource_aio, true, CKPT_AIO, aio, events, 2 * sizeof(*events));
+	REFUSED(resource_aio, false, CKPT_AIO, aio, events, 2 * sizeof(*events));
+	REFUSED(resource_aio, true, CKPT_AIO, aio, events, 3 * sizeof(*events));
+	REFUSED(resource_aio, true, CKPT_AIO, aio, events, sizeof(*events));
+	aio.head = aio.tail;
+	TAKEN(resource_aio, true, CKPT_AIO, aio, NULL, 0);
+	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, nr, 0);
+	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, nr, 1);
+	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, nr, 128);
+	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, nr, UINT32_MAX);
+	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, head, 127);
+	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, tail, UINT32_MAX);
+	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, address, 0x10001);
+	aio.head = 2; /* as full as no ring may be */
+	REFUSED(resource_aio, true, CKPT_AIO, aio, NULL, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,7 +394,7 @@ int main(void)
 		cmocka_unit_test(test_watches), cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_queues),	cmocka_unit_test(test_sched),
 		cmocka_unit_test(test_memory),	cmocka_unit_test(test_dates),
-		cmocka_unit_test(test_stops),
+		cmocka_unit_test(test_stops),	cmocka_unit_test(test_aio),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

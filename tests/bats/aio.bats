@@ -1,0 +1,60 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# Contexts of asynchronous I/O (io_setup), with events that were not read.
+
+load helpers
+load payloads
+load res
+
+setup() {
+	need_root
+	setup_firn
+}
+
+teardown() {
+	teardown_firn
+}
+
+@test "aio: without a checkpoint the program passes" {
+	res_control res_aio
+}
+
+@test "AIO contexts have their events, and take requests" {
+	res_once res_aio
+	RES_PLACE=user res_once res_aio
+}
+
+@test "AIO contexts survive two checkpoints in a row, and go on after one" {
+	res_twice res_aio
+	res_goes_on res_aio
+}
+
+@test "a child that has its parent's AIO rings mapped is named" {
+	start_payload res_aio fork
+	fails firn checkpoint --check "$ID"
+	[ "$(grep -c 'the AIO ring of process 1' <<<"$output")" -eq 3 ] || fail "not three rings"
+	passes
+}
+
+# What it would have filled may have been read before, and what tells of it behind.
+@test "a request that ends during the checkpoint" {
+	local pid
+	start_payload res_aio poll
+	FIRN_FAULT=checkpoint-pages:stop "$FIRN" --root "$FIRN_ROOT" checkpoint \
+		--image-path "$T/image" "$ID" </dev/null >"$T/out" 2>&1 3>&- &
+	pid=$!
+	# shellcheck disable=SC2317 # by wait_for
+	is_stopped() {
+		grep -q '^State:.T' "/proc/$pid/status"
+	}
+	wait_for 10 is_stopped
+	timeout 10 bash -c 'echo >"$1"' - "$T/b/rootfs/tmp/fifo"
+	sleep 0.2
+	kill -CONT "$pid"
+	if wait "$pid"; then
+		fail "it was not given up"
+	fi
+	grep -q 'AIO requests of process 1 ended meanwhile' "$T/out" || fail "$(cat "$T/out")"
+	equal "$(container_status "$ID")" running
+	passes
+}
