@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libcontainer/cgroup_driver.h"
 #include "libcontainer/cgroup_internal.h"
 #include "oci/config.h"
 #include "util/buf.h"
@@ -30,6 +31,12 @@
  * of the wanted cgroup there: a pod's limits must hold for its containers.
  */
 #define CTL_ALWAYS (CTL_FREEZER | CTL_DEVICES | CTL_PIDS | CTL_MEMORY | CTL_CPUACCT | CTL_SYSTEMD)
+
+/*
+ * Limits that wait until the container's own process is alone: with one more, a single process
+ * would be too many. "unified" may set those, too.
+ */
+#define CTL_SETTLED ((unsigned int)(CTL_PIDS | CTL_UNIFIED))
 
 /* On v2 what cannot be counted without being enabled; cpu.stat is always there. */
 #define CTL_COUNTED_V2 (CTL_PIDS | CTL_MEMORY)
@@ -81,7 +88,7 @@ static int join(char **joined, const char *base, const char *path)
  * others at the caller's own cgroup, so that the caller's limits hold. On v2 a
  * cgroup with tasks cannot have children with controllers: beside it.
  */
-static int place(struct hierarchy *h, const char *id, const char *wanted)
+static int place_one(struct hierarchy *h, const char *id, const char *wanted)
 {
 	__cleanup_free char *base = NULL;
 	char ours[PATH_MAX];
@@ -101,6 +108,25 @@ static int place(struct hierarchy *h, const char *id, const char *wanted)
 	return join(&h->path, base, wanted);
 }
 
+static int place(struct cgroup *cg, const char *id, const struct oci_config *config,
+		 struct error **err)
+{
+	const char *wanted = config->lx.cgroups_path;
+
+	vec_for_each (h, cg) {
+		int r = place_one(h, id, wanted);
+
+		if (r < 0)
+			return error_errno(err, -r, "config.json: /linux/cgroupsPath \"%s\"",
+					   wanted ? wanted : "");
+	}
+	cg->explicit = wanted && *wanted == '/';
+	return 0;
+}
+
+/* Directories are all there is to it. */
+static const struct cgroup_driver cgroupfs_driver = {.place = place};
+
 static bool parent_exists(const struct hierarchy *h)
 {
 	char parent[PATH_MAX];
@@ -114,8 +140,7 @@ static bool parent_exists(const struct hierarchy *h)
 }
 
 /* CTL_ALWAYS says why. */
-static bool is_joined(const struct cgroup *cg, const struct hierarchy *h, unsigned int limited,
-		      bool explicit)
+static bool is_joined(const struct cgroup *cg, const struct hierarchy *h, unsigned int limited)
 {
 	bool freezer_v1 = false;
 
@@ -129,7 +154,7 @@ static bool is_joined(const struct cgroup *cg, const struct hierarchy *h, unsign
 		return true;
 	if (h->version == 1 && (h->controllers & CTL_ALWAYS))
 		return true;
-	return explicit && parent_exists(h);
+	return cg->explicit && parent_exists(h);
 }
 
 /* A v1 cpuset takes no tasks until it has CPUs and memory nodes: those of its parent. */
@@ -202,7 +227,7 @@ static int refuse_used(struct hierarchy *h, struct error **err)
 	size_t len = 0;
 	int r;
 
-	if (h->made)
+	if (h->made || h->given)
 		return 0;
 	r = read_file(h->fd, "cgroup.procs", 1 << 20, &procs, &len);
 	if (r < 0 && r != -EOPNOTSUPP)
@@ -260,6 +285,11 @@ static int record(struct cgroup *cg, bool all, struct error **err)
 		ok = ok && buf_add(&text, "\n", 1) && buf_add(&text, h->names, strlen(h->names)) &&
 		     buf_add(&text, ":", 1) && buf_add(&text, h->path, strlen(h->path));
 	}
+	if (cg->unit) {
+		__cleanup_free char *line = cgroup_systemd_record(cg);
+
+		ok = ok && line && buf_add(&text, line, strlen(line));
+	}
 	if (!ok || !buf_add(&text, "", 1))
 		return error_errno(err, ENOMEM, "recording the cgroup");
 	free(cg->recorded);
@@ -278,23 +308,19 @@ static void remove_made(struct cgroup *cg)
 	}
 }
 
-int cgroup_plan(const char *id, const struct oci_config *config, bool rootless, struct cgroup **cg,
-		struct error **err)
+int cgroup_plan(const char *id, const struct oci_config *config,
+		const struct cgroup_options *options, struct cgroup **cg, struct error **err)
 {
 	__cleanup_cgroup struct cgroup *new = NULL;
-	const char *wanted = config->lx.cgroups_path;
 	int r = cgroup_layout(&new, err);
 
 	if (r < 0)
 		return r;
-	new->rootless = rootless;
-	vec_for_each (h, new) {
-		r = place(h, id, wanted);
-		if (r < 0)
-			return error_errno(err, -r, "config.json: /linux/cgroupsPath \"%s\"",
-					   wanted ? wanted : "");
-	}
-	r = record(new, true, err);
+	new->rootless = options->rootless;
+	new->driver = options->systemd ? &cgroup_systemd_driver : &cgroupfs_driver;
+	r = new->driver->place(new, id, config, err);
+	if (r == 0)
+		r = record(new, true, err);
 	if (r == 0)
 		*cg = take_ptr(new);
 	return r;
@@ -314,12 +340,13 @@ static bool may_do_without(const struct cgroup *cg, const struct hierarchy *h, u
 
 static int make_in(struct cgroup *cg, const struct oci_config *config, struct error **err)
 {
-	const char *wanted = config->lx.cgroups_path;
 	unsigned int limited = cgroup_limited(&config->lx.resources);
-	int r;
+	int r = cg->driver->start ? cg->driver->start(cg, config, err) : 0;
 
+	if (r < 0)
+		return r;
 	vec_for_each (h, cg) {
-		if (!is_joined(cg, h, limited, wanted && *wanted == '/'))
+		if (!is_joined(cg, h, limited))
 			continue;
 		r = cgroup_join(h, limited, err);
 		if (r < 0 && may_do_without(cg, h, limited, r)) {
@@ -335,15 +362,33 @@ static int make_in(struct cgroup *cg, const struct oci_config *config, struct er
 	r = record(cg, false, err);
 	if (r < 0)
 		return r;
-	return cgroup_apply(cg, &config->lx.resources, ~0u, err);
+	return cgroup_apply(cg, &config->lx.resources, cg->driver->settle ? ~CTL_SETTLED : ~0u,
+			    err);
 }
 
 int cgroup_make(struct cgroup *cg, const struct oci_config *config, struct error **err)
 {
 	int r = make_in(cg, config, err);
 
+	if (r < 0 && cg->started && cg->driver->stop)
+		cg->driver->stop(cg);
 	if (r < 0)
 		remove_made(cg);
+	return r;
+}
+
+int cgroup_settle(struct cgroup *cg, const struct oci_config *config, struct error **err)
+{
+	const struct oci_resources *res = &config->lx.resources;
+	int r;
+
+	if (!cg->driver->settle)
+		return 0;
+	r = cg->driver->settle(cg, err);
+	if (r == 0)
+		r = cgroup_apply(cg, res, CTL_SETTLED, err);
+	if (r == 0 && cg->driver->limited)
+		r = cg->driver->limited(cg, cgroup_limited(res) & ~(unsigned int)CTL_DEVICES, err);
 	return r;
 }
 
@@ -351,7 +396,8 @@ int cgroup_create(const char *id, const struct oci_config *config, struct cgroup
 		  struct error **err)
 {
 	__cleanup_cgroup struct cgroup *new = NULL;
-	int r = cgroup_plan(id, config, false, &new, err);
+	const struct cgroup_options options = {0};
+	int r = cgroup_plan(id, config, &options, &new, err);
 
 	if (r == 0)
 		r = cgroup_make(new, config, err);
@@ -364,9 +410,13 @@ void cgroup_remove_empty(const char *path)
 {
 	__cleanup_cgroup struct cgroup *cg = NULL;
 	char full[PATH_MAX];
+	struct pid_list list;
 
-	if (cgroup_open(path, &cg, NULL) < 0)
+	if (cgroup_open(path, &cg, NULL) < 0 || cgroup_pids(cg, &list, NULL) < 0)
 		return;
+	free(list.pids);
+	if (!list.count && cg->driver->stop)
+		cg->driver->stop(cg);
 	vec_for_each (h, cg) {
 		if (h->fd >= 0 &&
 		    snprintf(full, sizeof(full), "%s%s", h->mount, h->path) < (int)sizeof(full))
@@ -398,8 +448,10 @@ int cgroup_open(const char *path, struct cgroup **cg, struct error **err)
 
 	if (r < 0)
 		return r;
+	new->driver = &cgroupfs_driver;
 	new->recorded = strdup(path);
-	r = new->recorded ? 0 : -ENOMEM;
+	r = new->recorded ? cgroup_systemd_recorded(new, path) : -ENOMEM;
+	r = r > 0 ? 0 : r;
 	for (struct hierarchy *h = new->items; r == 0 && h < new->items + new->count; h++) {
 		__cleanup_free char *text = recorded_path(path, h->names);
 
@@ -432,16 +484,21 @@ int cgroup_v2_fd(const struct cgroup *cg)
 {
 	const struct hierarchy *h = cgroup_freezer_hierarchy(cg);
 
+	if (cg->driver->may_clone && !cg->driver->may_clone(cg))
+		return -1;
 	return h && h->version == 2 ? h->fd : -1;
 }
 
 int cgroup_attach(struct cgroup *cg, pid_t pid, struct error **err)
 {
+	int r = cg->driver->attach ? cg->driver->attach(cg, pid, err) : 0;
 	char text[16];
 
+	if (r < 0)
+		return r;
 	snprintf(text, sizeof(text), "%d", pid);
 	vec_for_each (h, cg) {
-		int r = h->fd < 0 ? 0 : write_file(h->fd, "cgroup.procs", text);
+		r = h->fd < 0 ? 0 : write_file(h->fd, "cgroup.procs", text);
 
 		if (r < 0)
 			return error_errno(err, -r, "moving pid %d into cgroup \"%s%s\"", pid,
@@ -636,6 +693,8 @@ int cgroup_destroy(struct cgroup *cg, struct error **err)
 {
 	int result = 0;
 
+	if (cg->driver->stop)
+		cg->driver->stop(cg);
 	vec_for_each (h, cg) {
 		int r = h->fd < 0 ? 0 : remove_hierarchy(h);
 

@@ -29,14 +29,26 @@ struct pid_list {
 int cgroup_create(const char *id, const struct oci_config *config, struct cgroup **cg,
 		  struct error **err);
 
+/* The user's own choice, and what he may do. */
+struct cgroup_options {
+	/*
+	 * Where the caller may not make cgroups the container is in none, if it has no limits
+	 * there; and systemd is the user's.
+	 */
+	bool rootless;
+	/* They are made by systemd, as a unit: cgroupsPath is "SLICE:PREFIX:NAME" then. */
+	bool systemd;
+};
+
 /*
- * The same in two steps: what cgroup_path() says after the first covers all that
- * the second may make, so that it can be saved before. rootless: where the caller may not make
- * cgroups the container is in none, if it has no limits there.
+ * The same in steps: what cgroup_path() says after the first covers all that the second may
+ * make, so that it can be saved before. The third is for when the container's first process is in
+ * it, and has not run anything of the container yet: only then all limits are set.
  */
-int cgroup_plan(const char *id, const struct oci_config *config, bool rootless, struct cgroup **cg,
-		struct error **err);
+int cgroup_plan(const char *id, const struct oci_config *config,
+		const struct cgroup_options *options, struct cgroup **cg, struct error **err);
 int cgroup_make(struct cgroup *cg, const struct oci_config *config, struct error **err);
+int cgroup_settle(struct cgroup *cg, const struct oci_config *config, struct error **err);
 
 /* Removes what was planned and perhaps made, but only if it is empty: it may be another's. */
 void cgroup_remove_empty(const char *path);
@@ -47,8 +59,9 @@ int cgroup_open(const char *path, struct cgroup **cg, struct error **err);
 
 /*
  * What to record in the state file: the path in the freezer's hierarchy, then
- * "\nCONTROLLERS:PATH" for each hierarchy where it is another. Owned by the
- * cgroup. To be saved at once: it is what a cleanup after kill -9 goes by.
+ * "\nCONTROLLERS:PATH" for each hierarchy where it is another, and "\nunit:NAME" or
+ * "\nuser-unit:NAME" if it is a unit of systemd's. Owned by the cgroup. To be saved at once: it is
+ * what a cleanup after kill -9 goes by.
  */
 const char *cgroup_path(const struct cgroup *cg);
 

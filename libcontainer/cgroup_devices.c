@@ -68,17 +68,13 @@ static int apply_rule(int allow, int deny, const struct oci_device_rule *rule, s
 	return 0;
 }
 
-struct rules {
-	struct oci_device_rule *items;
-	size_t count, size;
-};
-
-static void free_rules(struct rules *rules)
+void cgroup_device_rules_free(struct cgroup_device_rules *rules)
 {
 	vec_free(rules);
 }
 
-static int apply_v1(const struct hierarchy *h, const struct rules *rules, struct error **err)
+static int apply_v1(const struct hierarchy *h, const struct cgroup_device_rules *rules,
+		    struct error **err)
 {
 	__cleanup_fd int allow = openat(h->fd, "devices.allow", O_WRONLY | O_CLOEXEC);
 	__cleanup_fd int deny = openat(h->fd, "devices.deny", O_WRONLY | O_CLOEXEC);
@@ -95,8 +91,8 @@ static int apply_v1(const struct hierarchy *h, const struct rules *rules, struct
 	return 0;
 }
 
-static int add_rules(struct rules *to, const struct oci_device_rule *from, size_t count,
-		     struct error **err)
+static int add_rules(struct cgroup_device_rules *to, const struct oci_device_rule *from,
+		     size_t count, struct error **err)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct oci_device_rule *rule = vec_add(to);
@@ -113,9 +109,20 @@ static int add_rules(struct rules *to, const struct oci_device_rule *from, size_
 	return 0;
 }
 
+int cgroup_device_rules(const struct oci_resources *res, struct cgroup_device_rules *rules,
+			struct error **err)
+{
+	int r = add_rules(rules, res->devices.items, res->devices.count, err);
+
+	if (r == 0)
+		r = add_rules(rules, always_allowed,
+			      sizeof(always_allowed) / sizeof(*always_allowed), err);
+	return r;
+}
+
 int cgroup_apply_devices(struct cgroup *cg, const struct oci_resources *res, struct error **err)
 {
-	__cleanup(free_rules) struct rules rules = {0};
+	__cleanup(cgroup_device_rules_free) struct cgroup_device_rules rules = {0};
 	const struct hierarchy *v1 = NULL, *v2 = NULL;
 	int r;
 
@@ -125,10 +132,7 @@ int cgroup_apply_devices(struct cgroup *cg, const struct oci_resources *res, str
 		if (h->version == 2 && h->fd >= 0)
 			v2 = h;
 	}
-	r = add_rules(&rules, res->devices.items, res->devices.count, err);
-	if (r == 0)
-		r = add_rules(&rules, always_allowed,
-			      sizeof(always_allowed) / sizeof(*always_allowed), err);
+	r = cgroup_device_rules(res, &rules, err);
 	if (r < 0)
 		return r;
 	if (v1)

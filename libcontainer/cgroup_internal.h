@@ -8,6 +8,8 @@
 
 #include "libcontainer/cgroup.h"
 
+struct cgroup_driver;
+struct cgroup_unit; /* of cgroup_systemd.c */
 struct oci_device_rule;
 struct oci_resources;
 
@@ -38,12 +40,17 @@ struct hierarchy {
 	char *path;  /* the container's: "/..." */
 	int fd;	     /* of the container's directory, or -1: not in this one */
 	bool made;   /* by cgroup_create(), to be removed if that fails */
+	bool given;  /* made for us by the driver: its processes are not another's */
 };
 
 struct cgroup {
 	struct hierarchy *items;
 	size_t count, size;
 	char *recorded;
+	const struct cgroup_driver *driver;
+	struct cgroup_unit *unit;
+	bool explicit; /* who called us has chosen the place: its parents' limits are to hold */
+	bool started;  /* by the driver: to be stopped if the rest fails */
 	bool rootless; /* its own rights may not do for it: see may_do_without() */
 };
 
@@ -85,6 +92,16 @@ int cgroup_enable_v2(struct hierarchy *h, unsigned int controllers, unsigned int
 
 /* The device rules: in v1's devices hierarchy, or by a BPF program on v2. */
 int cgroup_apply_devices(struct cgroup *cg, const struct oci_resources *res, struct error **err);
+
+/* The rules with those that every container has, in their order: the last that fits counts. */
+struct cgroup_device_rules {
+	struct oci_device_rule *items;
+	size_t count, size;
+};
+int cgroup_device_rules(const struct oci_resources *res, struct cgroup_device_rules *rules,
+			struct error **err);
+void cgroup_device_rules_free(struct cgroup_device_rules *rules);
+
 int cgroup_apply_devices_v2(const struct hierarchy *h, const struct oci_device_rule *rules,
 			    size_t count, struct error **err);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "libcontainer/cgroup_driver.h"
 #include "libcontainer/cgroup_internal.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
@@ -240,6 +241,8 @@ void cgroup_free(struct cgroup *cg)
 		free(h->path);
 	}
 	vec_free(cg);
+	if (cg->driver && cg->driver->free)
+		cg->driver->free(cg);
 	free(cg->recorded);
 	free(cg);
 	errno = saved;

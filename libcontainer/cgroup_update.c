@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "libcontainer/cgroup_driver.h"
 #include "libcontainer/cgroup_internal.h"
 #include "oci/config.h"
 #include "util/cleanup.h"
@@ -94,7 +95,11 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *res, struct err
 	if (!*cg->recorded)
 		return error_set(err, EOPNOTSUPP, "the container is in no cgroup");
 	r = join_for_limits(cg, limited, err);
-	return r < 0 ? r : cgroup_apply(cg, res, limited, err);
+	if (r == 0)
+		r = cgroup_apply(cg, res, limited, err);
+	if (r == 0 && cg->driver->limited)
+		r = cg->driver->limited(cg, limited, err);
+	return r;
 }
 
 /* A directory below another, whatever links or mounts somebody has put there. */

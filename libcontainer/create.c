@@ -224,6 +224,8 @@ static int set_up(struct init *init, struct cgroup *cg, int sync_fd, struct init
 		ret = run_runtime_hooks(init->c, init->config, process->pid, sync_fd, err);
 	if (ret == 0)
 		ret = sync_receive(sync_fd, SYNC_READY, &value, err);
+	if (ret == 0)
+		ret = cgroup_settle(cg, init->config, err);
 	process->stub_fd = init->options->restore ? (int)value : -1;
 	process->master_fd = init->options->restore && init->console_fd >= 0 ? STUB_MASTER_FD : -1;
 	return ret;

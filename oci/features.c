@@ -89,6 +89,8 @@ static void write_unsafe_annotations(struct json *j)
 {
 	json_key(j, "potentiallyUnsafeConfigAnnotations");
 	json_array_begin(j);
+	/* ends with a dot: all that begin so */
+	json_string(j, "org.systemd.property.");
 	json_array_end(j);
 }
 

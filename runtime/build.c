@@ -154,10 +154,14 @@ static bool is_rootless(const struct runtime *rt)
 int build_cgroup(const struct runtime *rt, struct container *c, const struct oci_config *config,
 		 struct cgroup **cg, struct error **err)
 {
+	const struct cgroup_options options = {
+		.rootless = is_rootless(rt),
+		.systemd = rt->systemd_cgroup,
+	};
 	int ret = container_keep(c, KEPT_CONFIG, config->json, config->json_len, err);
 
 	if (ret == 0)
-		ret = cgroup_plan(c->id, config, is_rootless(rt), cg, err);
+		ret = cgroup_plan(c->id, config, &options, cg, err);
 	if (ret == 0)
 		ret = container_keep(c, KEPT_CGROUP, cgroup_path(*cg), strlen(cgroup_path(*cg)),
 				     err);

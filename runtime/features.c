@@ -75,6 +75,7 @@ static int run(struct runtime *rt, struct error **err)
 		.version = FIRN_VERSION,
 		.seccomp_flags = seccomp_flags,
 		.rdma = true,
+		.systemd_cgroup = true,
 		.apparmor = true,
 		.selinux = true,
 		.idmap_mounts = true,

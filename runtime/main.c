@@ -19,7 +19,7 @@ const struct option_spec global_options[] = {
 	{"log", 0, "FILE", "write the log, and errors too, to this file"},
 	{"log-format", 0, "FORMAT", "of the log: text (default) or json"},
 	{"debug", 0, NULL, "log what is done"},
-	{"systemd-cgroup", 0, NULL, NULL},
+	{"systemd-cgroup", 0, NULL, "let systemd make cgroups: cgroupsPath is SLICE:PREFIX:NAME"},
 	{"rootless", 0, "WHEN", "true, false or auto (default)"},
 	{"criu", 0, "PROGRAM", NULL},
 	{NULL, 0, NULL, NULL},

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The manager of systemd, asked over its bus: libsystemd's sd-bus, which is loaded when it is
+ * needed. Each call waits for what it asked for, but not for ever (-ETIMEDOUT). Errors
+ * say what was asked, of which unit, and what systemd said.
+ */
+#ifndef FIRN_LIBCONTAINER_SYSTEMD_BUS_H
+#define FIRN_LIBCONTAINER_SYSTEMD_BUS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct error;
+struct systemd;
+struct unit_properties;
+
+/*
+ * Connects to the system's instance, or to that of the user whose processes we are: also as root
+ * of his user namespace. First by the manager's own socket, which root and that user may use,
+ * and which needs no message bus; then by the bus.
+ */
+int systemd_open(bool user, struct systemd **s, struct error **err);
+void systemd_close(struct systemd *s);
+
+/* Its version, and the cgroup below which it has its units ("" for the root); owned by s. */
+unsigned int systemd_version(const struct systemd *s);
+const char *systemd_cgroup(const struct systemd *s);
+
+/*
+ * Makes a transient unit and waits until it is started. -EEXIST if there is one of that
+ * name; what is left of one that has failed is taken away first.
+ */
+int systemd_start_unit(struct systemd *s, const char *unit,
+		       const struct unit_properties *properties, struct error **err);
+
+/* The cgroup of a started unit, which the caller frees. */
+int systemd_unit_cgroup(struct systemd *s, const char *unit, char **path, struct error **err);
+
+/* Sets properties of a unit for as long as it is there. */
+int systemd_set_properties(struct systemd *s, const char *unit,
+			   const struct unit_properties *properties, struct error **err);
+
+/* Moves a process to the unit's cgroup, also where the caller may not. */
+int systemd_attach(struct systemd *s, const char *unit, pid_t pid, struct error **err);
+
+/* Stops a unit, and forgets that it failed. No such unit is no error. */
+int systemd_stop_unit(struct systemd *s, const char *unit, struct error **err);
+
+static inline void cleanup_systemd(struct systemd **s)
+{
+	systemd_close(*s);
+}
+#define __cleanup_systemd __attribute__((cleanup(cleanup_systemd)))
+
+#endif

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "libcontainer/systemd_limits.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libcontainer/cgroup_internal.h"
+#include "libcontainer/systemd_property.h"
+#include "oci/config.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+/* v1 shows no limit as the greatest number of pages there can be. */
+#define UNLIMITED_V1 0x7ffffffffffff000ull
+
+#define CPU_LIST_MAX 8192
+
+struct file {
+	int version;
+	unsigned int controller;
+	const char *file, *property;
+	unsigned int since; /* the first systemd that has the property; 0: any */
+	void (*add)(const struct file *f, char *text, struct unit_properties *list);
+	const char *more; /* a second file, whose text is appended to that of the first */
+};
+
+static void add_number(const struct file *f, char *text, struct unit_properties *list)
+{
+	unsigned long long n = strtoull(text, NULL, 10);
+
+	if (!strncmp(text, "max", 3) || (f->version == 1 && n >= UNLIMITED_V1))
+		n = UNIT_INFINITY;
+	unit_property_number(list, f->property, "t", n);
+}
+
+/* systemd has no property for it, but takes a weight of 0 for that. */
+static void add_idle(const struct file *f, char *text, struct unit_properties *list)
+{
+	if (*text == '1')
+		unit_property_number(list, f->property, "t", 0);
+}
+
+/*
+ * "QUOTA PERIOD". systemd keeps the time per second, in its unit's file as a whole percentage
+ * without rounding: after a reload it would be less. So it is rounded up here, and may be
+ * more by less than a percent of a CPU.
+ */
+static void add_bandwidth(const struct file *f, char *text, struct unit_properties *list)
+{
+	uint64_t per_second = UNIT_INFINITY;
+	char quota[24];
+	unsigned long long n, period;
+
+	if (sscanf(text, "%23s %llu", quota, &period) != 2 || !period)
+		return;
+	n = strtoull(quota, NULL, 10);
+	if (*quota >= '0' && *quota <= '9' && n < UINT64_MAX / 1000000)
+		per_second = (n * 1000000 / period + 9999) / 10000 * 10000;
+	unit_property_number(list, f->property, "t", per_second);
+	unit_property_number(list, "CPUQuotaPeriodUSec", "t", period);
+}
+
+/* A list as "0-3,7" as systemd takes it: bits, the lowest first. */
+static void add_list(const struct file *f, char *text, struct unit_properties *list)
+{
+	uint8_t bits[CPU_LIST_MAX / 8] = {0};
+	struct unit_property *p;
+	unsigned int from, to, last = 0;
+	bool any = false;
+	int used;
+
+	for (; sscanf(text, "%u%n", &from, &used) == 1; text += *text == ',') {
+		text += used;
+		to = from;
+		if (sscanf(text, "-%u%n", &to, &used) == 1)
+			text += used;
+		if (to >= CPU_LIST_MAX || from > to)
+			return;
+		for (unsigned int i = from; i <= to; i++)
+			bits[i / 8] |= 1 << i % 8;
+		last = to > last ? to : last;
+		any = true;
+	}
+	/* none of its own: those of the parent */
+	if (!any)
+		return;
+	p = unit_property_new(list, f->property, "ay");
+	for (unsigned int i = 0; i <= last / 8; i++)
+		unit_property_add(list, p, NULL, NULL, bits[i]);
+}
+
+/* systemd's weights, 1 to 10000, to which bfq's of 1 to 1000 correspond from 100 on up. */
+static uint64_t from_bfq(uint64_t weight)
+{
+	return weight <= 100 ? weight : 100 + (weight - 100) * 11;
+}
+
+/* A value for a device, "MAJOR:MINOR", appended to the property of that name. */
+static void add_device(const char *name, const char *device, uint64_t number,
+		       struct unit_properties *list)
+{
+	struct unit_property *found = NULL;
+	char path[64];
+
+	vec_for_each (p, list) {
+		if (!strcmp(p->name, name))
+			found = p;
+	}
+	if (!found)
+		found = unit_property_new(list, name, "a(st)");
+	snprintf(path, sizeof(path), "/dev/block/%.40s", device);
+	unit_property_add(list, found, path, NULL, number);
+}
+
+/* "default N" or "N", and "MAJOR:MINOR N" for devices. */
+static void add_weights(const struct file *f, char *text, struct unit_properties *list)
+{
+	bool bfq = strstr(f->file, "bfq");
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *number = strrchr(line, ' ');
+		uint64_t n = strtoull(number ? number : line, NULL, 10);
+		char name[48];
+
+		if (bfq && f->version == 2)
+			n = from_bfq(n);
+		if (!strchr(line, ':')) {
+			snprintf(name, sizeof(name), "%sWeight", f->property);
+			unit_property_number(list, name, "t", n);
+		} else if (number) {
+			*number = '\0';
+			snprintf(name, sizeof(name), "%sDeviceWeight", f->property);
+			add_device(name, line, n, list);
+		}
+	}
+}
+
+/* "MAJOR:MINOR rbps=N wbps=max riops=max wiops=N" */
+static void add_io_max(const struct file *f, char *text, struct unit_properties *list)
+{
+	static const char *const keys[][2] = {
+		{"rbps=", "IOReadBandwidthMax"},
+		{"wbps=", "IOWriteBandwidthMax"},
+		{"riops=", "IOReadIOPSMax"},
+		{"wiops=", "IOWriteIOPSMax"},
+	};
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *rest = NULL, *device = strtok_r(line, " ", &rest), *word;
+
+		while (device && (word = strtok_r(NULL, " ", &rest)))
+			for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+				size_t len = strlen(keys[i][0]);
+
+				if (!strncmp(word, keys[i][0], len) && strcmp(word + len, "max"))
+					add_device(keys[i][1], device,
+						   strtoull(word + len, NULL, 10), list);
+			}
+	}
+}
+
+/* "MAJOR:MINOR N" */
+static void add_throttle(const struct file *f, char *text, struct unit_properties *list)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *blank = strchr(line, ' ');
+
+		if (!blank)
+			continue;
+		*blank = '\0';
+		add_device(f->property, line, strtoull(blank + 1, NULL, 10), list);
+	}
+}
+
+/* Of each controller all files that systemd writes together: one alone would reset the others. */
+static const struct file files[] = {
+	{2, CTL_MEMORY, "memory.max", "MemoryMax", 0, add_number, NULL},
+	{2, CTL_MEMORY, "memory.high", "MemoryHigh", 0, add_number, NULL},
+	{2, CTL_MEMORY, "memory.low", "MemoryLow", 0, add_number, NULL},
+	{2, CTL_MEMORY, "memory.min", "MemoryMin", 240, add_number, NULL},
+	{2, CTL_MEMORY, "memory.swap.max", "MemorySwapMax", 0, add_number, NULL},
+	{2, CTL_MEMORY, "memory.zswap.max", "MemoryZSwapMax", 253, add_number, NULL},
+	{2, CTL_CPU, "cpu.weight", "CPUWeight", 0, add_number, NULL},
+	{2, CTL_CPU, "cpu.idle", "CPUWeight", 252, add_idle, NULL},
+	{2, CTL_CPU, "cpu.max", "CPUQuotaPerSecUSec", 242, add_bandwidth, NULL},
+	{2, CTL_CPUSET, "cpuset.cpus", "AllowedCPUs", 244, add_list, NULL},
+	{2, CTL_CPUSET, "cpuset.mems", "AllowedMemoryNodes", 244, add_list, NULL},
+	{2, CTL_PIDS, "pids.max", "TasksMax", 0, add_number, NULL},
+	{2, CTL_BLKIO, "io.weight", "IO", 0, add_weights, NULL},
+	{2, CTL_BLKIO, "io.bfq.weight", "IO", 0, add_weights, NULL},
+	{2, CTL_BLKIO, "io.max", NULL, 0, add_io_max, NULL},
+	{1, CTL_MEMORY, "memory.limit_in_bytes", "MemoryLimit", 0, add_number, NULL},
+	{1, CTL_CPU, "cpu.shares", "CPUShares", 0, add_number, NULL},
+	{1, CTL_CPU, "cpu.cfs_quota_us", "CPUQuotaPerSecUSec", 242, add_bandwidth,
+	 "cpu.cfs_period_us"},
+	{1, CTL_PIDS, "pids.max", "TasksMax", 0, add_number, NULL},
+	{1, CTL_BLKIO, "blkio.weight", "BlockIO", 0, add_weights, NULL},
+	{1, CTL_BLKIO, "blkio.throttle.read_bps_device", "BlockIOReadBandwidth", 0, add_throttle,
+	 NULL},
+	{1, CTL_BLKIO, "blkio.throttle.write_bps_device", "BlockIOWriteBandwidth", 0, add_throttle,
+	 NULL},
+};
+
+/* NULL text: there is no such file. */
+static int read_one(int dir_fd, const struct file *f, char **text, struct error **err)
+{
+	__cleanup_free char *first = NULL;
+	__cleanup_free char *second = NULL;
+	int r = read_file(dir_fd, f->file, 1 << 20, &first, NULL);
+
+	if (r == 0 && f->more)
+		r = read_file(dir_fd, f->more, 4096, &second, NULL);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return error_errno(err, -r, "reading \"%s\" of the container's cgroup", f->file);
+	if (asprintf(text, "%s%s", first, second ? second : "") < 0) {
+		*text = NULL;
+		return error_errno(err, ENOMEM, "reading \"%s\"", f->file);
+	}
+	return 0;
+}
+
+int systemd_limits_read(int dir_fd, int cgroup_version, unsigned int controllers,
+			unsigned int systemd_version, struct unit_properties *list,
+			struct error **err)
+{
+	/* "unified" may set any file */
+	if (controllers & CTL_UNIFIED)
+		controllers = ~0u;
+	for (const struct file *f = files; f < files + sizeof(files) / sizeof(*files); f++) {
+		__cleanup_free char *text = NULL;
+		int r;
+
+		if (f->version != cgroup_version || !(f->controller & controllers) ||
+		    f->since > systemd_version)
+			continue;
+		r = read_one(dir_fd, f, &text, err);
+		if (r < 0)
+			return r;
+		if (text)
+			f->add(f, text, list);
+	}
+	return list->failed ? error_errno(err, ENOMEM, "collecting the limits") : 0;
+}
+
+/* The driver that has a major number, of the section of /proc/devices for that type. */
+static bool find_driver(const char *devices, char type, int64_t major, char name[64])
+{
+	const char *at = strstr(devices, type == 'c' ? "Character devices:\n" : "Block devices:\n");
+	long long number;
+
+	for (at = at ? strchr(at, '\n') : NULL; at && at[1] && at[1] != '\n';
+	     at = strchr(at + 1, '\n'))
+		if (sscanf(at + 1, "%lld %63s", &number, name) == 2 && number == major)
+			return true;
+	return false;
+}
+
+static bool add_rule(const struct oci_device_rule *rule, const char *devices,
+		     struct unit_properties *list, struct unit_property *p)
+{
+	const char *kind = rule->type == 'c' ? "char" : "block";
+	char driver[64] = "*", text[96];
+
+	if (rule->has_minor && !rule->has_major)
+		return false;
+	if (rule->has_minor) {
+		snprintf(text, sizeof(text), "/dev/%s/%lld:%lld", kind, (long long)rule->major,
+			 (long long)rule->minor);
+	} else {
+		if (rule->has_major && !find_driver(devices, rule->type, rule->major, driver))
+			return false;
+		snprintf(text, sizeof(text), "%s-%s", kind, driver);
+	}
+	unit_property_add(list, p, text, rule->access && *rule->access ? rule->access : "rwm", 0);
+	return true;
+}
+
+/* The rules behind the last one for all devices, if all is forbidden by that: none allow less. */
+static bool only_allow(const struct oci_device_rule *rules, size_t count, size_t *first)
+{
+	bool denied = false;
+
+	*first = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (rules[i].type != 'c' && rules[i].type != 'b') {
+			denied = !rules[i].allow;
+			*first = i + 1;
+		}
+	}
+	for (size_t i = *first; i < count; i++)
+		if (!rules[i].allow)
+			return false;
+	return denied;
+}
+
+bool systemd_limits_devices(const struct oci_device_rule *rules, size_t count, const char *devices,
+			    struct unit_properties *list)
+{
+	size_t first, before = list->count;
+	struct unit_property *p;
+	bool ok = only_allow(rules, count, &first);
+
+	if (!ok)
+		return false;
+	unit_property_text(list, "DevicePolicy", "strict");
+	p = unit_property_new(list, "DeviceAllow", "a(ss)");
+	for (size_t i = first; ok && i < count; i++)
+		ok = add_rule(&rules[i], devices, list, p);
+	if (!ok)
+		unit_properties_drop(list, before);
+	return ok;
+}

@@ -1,0 +1,330 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# Cgroups made by systemd (--systemd-cgroup): names, limits, life and death of the unit. They
+# run in the test VM with systemd as process 1: FIRN_VM_SYSTEMD=1 tests/vm/run.
+
+load helpers
+
+setup() {
+	need_root
+	setup_firn
+	new_id
+	B=$T/bundle
+	UNIT=firn-$ID.scope
+	CG=/sys/fs/cgroup/system.slice/$UNIT
+}
+
+teardown() {
+	teardown_firn
+	[ -z "${OTHER:-}" ] || systemctl stop "$OTHER" 2>/dev/null || :
+}
+
+need_systemd() {
+	[ "$(cat /proc/1/comm)" = systemd ] || skip "wants systemd as PID 1"
+}
+
+# bundle CMD ARG...: a bundle, once it is sure that the test is run.
+bundle() {
+	need_systemd
+	make_bundle "$B" "$@"
+}
+
+sd_firn() {
+	firn --systemd-cgroup "$@"
+}
+
+# start [OPTION...]: the bundle's container, detached.
+start() {
+	"$FIRN" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$@" "$ID" \
+		</dev/null >>"$T/$ID.log" 2>&1 3>&- || fail "$(cat "$T/$ID.log")"
+}
+
+property() {
+	systemctl show -P "$1" "${2:-$UNIT}"
+}
+
+# no_unit [UNIT]: systemd does not know it, and there is no cgroup of that name.
+no_unit() {
+	local unit=${1:-$UNIT}
+	equal "$(property LoadState "$unit")" not-found "state of $unit"
+	equal "$(find /sys/fs/cgroup -type d -name "$unit")" "" "directories"
+}
+
+file() {
+	equal "$(cat "$CG/$1")" "$2" "$1"
+}
+
+@test "without a cgroupsPath the container is firn-ID.scope in system.slice; nothing is left" {
+	bundle cat /proc/self/cgroup
+	edit_config "$B" '.linux.namespaces |= map(select(.type != "cgroup"))'
+	ok sd_firn run --bundle "$B" "$ID"
+	equal "$output" "0::/system.slice/$UNIT"
+	no_unit
+	is_gone "$ID"
+}
+
+@test "SLICE:PREFIX:NAME with a slice in a slice" {
+	bundle sleep 1000
+	edit_config "$B" --arg p "firn-test.slice:pre:$ID" '.linux.cgroupsPath = $p'
+	start
+	UNIT=pre-$ID.scope
+	equal "$(property Slice)" firn-test.slice
+	equal "$(property ControlGroup)" "/firn.slice/firn-test.slice/$UNIT"
+	equal "$(cat "/sys/fs/cgroup/firn.slice/firn-test.slice/$UNIT/cgroup.procs")" "$(container_pid "$ID")"
+	equal "$(property Delegate)" yes
+	ok firn delete --force "$ID"
+	no_unit
+}
+
+@test "a NAME that is a slice" {
+	bundle sleep 1000
+	UNIT=firn-test${ID//-/_}.slice
+	edit_config "$B" --arg p "::$UNIT" '.linux.cgroupsPath = $p | .linux.resources.memory.limit = 67108864'
+	start
+	equal "$(property ControlGroup)" "/firn.slice/$UNIT"
+	equal "$(property MemoryMax)" 67108864
+	equal "$(cat "/sys/fs/cgroup/firn.slice/$UNIT/cgroup.procs")" "$(container_pid "$ID")"
+	ok firn delete --force "$ID"
+	# systemd knows any slice that it is asked about
+	equal "$(property ActiveState)" inactive
+	equal "$(find /sys/fs/cgroup -type d -name "$UNIT")" ""
+}
+
+@test "limits are properties too: a daemon-reload leaves them, and takes back what only a file had" {
+	bundle sleep 1000
+	edit_config "$B" '.linux.resources |= (. + {memory: {limit: 67108864, swap: 100663296, reservation: 4194304},
+		cpu: {shares: 2048, quota: 30000, period: 100000, cpus: "0", burst: 10000},
+		pids: {limit: 20}, unified: {"memory.high": "50331648"}})'
+	start
+	equal "$(property MemoryMax)" 67108864
+	equal "$(property MemoryLow)" 4194304
+	equal "$(property MemoryHigh)" 50331648
+	equal "$(property CPUWeight)" 79
+	equal "$(property CPUQuotaPerSecUSec)" 300ms
+	equal "$(property AllowedCPUs)" 0
+	equal "$(property TasksMax)" 20
+	echo 33554432 >"$CG/memory.max"
+	echo 10 >"$CG/pids.max"
+	systemctl daemon-reload
+	file memory.max 67108864
+	file memory.low 4194304
+	file memory.high 50331648
+	file cpu.weight 79
+	file cpu.max "30000 100000"
+	file cpu.max.burst 10000
+	file cpuset.cpus 0
+	file pids.max 20
+}
+
+@test "without limits there is none of systemd's own" {
+	bundle sleep 1000
+	start
+	file pids.max max
+	file memory.max max
+	file cpu.max "max 100000"
+}
+
+@test "update: file and property; what is not given stays" {
+	bundle sleep 1000
+	edit_config "$B" '.linux.resources.memory.limit = 67108864 | .linux.resources.pids = {limit: 20}'
+	start
+	ok firn update --memory 32M --cpu-quota 20000 --cpu-period 50000 "$ID"
+	equal "$(property MemoryMax)" 33554432
+	equal "$(property CPUQuotaPerSecUSec)" 400ms
+	systemctl daemon-reload
+	file memory.max 33554432
+	file cpu.max "20000 50000"
+	file pids.max 20
+	ok firn update --pids-limit -1 "$ID"
+	equal "$(property TasksMax)" infinity
+	equal "$(property MemoryMax)" 33554432
+}
+
+@test "a limit of one process leaves room for the container's own" {
+	bundle sleep 1000
+	edit_config "$B" '.linux.resources.pids = {limit: 1}'
+	start
+	file pids.max 1
+	file pids.current 1
+}
+
+@test "device rules are told to systemd, and hold" {
+	bundle sh -c 'for d in 1 2; do ( : </dev/d$d ) 2>&1 | grep -q "Operation not permitted" && echo "$d refused"; done; : </dev/null && echo null; sleep 1000'
+	edit_config "$B" '.linux.devices = [{path: "/dev/d1", type: "c", major: 10, minor: 237},
+			{path: "/dev/d2", type: "c", major: 10, minor: 230}]
+		| .linux.resources.devices = [{allow: false, access: "rwm"},
+			{allow: true, type: "c", major: 10, minor: 237, access: "r"}]'
+	start
+	wait_for 5 grep -q null "$T/$ID.log"
+	equal "$(cat "$T/$ID.log")" "$(printf '%s\n' '2 refused' null)"
+	equal "$(property DevicePolicy)" strict
+	[[ $(property DeviceAllow) == *"/dev/char/10:237 r"* ]] || fail "DeviceAllow: $(property DeviceAllow)"
+}
+
+@test "pause and resume: neither a daemon-reload nor an update thaws; a paused one is deleted" {
+	bundle sleep 1000
+	start
+	ok firn pause "$ID"
+	systemctl daemon-reload
+	ok firn update --memory 64M "$ID"
+	file cgroup.freeze 1
+	equal "$(container_status "$ID")" paused
+	ok firn resume "$ID"
+	file cgroup.freeze 0
+	ok firn pause "$ID"
+	ok firn delete --force "$ID"
+	no_unit
+}
+
+@test "exec joins the unit" {
+	bundle sleep 1000
+	start
+	"$FIRN" --root "$FIRN_ROOT" exec --detach --pid-file "$T/pid" "$ID" sleep 999 3>&-
+	equal "$(cat "/proc/$(cat "$T/pid")/cgroup")" "0::/system.slice/$UNIT"
+}
+
+@test "checkpoint, and restore into a unit of the same name with its limits" {
+	bundle sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/tmp/n; sleep 0.1; done'
+	edit_config "$B" '.linux.resources.memory.limit = 67108864'
+	start
+	wait_for 5 test -s "$B/rootfs/tmp/n"
+	ok sd_firn checkpoint --image-path "$T/image" "$ID"
+	is_gone "$ID"
+	no_unit
+	n=$(cat "$B/rootfs/tmp/n")
+	"$FIRN" --systemd-cgroup --root "$FIRN_ROOT" restore --detach --image-path "$T/image" --bundle "$B" "$ID" \
+		</dev/null >>"$T/$ID.log" 2>&1 3>&- || fail "$(cat "$T/$ID.log")"
+	equal "$(property ActiveState)" active
+	equal "$(property MemoryMax)" 67108864
+	[[ $(cat "/proc/$(container_pid "$ID")/cgroup") == "0::/system.slice/$UNIT" ]] || fail "not in the unit"
+	wait_for 5 test "$(cat "$B/rootfs/tmp/n")" -gt "$n"
+	ok firn delete --force "$ID"
+	no_unit
+}
+
+@test "who ends by itself, or by systemctl stop, is stopped, and can be deleted" {
+	bundle sh -c 'trap "exit 0" TERM; while :; do sleep 0.1; done'
+	start
+	systemctl stop "$UNIT"
+	wait_for 5 has_status "$ID" stopped
+	ok firn delete "$ID"
+	no_unit
+	set_args "$B" true
+	start
+	wait_for 5 has_status "$ID" stopped
+	ok firn delete "$ID"
+	no_unit
+}
+
+@test "a unit of that name: refused while it is active, and left alone; replaced when it has failed" {
+	bundle true
+	OTHER=$UNIT
+	systemd-run --quiet --scope --unit="$UNIT" -p RuntimeMaxSec=8 sleep 1000 3>&- 2>/dev/null &
+	wait_for 5 systemctl is-active "$UNIT"
+	fails sd_firn run --bundle "$B" "$ID"
+	one_line
+	has "unit \"$UNIT\" exists in systemd already"
+	is_gone "$ID"
+	equal "$(property ActiveState)" active
+	wait_for 5 systemctl is-failed "$UNIT"
+	ok sd_firn run --bundle "$B" "$ID"
+	no_unit
+}
+
+@test "the runtime killed after the unit is made: it goes with the runtime, delete does the rest" {
+	bundle sleep 1000
+	fails env FIRN_FAULT=unit-started:kill "$FIRN" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$ID"
+	equal "$status" 137
+	wait_for 5 no_unit
+	ok firn delete --force "$ID"
+	is_gone "$ID"
+	start
+	pid=$(container_pid "$ID")
+	kill -9 "$pid"
+	wait_for 5 no_unit
+}
+
+@test "what fails after the unit is made takes it away again" {
+	bundle sleep 1000
+	fails env FIRN_FAULT=unit-started:EIO "$FIRN" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$ID"
+	one_line
+	no_unit
+	is_gone "$ID"
+	edit_config "$B" '.linux.resources.unified = {"memory.nonsense": "1"}'
+	fails sd_firn run --bundle "$B" "$ID"
+	has memory.nonsense
+	no_unit
+	is_gone "$ID"
+}
+
+@test "annotations are properties; what cannot be one is refused" {
+	bundle sleep 1000
+	edit_config "$B" '.annotations = {"org.systemd.property.TimeoutStopUSec": "uint64 3000000",
+		"org.systemd.property.Description": "\u0027a word\u0027"}'
+	start
+	equal "$(property TimeoutStopUSec)" 3s
+	equal "$(property Description)" "a word"
+	ok firn delete --force "$ID"
+	edit_config "$B" '.annotations = {"org.systemd.property.NoSuchProperty": "1"}'
+	fails sd_firn run --bundle "$B" "$ID"
+	one_line
+	has "NoSuchProperty"
+	no_unit
+	edit_config "$B" '.annotations = {"org.systemd.property.Slice": "\u0027x.slice\u0027"}'
+	fails sd_firn run --bundle "$B" "$ID"
+	one_line
+	has "/annotations/org.systemd.property.Slice: the runtime sets this"
+}
+
+@test "a cgroupsPath that names no unit: one line that says so" {
+	local path
+	bundle true
+	for path in /a/path a.slice:b no:b:c a--b.slice:b:c a.slice:b/c:d; do
+		edit_config "$B" --arg p "$path" '.linux.cgroupsPath = $p'
+		fails sd_firn run --bundle "$B" "$ID"
+		one_line
+		has "config.json: /linux/cgroupsPath \"$path\": "
+		is_gone "$ID"
+	done
+}
+
+# As a login would have it, but for the login: his own systemd, and Firn outside of that.
+@test "a user's container is a unit of his own systemd" {
+	need_systemd
+	need_command setpriv
+	OTHER=user@1234.service
+	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* 2>/dev/null || :
+	systemctl start "$OTHER"
+	make_rootfs "$B/rootfs"
+	install -m 755 "$FIRN" "$T/firn"
+	chmod 755 "$FIRN_ROOT"
+	user() {
+		setpriv --reuid 1234 --regid 1234 --clear-groups --inh-caps=-all --bounding-set=-all \
+			env XDG_RUNTIME_DIR=/run/user/1234 "$@"
+	}
+	chown -R 1234:1234 "$B" "$FIRN_ROOT" "$T"
+	user "$T/firn" spec --rootless --bundle "$B"
+	edit_config "$B" '.process.terminal = false | .process.args = ["sleep", "1000"]
+		| .linux.resources.memory.limit = 67108864'
+	chown 1234:1234 "$B/config.json"
+	user "$T/firn" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$ID" \
+		</dev/null >>"$T/log" 2>&1 3>&- || fail "$(cat "$T/log")"
+	CG=/user.slice/user-1234.slice/user@1234.service/user.slice/$UNIT
+	equal "$(cat "/proc/$(container_pid "$ID")/cgroup")" "0::$CG"
+	equal "$(user systemctl --user show -P MemoryMax "$UNIT")" 67108864
+	ok user "$T/firn" --root "$FIRN_ROOT" exec "$ID" cat /proc/self/cgroup
+	equal "$output" 0::/
+	ok user "$T/firn" --root "$FIRN_ROOT" delete --force "$ID"
+	equal "$(user systemctl --user show -P LoadState "$UNIT")" not-found
+	no_unit
+}
+
+@test "without systemd there is an error of one line" {
+	[ ! -e /run/systemd/private ] || skip "wants a machine without systemd"
+	make_bundle "$B" true
+	fails sd_firn run --bundle "$B" "$ID"
+	one_line
+	has "connecting to systemd"
+	has "is systemd process 1?"
+	is_gone "$ID"
+}

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What a unit is told: annotations, the limits that a cgroup's files have, device rules. */
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libcontainer/cgroup_internal.h"
+#include "libcontainer/systemd_limits.h"
+#include "libcontainer/systemd_property.h"
+#include "oci/config.h"
+#include "util/buf.h"
+#include "util/cleanup.h"
+#include "util/error.h"
+#include "util/io.h"
+
+static void add_text(struct buf *b, const char *text)
+{
+	assert_non_null(buf_add(b, text, strlen(text)));
+}
+
+static void add_value(struct buf *b, const char *type, const struct unit_value *v)
+{
+	char number[32];
+
+	if (*type == 'd')
+		snprintf(number, sizeof(number), "%.3f", v->real);
+	else
+		snprintf(number, sizeof(number), "%lld", (long long)v->number);
+	add_text(b, " ");
+	add_text(b, v->text ? v->text : number);
+	if (v->text && (v->second || strchr(type, 't'))) {
+		add_text(b, "=");
+		add_text(b, v->second ? v->second : number);
+	}
+}
+
+/* "NAME TYPE VALUE...; ...", the caller's to free. */
+static char *describe(const struct unit_properties *list)
+{
+	struct buf b = {0};
+
+	assert_false(list->failed);
+	vec_for_each (p, list) {
+		if (p != list->items)
+			add_text(&b, "; ");
+		add_text(&b, p->name);
+		add_text(&b, " ");
+		add_text(&b, p->type);
+		vec_for_each (v, &p->values)
+			add_value(&b, p->type, v);
+	}
+	assert_non_null(buf_add(&b, "", 1));
+	return (char *)b.data;
+}
+
+static void is(const struct unit_properties *list, const char *wanted)
+{
+	__cleanup_free char *text = describe(list);
+
+	assert_string_equal(text, wanted);
+}
+
+static int annotate(const char *name, const char *value, struct unit_properties *list,
+		    struct error **err)
+{
+	char key[128];
+	struct oci_pair pairs[] = {
+		{(char *)"org.example.other", (char *)"'unread"},
+		{key, (char *)value},
+	};
+	const struct oci_pairs annotations = {pairs, 2, 2};
+
+	snprintf(key, sizeof(key), "org.systemd.property.%s", name);
+	return unit_properties_annotated(list, &annotations, err);
+}
+
+static void test_annotations(void **state)
+{
+	static const struct {
+		const char *name, *value, *wanted;
+	} good[] = {
+		{"KillSignal", "15", "KillSignal i 15"},
+		{"KillSignal", " -1 ", "KillSignal i -1"},
+		{"TimeoutStopUSec", "uint64 10000000", "TimeoutStopUSec t 10000000"},
+		{"TimeoutStopUSec", "uint64 18446744073709551615", "TimeoutStopUSec t -1"},
+		{"TimeoutStopSec", "10", "TimeoutStopUSec t 10000000"},
+		{"TimeoutStopSec", "1.5", "TimeoutStopUSec t 1500000"},
+		{"TimeoutStopSec", "byte 0x10", "TimeoutStopUSec t 16000000"},
+		{"CollectMode", "'inactive'", "CollectMode s inactive"},
+		{"Description", "\"a \\\"b\\\" 'c'\"", "Description s a \"b\" 'c'"},
+		{"SendSIGHUP", "true", "SendSIGHUP b 1"},
+		{"SendSIGHUP", "boolean false", "SendSIGHUP b 0"},
+		{"After", "['a.service', \"b.service\"]", "After as a.service b.service"},
+		{"Ratio", "double 2", "Ratio d 2.000"},
+		{"Ratio", "2.5", "Ratio d 2.500"},
+		{"Bytes", "[byte 1, byte 255]", "Bytes ay 1 255"},
+	};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		__cleanup_unit_properties struct unit_properties list = {0};
+		__cleanup_error struct error *err = NULL;
+		int r = annotate(good[i].name, good[i].value, &list, &err);
+
+		if (r < 0)
+			fail_msg("%s", error_message(err));
+		is(&list, good[i].wanted);
+	}
+}
+
+static void test_bad_annotations(void **state)
+{
+	static const struct {
+		const char *name, *value;
+		int code;
+	} bad[] = {
+		{"A", "", -EINVAL},
+		{"A", "word", -EINVAL},
+		{"A", "'open", -EINVAL},
+		{"A", "'open\\", -EINVAL},
+		{"A", "'a' 'b'", -EINVAL},
+		{"A", "['a'", -EINVAL},
+		{"A", "[]", -EINVAL},
+		{"A", "['a', 1]", -EINVAL},
+		{"A", "1x", -EINVAL},
+		{"A", "--1", -EINVAL},
+		{"A", "2147483648", -EINVAL},
+		{"A", "byte 256", -EINVAL},
+		{"A", "byte -1", -EINVAL},
+		{"A", "uint64 18446744073709551616", -EINVAL},
+		{"A", "string 1", -EINVAL},
+		{"A", "uint64 'a'", -EINVAL},
+		{"A", "uint64 true", -EINVAL},
+		{"A", "nan", -EINVAL},
+		{"A", "trueish", -EINVAL},
+		{"StopSec", "'1'", -EINVAL},
+		{"StopSec", "-1", -EINVAL},
+		{"StopSec", "1e300", -EINVAL},
+		{"StopSec", "[1]", -EINVAL},
+		{"", "1", -EINVAL},
+		{"A.B", "1", -EINVAL},
+		{"Slice", "'a.slice'", -EPERM},
+		{"PIDs", "[uint32 1]", -EPERM},
+		{"Delegate", "false", -EPERM},
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		__cleanup_unit_properties struct unit_properties list = {0};
+		__cleanup_error struct error *err = NULL;
+
+		if (annotate(bad[i].name, bad[i].value, &list, &err) != bad[i].code)
+			fail_msg("%s=%s: %s", bad[i].name, bad[i].value,
+				 err ? error_message(err) : "accepted");
+		assert_non_null(strstr(error_message(err), "/annotations/org.systemd.property."));
+	}
+}
+
+struct text_file {
+	const char *name, *text;
+};
+
+/* A directory with these files stands for a cgroup. */
+static void limits(const struct text_file *files, size_t count, int cgroup,
+		   unsigned int controllers, unsigned int systemd, const char *wanted)
+{
+	__cleanup_unit_properties struct unit_properties list = {0};
+	__cleanup_error struct error *err = NULL;
+	char dir[] = "/tmp/test_systemd.XXXXXX";
+	__cleanup_fd int fd = -1;
+
+	assert_non_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < count; i++) {
+		__cleanup_fd int file =
+			openat(fd, files[i].name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+		assert_int_equal(write_full(file, files[i].text, strlen(files[i].text)), 0);
+	}
+	systemd_limits_read(fd, cgroup, controllers, systemd, &list, &err);
+	for (size_t i = 0; i < count; i++)
+		unlinkat(fd, files[i].name, 0);
+	rmdir(dir);
+	if (err)
+		fail_msg("%s", error_message(err));
+	is(&list, wanted);
+}
+
+#define LIMITS(files, ...) limits(files, sizeof(files) / sizeof(*(files)), __VA_ARGS__)
+
+static void test_limits_v2(void **state)
+{
+	static const struct text_file files[] = {
+		{"memory.max", "1048576\n"},
+		{"memory.high", "max\n"},
+		{"memory.low", "0\n"},
+		{"cpu.weight", "39\n"},
+		{"cpu.idle", "0\n"},
+		{"cpu.max", "50000 100000\n"},
+		{"cpuset.cpus", "0-2,9\n"},
+		{"cpuset.mems", "\n"},
+		{"pids.max", "7\n"},
+		{"io.weight", "default 200\n8:0 300\n8:16 400\n"},
+		{"io.max", "8:0 rbps=1 wbps=max riops=2 wiops=max\n8:16 rbps=3 wbps=4\n"},
+	};
+
+	LIMITS(files, 2, CTL_MEMORY, 252, "MemoryMax t 1048576; MemoryHigh t -1; MemoryLow t 0");
+	LIMITS(files, 2, CTL_CPU, 252,
+	       "CPUWeight t 39; CPUQuotaPerSecUSec t 500000; CPUQuotaPeriodUSec t 100000");
+	LIMITS(files, 2, CTL_CPU, 240, "CPUWeight t 39");
+	LIMITS(files, 2, CTL_CPUSET, 252, "AllowedCPUs ay 7 2");
+	LIMITS(files, 2, CTL_CPUSET, 243, "");
+	LIMITS(files, 2, CTL_PIDS, 252, "TasksMax t 7");
+	LIMITS(files, 2, CTL_BLKIO, 252,
+	       "IOWeight t 200; IODeviceWeight a(st) /dev/block/8:0=300 /dev/block/8:16=400; "
+	       "IOReadBandwidthMax a(st) /dev/block/8:0=1 /dev/block/8:16=3; "
+	       "IOReadIOPSMax a(st) /dev/block/8:0=2; IOWriteBandwidthMax a(st) "
+	       "/dev/block/8:16=4");
+	LIMITS(files, 2, CTL_HUGETLB, 252, "");
+	LIMITS(files, 1, CTL_MEMORY, 252, "");
+}
+
+static void test_limits_special(void **state)
+{
+	static const struct text_file idle[] = {{"cpu.weight", "1\n"}, {"cpu.idle", "1\n"}};
+	static const struct text_file fraction[] = {{"cpu.max", "34501 100000\n"}};
+	static const struct text_file free_cpu[] = {{"cpu.max", "max 50000\n"}};
+	static const struct text_file bfq[] = {{"io.bfq.weight", "default 1000\n8:0 50\n"}};
+	static const struct text_file odd[] = {
+		{"cpuset.cpus", "3-1\n"}, {"cpu.max", "x\n"}, {"cpuset.mems", "99999\n"}};
+
+	LIMITS(idle, 2, CTL_CPU, 252, "CPUWeight t 1; CPUWeight t 0");
+	LIMITS(idle, 2, CTL_CPU, 251, "CPUWeight t 1");
+	/* a percentage in the unit's file, and never less than asked for */
+	LIMITS(fraction, 2, CTL_CPU, 252,
+	       "CPUQuotaPerSecUSec t 350000; CPUQuotaPeriodUSec t 100000");
+	LIMITS(free_cpu, 2, CTL_CPU, 252, "CPUQuotaPerSecUSec t -1; CPUQuotaPeriodUSec t 50000");
+	LIMITS(bfq, 2, CTL_BLKIO, 252, "IOWeight t 10000; IODeviceWeight a(st) /dev/block/8:0=50");
+	LIMITS(odd, 2, ~0u, 252, "");
+}
+
+static void test_limits_v1(void **state)
+{
+	static const struct text_file files[] = {
+		{"memory.limit_in_bytes", "9223372036854771712\n"},
+		{"cpu.shares", "1024\n"},
+		{"cpu.cfs_quota_us", "-1\n"},
+		{"cpu.cfs_period_us", "100000\n"},
+		{"pids.max", "max\n"},
+		{"blkio.weight", "500\n"},
+		{"blkio.throttle.read_bps_device", "8:0 1024\n8:16 2048\n"},
+	};
+
+	LIMITS(files, 1, ~0u, 252,
+	       "MemoryLimit t -1; CPUShares t 1024; CPUQuotaPerSecUSec t -1; CPUQuotaPeriodUSec t "
+	       "100000; TasksMax t -1; BlockIOWeight t 500; BlockIOReadBandwidth a(st) "
+	       "/dev/block/8:0=1024 /dev/block/8:16=2048");
+}
+
+static const char drivers[] = "Character devices:\n  1 mem\n136 pts\n\nBlock devices:\n  8 sd\n";
+
+static void devices(const struct oci_device_rule *rules, size_t count, const char *wanted)
+{
+	__cleanup_unit_properties struct unit_properties list = {0};
+
+	unit_property_number(&list, "Kept", "b", 1);
+	assert_int_equal(systemd_limits_devices(rules, count, drivers, &list), wanted != NULL);
+	if (wanted)
+		is(&list, wanted);
+	else
+		is(&list, "Kept b 1");
+}
+
+#define ALL(allow_)                                                                                \
+	{                                                                                          \
+		.allow = allow_, .type = 'a'                                                       \
+	}
+#define RULE(allow_, type_, ...)                                                                   \
+	{                                                                                          \
+		.allow = allow_, .type = type_, ##__VA_ARGS__                                      \
+	}
+#define MAJOR(n) .has_major = true, .major = n
+#define MINOR(n) .has_minor = true, .minor = n
+
+static void test_devices(void **state)
+{
+	const struct oci_device_rule usual[] = {
+		ALL(false),
+		RULE(true, 'c', .access = (char *)"m"),
+		RULE(true, 'c', MAJOR(1), MINOR(3)),
+		RULE(true, 'c', MAJOR(136), .access = (char *)"rw"),
+		RULE(true, 'b', MAJOR(8), .access = (char *)""),
+	};
+	const struct oci_device_rule late[] = {RULE(true, 'c', MAJOR(1), MINOR(5)), ALL(false),
+					       RULE(true, 'c', MAJOR(1), MINOR(3))};
+	const struct oci_device_rule open[] = {ALL(true)};
+	const struct oci_device_rule holes[] = {ALL(false), RULE(true, 'c', MAJOR(1)),
+						RULE(false, 'c', MAJOR(1), MINOR(5))};
+	const struct oci_device_rule unknown[] = {ALL(false), RULE(true, 'c', MAJOR(8))};
+	const struct oci_device_rule minors[] = {ALL(false), RULE(true, 'c', MINOR(8))};
+
+	devices(usual, 5,
+		"Kept b 1; DevicePolicy s strict; DeviceAllow a(ss) char-*=m /dev/char/1:3=rwm "
+		"char-pts=rw block-sd=rwm");
+	devices(late, 3, "Kept b 1; DevicePolicy s strict; DeviceAllow a(ss) /dev/char/1:3=rwm");
+	devices(open, 1, NULL);
+	devices(holes, 3, NULL);
+	devices(unknown, 2, NULL);
+	devices(minors, 2, NULL);
+	devices(NULL, 0, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_annotations), cmocka_unit_test(test_bad_annotations),
+		cmocka_unit_test(test_limits_v2),   cmocka_unit_test(test_limits_special),
+		cmocka_unit_test(test_limits_v1),   cmocka_unit_test(test_devices),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
