@@ -40,14 +40,14 @@ setup() {
 	ok firn features
 	jq -e '.ociVersionMax == "1.3.0" and (.linux |
 		(.namespaces | length == 8) and (.capabilities | length >= 41)
-		and .cgroup.v1 and .cgroup.v2 and .cgroup.rdma and (.cgroup | has("systemd") and has("systemdUser"))
+		and .cgroup.v1 and .cgroup.v2 and .cgroup.rdma and .cgroup.systemd and .cgroup.systemdUser
 		and .seccomp.enabled and (.seccomp.actions | index("SCMP_ACT_NOTIFY"))
 		and (.seccomp.supportedFlags - .seccomp.knownFlags == [])
 		and .apparmor.enabled and .selinux.enabled
 		and .intelRdt == {enabled: true, schemata: true, monitoring: true}
 		and (.memoryPolicy.modes | index("MPOL_WEIGHTED_INTERLEAVE")) and (.memoryPolicy.flags | length == 3)
 		and .mountExtensions.idmap.enabled and .netDevices.enabled)
-		and .potentiallyUnsafeConfigAnnotations == []' <<<"$output"
+		and .potentiallyUnsafeConfigAnnotations == ["org.systemd.property."]' <<<"$output"
 }
 
 @test "--version" {
