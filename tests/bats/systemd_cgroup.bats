@@ -5,8 +5,15 @@
 
 load helpers
 
+# One root file system for all: to make one takes longer than most tests, in the VM.
+setup_file() {
+	make_bundle "$BATS_FILE_TMPDIR"
+	chmod -R a+rX "$BATS_RUN_TMPDIR"
+}
+
 setup() {
 	need_root
+	has_systemd || [[ $BATS_TEST_DESCRIPTION == without\ systemd* ]] || skip "wants systemd as PID 1"
 	setup_firn
 	new_id
 	B=$T/bundle
@@ -19,14 +26,17 @@ teardown() {
 	[ -z "${OTHER:-}" ] || systemctl stop "$OTHER" 2>/dev/null || :
 }
 
-need_systemd() {
-	[ "$(cat /proc/1/comm)" = systemd ] || skip "wants systemd as PID 1"
+has_systemd() {
+	[ "$(cat /proc/1/comm)" = systemd ]
 }
 
-# bundle CMD ARG...: a bundle, once it is sure that the test is run.
+# bundle FILTER CMD ARG...: a bundle with an edited config.json, whose $id is the container's.
 bundle() {
-	need_systemd
-	make_bundle "$B" "$@"
+	local filter='.process.args = $ARGS.positional | .root.path = $root |'" $1"
+	shift
+	mkdir -p "$B"
+	jq --arg root "$BATS_FILE_TMPDIR/rootfs" --arg id "$ID" "$filter" \
+		"$BATS_FILE_TMPDIR/config.json" --args -- "$@" >"$B/config.json"
 }
 
 sd_firn() {
@@ -55,8 +65,7 @@ file() {
 }
 
 @test "without a cgroupsPath the container is firn-ID.scope in system.slice; nothing is left" {
-	bundle cat /proc/self/cgroup
-	edit_config "$B" '.linux.namespaces |= map(select(.type != "cgroup"))'
+	bundle '.linux.namespaces |= map(select(.type != "cgroup"))' cat /proc/self/cgroup
 	ok sd_firn run --bundle "$B" "$ID"
 	equal "$output" "0::/system.slice/$UNIT"
 	no_unit
@@ -64,8 +73,7 @@ file() {
 }
 
 @test "SLICE:PREFIX:NAME with a slice in a slice" {
-	bundle sleep 1000
-	edit_config "$B" --arg p "firn-test.slice:pre:$ID" '.linux.cgroupsPath = $p'
+	bundle '.linux.cgroupsPath = "firn-test.slice:pre:\($id)"' sleep 1000
 	start
 	UNIT=pre-$ID.scope
 	equal "$(property Slice)" firn-test.slice
@@ -77,9 +85,9 @@ file() {
 }
 
 @test "a NAME that is a slice" {
-	bundle sleep 1000
-	UNIT=firn-test${ID//-/_}.slice
-	edit_config "$B" --arg p "::$UNIT" '.linux.cgroupsPath = $p | .linux.resources.memory.limit = 67108864'
+	UNIT=firn-${ID//-/_}.slice
+	bundle '.linux.cgroupsPath = "::firn-" + ($id | gsub("-"; "_")) + ".slice"
+		| .linux.resources.memory.limit = 67108864' sleep 1000
 	start
 	equal "$(property ControlGroup)" "/firn.slice/$UNIT"
 	equal "$(property MemoryMax)" 67108864
@@ -91,10 +99,9 @@ file() {
 }
 
 @test "limits are properties too: a daemon-reload leaves them, and takes back what only a file had" {
-	bundle sleep 1000
-	edit_config "$B" '.linux.resources |= (. + {memory: {limit: 67108864, swap: 100663296, reservation: 4194304},
+	bundle '.linux.resources |= (. + {memory: {limit: 67108864, swap: 100663296, reservation: 4194304},
 		cpu: {shares: 2048, quota: 30000, period: 100000, cpus: "0", burst: 10000},
-		pids: {limit: 20}, unified: {"memory.high": "50331648"}})'
+		pids: {limit: 20}, unified: {"memory.high": "50331648"}})' sleep 1000
 	start
 	equal "$(property MemoryMax)" 67108864
 	equal "$(property MemoryLow)" 4194304
@@ -117,7 +124,7 @@ file() {
 }
 
 @test "without limits there is none of systemd's own" {
-	bundle sleep 1000
+	bundle . sleep 1000
 	start
 	file pids.max max
 	file memory.max max
@@ -125,8 +132,7 @@ file() {
 }
 
 @test "update: file and property; what is not given stays" {
-	bundle sleep 1000
-	edit_config "$B" '.linux.resources.memory.limit = 67108864 | .linux.resources.pids = {limit: 20}'
+	bundle '.linux.resources.memory.limit = 67108864 | .linux.resources.pids = {limit: 20}' sleep 1000
 	start
 	ok firn update --memory 32M --cpu-quota 20000 --cpu-period 50000 "$ID"
 	equal "$(property MemoryMax)" 33554432
@@ -141,19 +147,19 @@ file() {
 }
 
 @test "a limit of one process leaves room for the container's own" {
-	bundle sleep 1000
-	edit_config "$B" '.linux.resources.pids = {limit: 1}'
+	bundle '.linux.resources.pids = {limit: 1}' sleep 1000
 	start
 	file pids.max 1
 	file pids.current 1
 }
 
 @test "device rules are told to systemd, and hold" {
-	bundle sh -c 'for d in 1 2; do ( : </dev/d$d ) 2>&1 | grep -q "Operation not permitted" && echo "$d refused"; done; : </dev/null && echo null; sleep 1000'
-	edit_config "$B" '.linux.devices = [{path: "/dev/d1", type: "c", major: 10, minor: 237},
+	bundle '.linux.devices = [{path: "/dev/d1", type: "c", major: 10, minor: 237},
 			{path: "/dev/d2", type: "c", major: 10, minor: 230}]
 		| .linux.resources.devices = [{allow: false, access: "rwm"},
-			{allow: true, type: "c", major: 10, minor: 237, access: "r"}]'
+			{allow: true, type: "c", major: 10, minor: 237, access: "r"}]' \
+		sh -c 'for d in 1 2; do ( : </dev/d$d ) 2>&1 | grep -q "Operation not permitted" && echo "$d refused"; done
+			: </dev/null && echo null; sleep 1000'
 	start
 	wait_for 5 grep -q null "$T/$ID.log"
 	equal "$(cat "$T/$ID.log")" "$(printf '%s\n' '2 refused' null)"
@@ -162,7 +168,7 @@ file() {
 }
 
 @test "pause and resume: neither a daemon-reload nor an update thaws; a paused one is deleted" {
-	bundle sleep 1000
+	bundle . sleep 1000
 	start
 	ok firn pause "$ID"
 	systemctl daemon-reload
@@ -177,39 +183,41 @@ file() {
 }
 
 @test "exec joins the unit" {
-	bundle sleep 1000
+	bundle . sleep 1000
 	start
 	"$FIRN" --root "$FIRN_ROOT" exec --detach --pid-file "$T/pid" "$ID" sleep 999 3>&-
 	equal "$(cat "/proc/$(cat "$T/pid")/cgroup")" "0::/system.slice/$UNIT"
 }
 
 @test "checkpoint, and restore into a unit of the same name with its limits" {
-	bundle sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/tmp/n; sleep 0.1; done'
-	edit_config "$B" '.linux.resources.memory.limit = 67108864'
+	local rootfs=$BATS_FILE_TMPDIR/rootfs
+	rm -f "$rootfs/tmp/n"
+	bundle '.linux.resources.memory.limit = 67108864' \
+		sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/tmp/n; sleep 0.1; done'
 	start
-	wait_for 5 test -s "$B/rootfs/tmp/n"
+	wait_for 5 test -s "$rootfs/tmp/n"
 	ok sd_firn checkpoint --image-path "$T/image" "$ID"
 	is_gone "$ID"
 	no_unit
-	n=$(cat "$B/rootfs/tmp/n")
+	n=$(cat "$rootfs/tmp/n")
 	"$FIRN" --systemd-cgroup --root "$FIRN_ROOT" restore --detach --image-path "$T/image" --bundle "$B" "$ID" \
 		</dev/null >>"$T/$ID.log" 2>&1 3>&- || fail "$(cat "$T/$ID.log")"
 	equal "$(property ActiveState)" active
 	equal "$(property MemoryMax)" 67108864
 	[[ $(cat "/proc/$(container_pid "$ID")/cgroup") == "0::/system.slice/$UNIT" ]] || fail "not in the unit"
-	wait_for 5 test "$(cat "$B/rootfs/tmp/n")" -gt "$n"
+	wait_for 5 eval '[ "$(cat "$rootfs/tmp/n")" -gt "$n" ]'
 	ok firn delete --force "$ID"
 	no_unit
 }
 
 @test "who ends by itself, or by systemctl stop, is stopped, and can be deleted" {
-	bundle sh -c 'trap "exit 0" TERM; while :; do sleep 0.1; done'
+	bundle . sh -c 'trap "exit 0" TERM; while :; do sleep 0.1; done'
 	start
 	systemctl stop "$UNIT"
 	wait_for 5 has_status "$ID" stopped
 	ok firn delete "$ID"
 	no_unit
-	set_args "$B" true
+	bundle . true
 	start
 	wait_for 5 has_status "$ID" stopped
 	ok firn delete "$ID"
@@ -217,7 +225,7 @@ file() {
 }
 
 @test "a unit of that name: refused while it is active, and left alone; replaced when it has failed" {
-	bundle true
+	bundle . true
 	OTHER=$UNIT
 	systemd-run --quiet --scope --unit="$UNIT" -p RuntimeMaxSec=8 sleep 1000 3>&- 2>/dev/null &
 	wait_for 5 systemctl is-active "$UNIT"
@@ -232,7 +240,7 @@ file() {
 }
 
 @test "the runtime killed after the unit is made: it goes with the runtime, delete does the rest" {
-	bundle sleep 1000
+	bundle . sleep 1000
 	fails env FIRN_FAULT=unit-started:kill "$FIRN" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$ID"
 	equal "$status" 137
 	wait_for 5 no_unit
@@ -245,32 +253,34 @@ file() {
 }
 
 @test "what fails after the unit is made takes it away again" {
-	bundle sleep 1000
+	bundle . sleep 1000
 	fails env FIRN_FAULT=unit-started:EIO "$FIRN" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$ID"
 	one_line
 	no_unit
 	is_gone "$ID"
-	edit_config "$B" '.linux.resources.unified = {"memory.nonsense": "1"}'
+	bundle '.linux.resources.unified = {"memory.nonsense": "1"}' true
 	fails sd_firn run --bundle "$B" "$ID"
 	has memory.nonsense
 	no_unit
 	is_gone "$ID"
 }
 
-@test "annotations are properties; what cannot be one is refused" {
-	bundle sleep 1000
-	edit_config "$B" '.annotations = {"org.systemd.property.TimeoutStopUSec": "uint64 3000000",
-		"org.systemd.property.Description": "\u0027a word\u0027"}'
+@test "annotations are properties, also for who is paused; what cannot be one is refused" {
+	bundle '.annotations = {"org.systemd.property.TimeoutStopUSec": "uint64 1000000",
+		"org.systemd.property.Description": "\u0027a word\u0027"}' sleep 1000
 	start
-	equal "$(property TimeoutStopUSec)" 3s
+	equal "$(property TimeoutStopUSec)" 1s
 	equal "$(property Description)" "a word"
-	ok firn delete --force "$ID"
-	edit_config "$B" '.annotations = {"org.systemd.property.NoSuchProperty": "1"}'
+	ok firn pause "$ID"
+	systemctl stop "$UNIT"
+	equal "$(container_status "$ID")" stopped
+	ok firn delete "$ID"
+	bundle '.annotations = {"org.systemd.property.NoSuchProperty": "1"}' true
 	fails sd_firn run --bundle "$B" "$ID"
 	one_line
 	has "NoSuchProperty"
 	no_unit
-	edit_config "$B" '.annotations = {"org.systemd.property.Slice": "\u0027x.slice\u0027"}'
+	bundle '.annotations = {"org.systemd.property.Slice": "\u0027x.slice\u0027"}' true
 	fails sd_firn run --bundle "$B" "$ID"
 	one_line
 	has "/annotations/org.systemd.property.Slice: the runtime sets this"
@@ -278,9 +288,8 @@ file() {
 
 @test "a cgroupsPath that names no unit: one line that says so" {
 	local path
-	bundle true
 	for path in /a/path a.slice:b no:b:c a--b.slice:b:c a.slice:b/c:d; do
-		edit_config "$B" --arg p "$path" '.linux.cgroupsPath = $p'
+		bundle ".linux.cgroupsPath = \"$path\"" true
 		fails sd_firn run --bundle "$B" "$ID"
 		one_line
 		has "config.json: /linux/cgroupsPath \"$path\": "
@@ -290,10 +299,8 @@ file() {
 
 # As a login would have it, but for the login: his own systemd, and Firn outside of that.
 @test "a user's container is a unit of his own systemd" {
-	need_systemd
 	need_command setpriv
 	OTHER=user@1234.service
-	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* 2>/dev/null || :
 	systemctl start "$OTHER"
 	make_rootfs "$B/rootfs"
 	install -m 755 "$FIRN" "$T/firn"
@@ -321,7 +328,7 @@ file() {
 
 @test "without systemd there is an error of one line" {
 	[ ! -e /run/systemd/private ] || skip "wants a machine without systemd"
-	make_bundle "$B" true
+	bundle . true
 	fails sd_firn run --bundle "$B" "$ID"
 	one_line
 	has "connecting to systemd"
