@@ -271,44 +271,41 @@ const char *systemd_cgroup(const struct systemd *s)
 	return s->cgroup;
 }
 
-/* A value of a basic type, from the union's member that the type has. */
+/* A value of a basic type. Those of one width go the same way, signed or not. */
 static int append_basic(struct systemd *s, sd_bus_message *m, char type, const struct unit_value *v,
 			const char *text)
 {
-	const union {
+	union {
 		uint8_t byte;
 		uint16_t half;
 		uint32_t word;
+		uint64_t number;
 		int boolean;
-	} small[] = {{.byte = v->number},
-		     {.half = v->number},
-		     {.word = v->number},
-		     {.boolean = v->number != 0}};
-	const void *value = &v->number;
+		double real;
+	} value = {.number = v->number};
 
 	switch (type) {
 	case 's':
-		value = text;
-		break;
+		return s->lib.sd_bus_message_append_basic(m, type, text);
 	case 'y':
-		value = &small[0];
+		value.byte = v->number;
 		break;
 	case 'n':
 	case 'q':
-		value = &small[1];
+		value.half = v->number;
 		break;
 	case 'i':
 	case 'u':
-		value = &small[2];
+		value.word = v->number;
 		break;
 	case 'b':
-		value = &small[3];
+		value.boolean = v->number != 0;
 		break;
 	case 'd':
-		value = &v->real;
+		value.real = v->real;
 		break;
 	}
-	return s->lib.sd_bus_message_append_basic(m, type, value);
+	return s->lib.sd_bus_message_append_basic(m, type, &value);
 }
 
 /* One value: of type "t", or of struct type "(st)". */

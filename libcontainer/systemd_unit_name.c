@@ -13,6 +13,9 @@
 
 #define ROOT_SLICE "-.slice"
 
+/* Each level has the names of those above in its own: a path could be far too long for a file. */
+#define PATH_LEN 3000
+
 /* What a unit's name may be made of (systemd.unit(5)); "@" would make it an instance. */
 static const char valid[] = "0123456789abcdefghijklmnopqrstuvwxyz"
 			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ:-_.\\";
@@ -148,6 +151,8 @@ static int fill(struct unit_name *name, const char *given, const char *slice, co
 				UNIT_NAME_LEN);
 	snprintf(name->slice, sizeof(name->slice), "%s", slice);
 	r = name->is_slice ? place_slice(name) : place_scope(name);
+	if (r == 0 && strlen(name->path) > PATH_LEN)
+		return complain(given, err, "too many slices in each other");
 	if (r == -EINVAL)
 		return complain(given, err, "\"%s\" is not the name of a slice",
 				name->is_slice ? name->unit : name->slice);

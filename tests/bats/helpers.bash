@@ -154,6 +154,10 @@ need_cgroup() {
 	[ "$(cgroup_layout)" = "$1" ] || skip "wants cgroup $1"
 }
 
+need_systemd() {
+	[ "$(cat /proc/1/comm)" = systemd ] || skip "wants systemd as PID 1"
+}
+
 need_vm() {
 	[ -n "${FIRN_VM:-}" ] || skip "wants the test VM"
 }

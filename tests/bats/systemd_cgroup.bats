@@ -13,7 +13,11 @@ setup_file() {
 
 setup() {
 	need_root
-	has_systemd || [[ $BATS_TEST_DESCRIPTION == without\ systemd* ]] || skip "wants systemd as PID 1"
+	case $BATS_TEST_DESCRIPTION in
+	without\ systemd*) ;;
+	*cgroup\ v1*) need_systemd && need_cgroup hybrid ;;
+	*) need_systemd && need_cgroup v2 ;;
+	esac
 	setup_firn
 	new_id
 	B=$T/bundle
@@ -24,10 +28,6 @@ setup() {
 teardown() {
 	teardown_firn
 	[ -z "${OTHER:-}" ] || systemctl stop "$OTHER" 2>/dev/null || :
-}
-
-has_systemd() {
-	[ "$(cat /proc/1/comm)" = systemd ]
 }
 
 # bundle FILTER CMD ARG...: a bundle with an edited config.json, whose $id is the container's.
@@ -324,6 +324,47 @@ file() {
 	ok user "$T/firn" --root "$FIRN_ROOT" delete --force "$ID"
 	equal "$(user systemctl --user show -P LoadState "$UNIT")" not-found
 	no_unit
+}
+
+# file_v1 CONTROLLER FILE VALUE
+file_v1() {
+	equal "$(cat "/sys/fs/cgroup/$1/system.slice/$UNIT/$2")" "$3" "$2"
+}
+
+limits_v1() {
+	file_v1 memory memory.limit_in_bytes 67108864
+	file_v1 pids pids.max 1
+	file_v1 cpu cpu.shares 2048
+	file_v1 cpu cpu.cfs_quota_us 30000
+	file_v1 cpuset cpuset.cpus 0
+	[[ $(cat "/sys/fs/cgroup/devices/system.slice/$UNIT/devices.list") == *"c 10:237 r"* ]] || fail "devices"
+	lacks_line "a *:* rwm" "/sys/fs/cgroup/devices/system.slice/$UNIT/devices.list"
+}
+
+lacks_line() {
+	! grep -qFx "$1" "$2" || fail "$2 has: $1"
+}
+
+@test "cgroup v1: the same unit in each hierarchy; a daemon-reload leaves limits and devices" {
+	bundle '.linux.resources = {memory: {limit: 67108864}, pids: {limit: 1},
+		cpu: {shares: 2048, quota: 30000, period: 100000, cpus: "0"},
+		devices: [{allow: false, access: "rwm"}, {allow: true, type: "c", major: 10, minor: 237, access: "r"}]}' \
+		sleep 1000
+	start
+	limits_v1
+	echo 134217728 >"/sys/fs/cgroup/memory/system.slice/$UNIT/memory.limit_in_bytes"
+	systemctl daemon-reload
+	limits_v1
+	ok firn pause "$ID"
+	systemctl daemon-reload
+	ok firn update --pids-limit 7 "$ID"
+	file_v1 freezer freezer.state FROZEN
+	file_v1 pids pids.max 7
+	ok firn delete --force "$ID"
+	no_unit
+	fails env FIRN_FAULT=unit-started:kill "$FIRN" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$ID"
+	ok firn delete --force "$ID"
+	wait_for 5 no_unit
 }
 
 @test "without systemd there is an error of one line" {

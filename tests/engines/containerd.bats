@@ -69,3 +69,28 @@ start_containerd() {
 	ctr_here tasks rm c || :
 	ok ctr_here containers rm c
 }
+
+# As its CRI plugin does with SystemdCgroup = true.
+@test "containerd: systemd makes the cgroups: limit, exec, pause, kill, rm" {
+	need_command containerd ctr
+	need_systemd
+	make_short
+	start_containerd
+	make_rootfs "$SHORT/rootfs"
+	ok ctr_here run -d --runc-binary "$FIRN" --runc-systemd-cgroup --cgroup firn-test.slice:cri-containerd:c \
+		--memory-limit 67108864 --rootfs "$SHORT/rootfs" c /bin/sh -c "while :; do busybox sleep 1; done"
+	wait_for 5 has_state RUNNING
+	equal "$(systemctl show -P ControlGroup cri-containerd-c.scope)" \
+		/firn.slice/firn-test.slice/cri-containerd-c.scope
+	equal "$(systemctl show -P MemoryMax cri-containerd-c.scope)" 67108864
+	ok ctr_here tasks exec --exec-id e c echo inside
+	has inside
+	ok ctr_here tasks pause c
+	equal "$(task_state)" PAUSED
+	ok ctr_here tasks resume c
+	ok ctr_here tasks kill --signal 9 c
+	wait_for 5 has_state STOPPED
+	ctr_here tasks rm c || :
+	ok ctr_here containers rm c
+	equal "$(systemctl show -P LoadState cri-containerd-c.scope)" not-found
+}

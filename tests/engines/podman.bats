@@ -8,9 +8,10 @@ engine_teardown() {
 	[ -z "${SHORT:-}" ] || podman_here rm -f -a >/dev/null 2>&1 || :
 }
 
+# MANAGER of cgroups: cgroupfs, unless a test says otherwise.
 podman_here() {
 	podman --root "$SHORT/storage" --runroot "$SHORT/run" --tmpdir "$SHORT/tmp" \
-		--cgroup-manager cgroupfs --storage-driver vfs --events-backend file \
+		--cgroup-manager "${MANAGER:-cgroupfs}" --storage-driver vfs --events-backend file \
 		--runtime "$FIRN" "$@"
 }
 
@@ -46,4 +47,35 @@ logs() {
 	counts logs
 	ok podman_here rm -f -t 0 c
 	equal "$(podman_here ps -a -q)" ""
+}
+
+# Podman's default manager.
+@test "podman: systemd makes the cgroups: limits, update, pause, exec, stop, rm" {
+	need_command podman conmon
+	need_systemd
+	local MANAGER=systemd unit
+	make_short
+	make_image "$T/image.tar"
+	ok podman_here import "$T/image.tar" localhost/busybox
+	podman_run -d --name c --memory 64m --pids-limit 50 \
+		--annotation org.systemd.property.TimeoutStopUSec='uint64 3000000' localhost/busybox sh -c "$COUNTER" >"$T/id" 3>&-
+	unit=libpod-$(cat "$T/id").scope
+	counts logs
+	equal "$(systemctl show -P Slice "$unit")" machine.slice
+	equal "$(systemctl show -P MemoryMax "$unit")" 67108864
+	equal "$(systemctl show -P TasksMax "$unit")" 50
+	equal "$(systemctl show -P TimeoutStopUSec "$unit")" 3s
+	systemctl daemon-reload
+	equal "$(cat "/sys/fs/cgroup/machine.slice/$unit/memory.max")" 67108864
+	ok podman_here exec c cat /proc/self/cgroup
+	ok podman_here pause c
+	equal "$(cat "/sys/fs/cgroup/machine.slice/$unit/cgroup.freeze")" 1
+	ok podman_here unpause c
+	counts logs
+	ok podman_here stop -t 0 c
+	equal "$(systemctl show -P LoadState "$unit")" not-found
+	ok podman_here start c
+	counts logs
+	ok podman_here rm -f -t 0 c
+	equal "$(find /sys/fs/cgroup -type d -name "libpod-*")" ""
 }

@@ -98,6 +98,10 @@ static void test_bad(void **state)
 		refused(bad[i].given, bad[i].says);
 	snprintf(text, sizeof(text), "a.slice:b:%0248d", 1);
 	refused(text, "255 characters at most");
+	for (int i = 0; i < 120; i++)
+		memcpy(text + 2 * i, "a-", 2);
+	strcpy(text + 240, "a.slice:b:c");
+	refused(text, "too many slices in each other");
 	snprintf(text, sizeof(text), "%0249d.slice:b:c", 1);
 	{
 		__cleanup_error struct error *err = NULL;
