@@ -124,8 +124,9 @@ static int read_string(struct reader *r)
 		if (!buf_add(&text, r->at, 1))
 			return -ENOMEM;
 	}
-	if (*r->at++ != quote)
+	if (*r->at != quote)
 		return -EINVAL;
+	r->at++;
 	if (!buf_add(&text, "", 1))
 		return -ENOMEM;
 	unit_property_add(r->list, r->property, (char *)text.data, NULL, 0);
@@ -247,8 +248,10 @@ static int read_value(struct reader *r)
 		if (type >= 0)
 			r->property->type = basic_types[type].type;
 	}
+	if (type < 0)
+		return type;
 	skip_blanks(r);
-	return type < 0 ? type : *r->at ? -EINVAL : 0;
+	return *r->at ? -EINVAL : 0;
 }
 
 /* "TimeoutStopSec" is not a property, "TimeoutStopUSec" is: microseconds, as uint64. */
