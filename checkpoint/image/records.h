@@ -50,6 +50,7 @@ enum ckpt_type {
 	CKPT_OWNER = 28,
 	CKPT_INOTIFY = 29,
 	CKPT_FANOTIFY = 38,
+	CKPT_PACKET = 47,
 	CKPT_MQUEUE = 30,
 	CKPT_MQUEUE_FD = 31,
 
@@ -322,18 +323,19 @@ struct ckpt_item {
 };
 
 enum ckpt_item_kind {
-	CKPT_ITEM_TCP = 1,	  /* struct ckpt_tcp */
-	CKPT_ITEM_RECEIVED = 2,	  /* bytes that the program has not read */
-	CKPT_ITEM_SENT = 3,	  /* bytes that the other end has not acknowledged */
-	CKPT_ITEM_UNSENT = 4,	  /* bytes behind those that were not sent yet */
-	CKPT_ITEM_CONGESTION = 5, /* the name of the congestion control */
-	CKPT_ITEM_DATAGRAM = 6,	  /* one that was not read: struct ckpt_datagram, then data */
-	CKPT_ITEM_DEVICE = 7,	  /* the name given to SO_BINDTODEVICE */
-	CKPT_ITEM_FILTER = 8,	  /* struct sock_filter rows (SO_ATTACH_FILTER) */
-	CKPT_ITEM_MEMBERSHIP = 9, /* struct ckpt_membership, then sources of 28 bytes each */
-	CKPT_ITEM_GROUPS = 10,	  /* groups of a netlink socket, __u32 each */
-	CKPT_ITEM_ICMP6 = 11,	  /* struct icmp6_filter */
-	CKPT_ITEM_LOCKED = 12,	  /* the filter cannot be taken off (SO_LOCK_FILTER); empty */
+	CKPT_ITEM_TCP = 1,	      /* struct ckpt_tcp */
+	CKPT_ITEM_RECEIVED = 2,	      /* bytes that the program has not read */
+	CKPT_ITEM_SENT = 3,	      /* bytes that the other end has not acknowledged */
+	CKPT_ITEM_UNSENT = 4,	      /* bytes behind those that were not sent yet */
+	CKPT_ITEM_CONGESTION = 5,     /* the name of the congestion control */
+	CKPT_ITEM_DATAGRAM = 6,	      /* one that was not read: struct ckpt_datagram, then data */
+	CKPT_ITEM_DEVICE = 7,	      /* the name given to SO_BINDTODEVICE */
+	CKPT_ITEM_FILTER = 8,	      /* struct sock_filter rows (SO_ATTACH_FILTER) */
+	CKPT_ITEM_MEMBERSHIP = 9,     /* struct ckpt_membership, then sources of 28 bytes each */
+	CKPT_ITEM_GROUPS = 10,	      /* groups of a netlink socket, __u32 each */
+	CKPT_ITEM_ICMP6 = 11,	      /* struct icmp6_filter */
+	CKPT_ITEM_LOCKED = 12,	      /* the filter cannot be taken off (SO_LOCK_FILTER); empty */
+	CKPT_ITEM_PACKET_MEMBER = 13, /* struct ckpt_packet_member */
 };
 
 /* addresses as in ckpt_inet; the port of `to` is the socket's */
@@ -358,6 +360,39 @@ struct ckpt_netlink {
 	__u32 to_portid, to_group; /* connect(2) */
 	__u32 flags;		   /* bit n: option n of SOL_NETLINK is on */
 	struct ckpt_socket_options options;
+};
+
+/* as struct tpacket_req of linux/if_packet.h; all 0: there is none */
+struct ckpt_packet_ring {
+	__u32 block_size, block_nr, frame_size, frame_nr;
+};
+
+#define CKPT_PACKET_FANOUT 1 /* it is in a group: fanout, as PACKET_FANOUT has it */
+
+/* items follow */
+struct ckpt_packet {
+	__u32 id;
+	__u32 open_flags;
+	__u32 type;	/* SOCK_* */
+	__u32 protocol; /* ETH_P_* */
+	__u32 flags;	/* CKPT_PACKET_* */
+	__u32 fanout;
+	char device[16];  /* that it is bound to; empty: none */
+	__s32 values[16]; /* of options; the order is resource/packet.c's */
+	__u32 known;	  /* bit i: values[i] is there */
+	__u32 reserved;
+	struct ckpt_packet_ring rx, tx; /* of zeros */
+	struct ckpt_socket_options options;
+};
+
+/* What a packet socket receives of a device (PACKET_ADD_MEMBERSHIP, so many times). */
+struct ckpt_packet_member {
+	char device[16];
+	__u32 count;
+	__u32 type; /* PACKET_MR_* */
+	__u32 address_len;
+	__u8 address[32];
+	__u32 reserved;
 };
 
 #define CKPT_TCP_SACK	    1

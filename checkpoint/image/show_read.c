@@ -155,6 +155,7 @@ static int (*file_reader(enum ckpt_type type))(const struct record *, struct sho
 	case CKPT_EVENTFD:
 	case CKPT_PIDFD:
 	case CKPT_NETLINK:
+	case CKPT_PACKET:
 	case CKPT_EPOLL:
 	case CKPT_TIMERFD:
 	case CKPT_SIGNALFD:

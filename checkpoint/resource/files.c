@@ -24,6 +24,7 @@ static const struct file_kind *const kinds[] = {
 	&file_kind_unix,     &file_kind_inet,	 &file_kind_tty,
 	&file_kind_pidfd,
 	&file_kind_netlink,
+	&file_kind_packet,
 };
 
 /* clang-format on */
@@ -66,6 +67,8 @@ static int files_admit(struct checkpoint *c, struct dump_task *t, struct error *
 		else if (d->kind->admit)
 			r = d->kind->admit(c, d, err);
 	}
+	if (!r)
+		r = packet_admit_mappings(c, err);
 	return r ? r : pipes_admit(c, err);
 }
 
@@ -327,6 +330,7 @@ static const enum ckpt_type types[] = {
 	CKPT_UNIX, CKPT_INET, CKPT_EXTERNAL, CKPT_FDS,	 CKPT_FS,      CKPT_TTY,
 	CKPT_PIDFD,
 	CKPT_NETLINK,
+	CKPT_PACKET,
 	CKPT_GHOST,
 	0,
 };
@@ -343,6 +347,8 @@ static const char *const not_captured[] = {
 	"TIME_WAIT",
 	"device, time to live and type of service of datagrams that were not read; programs that "
 	"choose among sockets that share a port (SO_ATTACH_REUSEPORT_CBPF and EBPF)",
+	"what packet sockets have counted (PACKET_STATISTICS), and the order of those in a fanout "
+	"group",
 	NULL,
 };
 

@@ -115,7 +115,7 @@ struct file_kind {
 extern const struct file_kind file_kind_inotify, file_kind_fanotify, file_kind_mqueue;
 extern const struct file_kind file_kind_external, file_kind_file, file_kind_eventfd,
 	file_kind_epoll, file_kind_timerfd, file_kind_signalfd, file_kind_unix, file_kind_inet,
-	file_kind_tty, file_kind_pidfd, file_kind_netlink;
+	file_kind_tty, file_kind_pidfd, file_kind_netlink, file_kind_packet;
 
 /* The table, made at first use; NULL with an error for want of memory. */
 struct file_table *files_table(struct checkpoint *c, struct error **err);
@@ -228,6 +228,10 @@ int socket_check_allowed(const struct restore *r, uint32_t type,
 /* A socket, or with pair a socketpair, in the container's network namespace. */
 int socket_make(pid_t init, int domain, int type, int protocol, int *fd, struct error **err);
 int socket_make_pair(pid_t init, int type, int pair[2], struct error **err);
+
+/* packet.c: finds the sockets whose rings are mapped, and blocks what is no whole ring of one. */
+#define SOCKET_MAPPING "socket:["
+int packet_admit_mappings(struct checkpoint *c, struct error **err);
 
 /* inet_hold.c: struct resource_class's, for connections */
 int files_seal(struct checkpoint *c, struct error **err);

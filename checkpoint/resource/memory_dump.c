@@ -14,6 +14,7 @@
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/provider.h"
+#include "checkpoint/resource/files.h"
 #include "checkpoint/resource/memory.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/user/pages.h"
@@ -147,6 +148,11 @@ static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 	    (!strcmp(v->path, "/dev/zero") || starts_with(v->path, "/SYSV") ||
 	     starts_with(v->path, "/memfd:")))
 		return classify_shared(c, t, v, err);
+	/* files.c finds the socket, once all descriptors are known */
+	if (starts_with(v->path, SOCKET_MAPPING)) {
+		v->rec.kind = CKPT_VMA_FILE;
+		return provider_leave(c, KERNEL_CLASS(MEMORY), t, v->rec.start, "a mapped socket");
+	}
 	if (v->path[0] != '/')
 		return block_vma(c, t, v, "a mapping of");
 	return classify_file(c, t, v, before, err);

@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "checkpoint/resource/files.h"
 #include "checkpoint/resource/memory.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/sysvipc.h"
@@ -274,9 +275,15 @@ static struct mapped *find_mapped(mapped_vec *m, const struct ckpt_vma *v)
 
 static int open_source(struct restore *r, const struct ckpt_vma *v, int *fd, struct error **err)
 {
+	const struct file_object *o = files_object(r, v->source);
 	__cleanup_fd int object = -1;
 	int ret;
 
+	/* its ring: of this very socket */
+	if (v->kind == CKPT_VMA_FILE && o && o->kind == &file_kind_packet) {
+		*fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 3);
+		return *fd < 0 ? error_errno(err, errno, "mapping a packet socket") : 0;
+	}
 	if (v->kind == CKPT_VMA_FILE)
 		return files_open(r, v->source, mapping_flags(v), fd, err);
 	ret = memory_object_open(r, v->source, &object, err);

@@ -71,6 +71,6 @@ save() {
 	has "fd 22: UDP socket"
 	has "with an error that was not read"
 	has "fd 23: UDP socket 0.0.0.0:8031 with unread datagrams that were sent to many"
-	has "fd 24: socket"
+	has "fd 24: packet socket with packets that were not read"
 	passes
 }

@@ -259,8 +259,9 @@ static void open_refused(void)
 	} ask = {{sizeof(ask), RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0}, {AF_UNSPEC}};
 	struct ip_mreqn mreq = {.imr_ifindex = if_nametoindex("lo")};
 	union address a = address(AF_INET, 8030), group = address(AF_INET, 8031);
-	int fd;
+	int fd, frames = socket(AF_PACKET, SOCK_RAW, htons(0x0800 /* ETH_P_IP */));
 
+	CHECK(frames >= 0);
 	/* fd 20: an answer that was not read */
 	fd = keep(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE));
 	CHECK(send(fd, &ask, sizeof(ask), 0) == sizeof(ask));
@@ -277,8 +278,8 @@ static void open_refused(void)
 	CHECK(!setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &mreq, sizeof(mreq)));
 	group.in.sin_addr = mreq.imr_multiaddr;
 	CHECK(sends(fd, "many", 4, &group));
-	/* fd 24: frames */
-	keep(socket(AF_PACKET, SOCK_RAW, 0));
+	/* fd 24: the frames of all these */
+	keep(frames);
 }
 
 int main(int argc, char **argv)

@@ -564,6 +564,50 @@ static void test_hostile_items(void **state)
 	REFUSED(CKPT_NETLINK, nl, NULL, 0);
 }
 
+static int load_packet(const struct ckpt_packet *rec, const struct ckpt_packet_member *member)
+{
+	struct {
+		struct ckpt_item item;
+		struct ckpt_packet_member member;
+	} tail = {{.kind = CKPT_ITEM_PACKET_MEMBER, .len = sizeof(*member)}, *member};
+
+	return load_alone(CKPT_PACKET, rec, sizeof(*rec), &tail, sizeof(tail));
+}
+
+#define PACKET_REFUSED(of, field, value)                                                           \
+	do {                                                                                       \
+		__typeof__(of) kept = of;                                                          \
+		(of).field = value;                                                                \
+		assert_int_equal(load_packet(&packet, &member), -EBADMSG);                         \
+		of = kept;                                                                         \
+	} while (0)
+
+static void test_hostile_packet_sockets(void **state)
+{
+	struct ckpt_packet packet = {
+		.id = 1, .type = SOCK_RAW, .protocol = 3, .device = "lo", .rx = {4096, 1, 2048, 2}};
+	struct ckpt_packet_member member = {.device = "lo", .count = 1, .type = 1};
+
+	assert_int_equal(load_packet(&packet, &member), 0);
+	PACKET_REFUSED(packet, type, SOCK_STREAM);
+	PACKET_REFUSED(packet, protocol, 0x10000);
+	PACKET_REFUSED(packet, flags, CKPT_PACKET_FANOUT << 1);
+	PACKET_REFUSED(packet, rx.block_nr, UINT32_MAX);
+	packet.tx.block_size = 1 << 30;
+	PACKET_REFUSED(packet, tx.block_nr, 2);
+	packet.tx.block_size = 0;
+	PACKET_REFUSED(packet, values[0], 2); /* TPACKET_V3 */
+	PACKET_REFUSED(packet, values[0], -1);
+	PACKET_REFUSED(member, count, 0);
+	PACKET_REFUSED(member, count, UINT32_MAX);
+	PACKET_REFUSED(member, type, 0x10000);
+	PACKET_REFUSED(member, address_len, 33);
+	memset(member.device, 'x', sizeof(member.device));
+	assert_int_equal(load_packet(&packet, &member), -EBADMSG);
+	memcpy(packet.device, member.device, sizeof(packet.device));
+	REFUSED(CKPT_PACKET, packet, NULL, 0);
+}
+
 static void test_hostile_fds(void **state)
 {
 	struct ckpt_eventfd known = {.id = 1};
@@ -612,6 +656,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_others),
 		cmocka_unit_test(test_hostile_sockets),
 		cmocka_unit_test(test_hostile_items),
+		cmocka_unit_test(test_hostile_packet_sockets),
 		cmocka_unit_test(test_hostile_fds),
 	};
 
