@@ -328,6 +328,25 @@ static bool is_ancestor(struct restore *r, const struct restore_task *t, uint32_
 	return t;
 }
 
+/*
+ * The parent for a helper that stands in for a session's leader. Its members are made as siblings
+ * of the helper, or as orphans that an ancestor of it gets: so of all their parents it is the one
+ * furthest down.
+ */
+static struct restore_task *find_helpers_parent(struct restore *r, const struct restore_task *t)
+{
+	struct restore_task *lowest = restore_find(r, t->rec->ppid);
+
+	vec_for_each (other, &r->tasks) {
+		struct restore_task *parent = restore_find(r, other->rec->ppid);
+
+		if (!other->pid && other->birth == t->birth && parent && parent->pid && lowest &&
+		    is_ancestor(r, parent, lowest->rec->pid))
+			lowest = parent;
+	}
+	return lowest;
+}
+
 /* Who makes tasks of a session that is not their parent's: its leader, or who stands in for it. */
 static int find_maker(struct restore *r, helper_vec *helpers, struct restore_task *t,
 		      struct restore_task **maker, uint32_t *makers_parent, struct error **err)
@@ -346,7 +365,7 @@ static int find_maker(struct restore *r, helper_vec *helpers, struct restore_tas
 				 "process %u is in session %u, which has no leader", t->rec->pid,
 				 t->birth);
 	if (!h) {
-		ret = make_helper(r, helpers, restore_find(r, t->rec->ppid), t->birth, &h, err);
+		ret = make_helper(r, helpers, find_helpers_parent(r, t), t->birth, &h, err);
 		if (!ret)
 			ret = stub_call(&h->task, "becoming session leader", err, SYS_setsid, 0, 0);
 		if (ret)

@@ -4,14 +4,16 @@
  * session's leader is gone, orphans of sessions that go on, zombies by exit and by signal, a
  * stopped child. Each process checks its own ids at the end; init those of the dead.
  */
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "ck.h"
 
-#define MEMBERS 13
+#define MEMBERS 17
 
 struct member {
 	pid_t pid, ppid, sid, pgid;
@@ -150,6 +152,47 @@ static void orphan(void)
 	live(9, "session");
 }
 
+static pid_t clone_sibling(void)
+{
+	return syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+}
+
+/*
+ * A child of 14's has led a session and is gone. Of those in it 15 is 14's child, too, and 16 has
+ * been left by its parent to 13, which is 14's: as what would have made both only 14 can be the
+ * parent.
+ */
+static void left_session(void)
+{
+	if (fork())
+		return;
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (!fork()) {
+		if (!fork()) {
+			setsid();
+			if (!clone_sibling())
+				live(15, "sibling");
+			if (!clone_sibling()) {
+				pid_t parent = getpid();
+
+				if (fork())
+					_exit(0);
+				while (getppid() == parent)
+					usleep(1000);
+				live(16, "left");
+			}
+			_exit(0);
+		}
+		wait(NULL);
+		wait(NULL);
+		live(14, "maker");
+	}
+	for (int i = 14; i < 17; i++)
+		wait_member(i);
+	prctl(PR_SET_CHILD_SUBREAPER, 0);
+	live(13, "reaper");
+}
+
 static pid_t zombie(int code, int signo)
 {
 	pid_t pid = fork();
@@ -207,6 +250,7 @@ int main(void)
 	session();
 	daemonize();
 	orphan();
+	left_session();
 	by_exit = zombie(7, 0);
 	by_255 = zombie(255, 0);
 	by_kill = zombie(0, SIGKILL);
