@@ -36,11 +36,15 @@ static void targets_free(void *state)
 	free(targets);
 }
 
-/* Is fd of task the member? 1 yes, 0 no. slot names the member in the set. */
-static bool is_member(const struct description *set, const struct dump_task *task, uint32_t fd,
-		      struct kcmp_epoll_slot *slot)
+/* Is this description the member? Both are open here. slot names the member in the set. */
+static bool is_member(const struct description *d, struct kcmp_epoll_slot *slot)
 {
-	return !syscall(SYS_kcmp, task->pid, set->task->pid, KCMP_EPOLL_TFD, fd, slot);
+	return !syscall(SYS_kcmp, getpid(), getpid(), KCMP_EPOLL_TFD, d->fd, slot);
+}
+
+static const struct description *description_of(struct checkpoint *c, const struct fd_use *use)
+{
+	return c->files->descriptions.items[use->description - 1];
 }
 
 static int compare_uses(const void *pa, const void *pb)
@@ -63,31 +67,44 @@ static const struct fd_use *find_use(struct checkpoint *c, const struct dump_tas
 	return bsearch(&key, c->files->uses.items, c->files->uses.count, sizeof(key), compare_uses);
 }
 
-/* Whoever has it open, and under which number. */
-static const struct fd_use *find_member(struct checkpoint *c, const struct description *set,
-					struct kcmp_epoll_slot *slot, uint64_t ino)
+/* A task that has it under the number with which it was added, as long as there is one. */
+static bool find_use_of(struct checkpoint *c, const struct dump_task *task,
+			struct kcmp_epoll_slot *slot, struct ckpt_epoll_target *target)
 {
-	const struct fd_use *use = find_use(c, set->task, slot->tfd);
+	const struct fd_use *use = find_use(c, task, slot->tfd);
 
-	if (use && is_member(set, set->task, use->fd, slot))
-		return use;
-	vec_for_each (t, &c->tasks) {
-		use = find_use(c, t, slot->tfd);
-		if (use && is_member(set, t, use->fd, slot))
-			return use;
+	if (!use || !is_member(description_of(c, use), slot))
+		return false;
+	target->task = task->rec.pid;
+	target->description = use->description;
+	return true;
+}
+
+/* Whoever has it; it may be in flight in a socket's queue, and nobody's descriptor. */
+static bool find_member(struct checkpoint *c, const struct description *set,
+			struct kcmp_epoll_slot *slot, uint64_t ino,
+			struct ckpt_epoll_target *target)
+{
+	if (find_use_of(c, set->task, slot, target))
+		return true;
+	vec_for_each (t, &c->tasks)
+		if (find_use_of(c, t, slot, target))
+			return true;
+	for (size_t i = 0; i < c->files->descriptions.count; i++) {
+		const struct description *d = c->files->descriptions.items[i];
+
+		if (d->st.st_ino != ino || !is_member(d, slot))
+			continue;
+		target->description = d->id;
+		return true;
 	}
-	vec_for_each (any, &c->files->uses)
-		if (c->files->descriptions.items[any->description - 1]->st.st_ino == ino &&
-		    is_member(set, any->task, any->fd, slot))
-			return any;
-	return NULL;
+	return false;
 }
 
 static int add_member(struct checkpoint *c, struct description *d, target_vec *targets,
 		      const char *line, struct error **err)
 {
-	struct kcmp_epoll_slot slot = {.efd = d->number};
-	const struct fd_use *use;
+	struct kcmp_epoll_slot slot = {.efd = d->fd};
 	struct ckpt_epoll_target *target;
 	unsigned events, fd;
 	unsigned long long data;
@@ -102,18 +119,14 @@ static int add_member(struct checkpoint *c, struct description *d, target_vec *t
 	slot.tfd = fd;
 	vec_for_each (before, targets)
 		slot.toff += before->fd == fd;
-	use = find_member(c, d, &slot, ino);
 	target = vec_add(targets);
 	if (!target)
 		return error_errno(err, ENOMEM, "looking at an epoll set");
 	*target = (struct ckpt_epoll_target){.fd = fd, .events = events, .data = data};
-	if (!use)
-		return description_block(
-			c, d, "let the program remove the member before it closes it",
-			"epoll set with a member (%u) that no process has open", fd);
-	target->task = use->task->rec.pid;
-	target->description = use->description;
-	return 0;
+	if (find_member(c, d, &slot, ino, target))
+		return 0;
+	return description_block(c, d, "let the program remove the member before it closes it",
+				 "epoll set with a member (%u) that no process has open", fd);
 }
 
 static int epoll_admit(struct checkpoint *c, struct description *d, struct error **err)

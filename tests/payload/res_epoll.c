@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -40,6 +41,8 @@ enum {
 	EXCLUSIVE,
 	SIGNALS,
 	CHILDS,
+	IN_FLIGHT,
+	CARRIER,
 	INNER
 };
 /* more than go into one batch of remote calls */
@@ -49,7 +52,8 @@ enum {
 #define MOVED_NOW    41
 
 static struct {
-	int set, inner, crowd, pipe[2], hangup, edge, spent, reused, exclusive, signals, inside;
+	int set, inner, crowd, pipe[2], hangup, edge, spent, reused, exclusive, signals, inside,
+		pair[2];
 } m;
 
 static void add(int set, int fd, uint32_t events, int n)
@@ -162,6 +166,64 @@ static void check_crowd(void)
 	}
 }
 
+static void pass(int fd)
+{
+	char byte = 0, control[CMSG_SPACE(sizeof(fd))] = {0};
+	struct iovec iov = {&byte, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
+
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(head), &fd, sizeof(fd));
+	CHECK(sendmsg(m.pair[0], &msg, 0) == 1 && !close(fd));
+}
+
+static int receive(void)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {&byte, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	int fd;
+
+	CHECK(recvmsg(m.pair[1], &msg, MSG_DONTWAIT) == 1 && CMSG_FIRSTHDR(&msg));
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+/* A set that nobody has open, with members that nobody has open, and one with which it came. */
+static void set_in_flight(void)
+{
+	int set = epoll_create1(0), member = eventfd(0, EFD_NONBLOCK);
+
+	CHECK(!socketpair(AF_UNIX, SOCK_DGRAM, 0, m.pair));
+	add(set, member, EPOLLIN, IN_FLIGHT);
+	add(set, m.pair[1], EPOLLIN, CARRIER);
+	add(m.set, member, EPOLLIN, IN_FLIGHT);
+	pass(set);
+	pass(member);
+}
+
+static void check_in_flight(void)
+{
+	int set = receive(), member;
+
+	CHECK(next(set, 0) == CARRIER);
+	member = receive();
+	CHECK(next(set, 0) == 0 && next(m.set, 0) == 0);
+	put(member);
+	CHECK(next(set, 0) == IN_FLIGHT && next(m.set, 0) == IN_FLIGHT);
+	close(member);
+	CHECK(next(set, 0) == 0 && next(m.set, 0) == 0);
+}
+
 static void set_up(void)
 {
 	int closed[2];
@@ -196,6 +258,7 @@ static void set_up(void)
 	make_crowd();
 	m.signals = signalfd(-1, &signals, SFD_NONBLOCK);
 	add(m.set, m.signals, EPOLLIN, SIGNALS);
+	set_in_flight();
 }
 
 static void check_level(int write_to, int read_from, int n)
@@ -269,6 +332,7 @@ int main(int argc, char **argv)
 	drain(m.inside);
 	check_level(m.exclusive, m.exclusive, EXCLUSIVE);
 	check_signals();
+	check_in_flight();
 	check_crowd();
 	kill(pid, SIGUSR1);
 	CHECK(next(m.set, 5000) == CHILDS);
