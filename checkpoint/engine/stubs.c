@@ -506,13 +506,15 @@ static int end_zombies(struct restore *r, struct error **err)
 	return ret;
 }
 
-int stubs_make_ended(struct restore *r, struct restore_task *maker, uint32_t status,
+int stubs_make_ended(struct restore *r, struct restore_task *maker, uint32_t pid, uint32_t status,
 		     int (*look)(void *ctx, const struct restore_task *t, struct error **err),
 		     void *ctx, struct error **err)
 {
-	struct ckpt_task rec = {.state = CKPT_TASK_ZOMBIE, .exit_code = status & 0xff7f};
+	struct ckpt_task rec = {
+		.pid = pid, .state = CKPT_TASK_ZOMBIE, .exit_code = status & 0xff7f};
 	struct restore_task t = {.rec = &rec};
-	int ret = clone_anybody(r, maker, &rec.pid, &t.pid, err);
+	int ret = pid ? remote_clone(&maker->remote, 0, 0, pid, &t.pid, err)
+		      : clone_anybody(r, maker, &rec.pid, &t.pid, err);
 
 	if (ret)
 		return ret;

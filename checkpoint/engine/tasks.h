@@ -42,11 +42,11 @@ void tasks_end(struct checkpoint *c);
 int stubs_make(struct restore *r, struct error **err);
 
 /*
- * For what refers to a process that has ended: one that ends with this wait
- * status and is reaped by maker. look() is called with it while it lives; it may make
- * calls in maker.
+ * For what refers to a process that has ended: one with this pid (0: with one that nobody in
+ * the image has) that ends with this wait status and is reaped by maker. look() is called with it
+ * while it lives; it may make calls in maker, and others.
  */
-int stubs_make_ended(struct restore *r, struct restore_task *maker, uint32_t status,
+int stubs_make_ended(struct restore *r, struct restore_task *maker, uint32_t pid, uint32_t status,
 		     int (*look)(void *ctx, const struct restore_task *t, struct error **err),
 		     void *ctx, struct error **err);
 

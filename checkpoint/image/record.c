@@ -45,6 +45,7 @@ static const struct {
 	{CKPT_PIDFD, "pidfd"},
 	{CKPT_NETLINK, "netlink"},
 	{CKPT_PACKET, "packet"},
+	{CKPT_NAMESPACE, "namespace"},
 	{CKPT_MEMORY_OBJECT, "memory object"},
 	{CKPT_IPC_LIMITS, "ipc limits"},
 	{CKPT_IPC_SHM, "ipc shm"},

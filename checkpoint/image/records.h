@@ -60,6 +60,7 @@ enum ckpt_type {
 	CKPT_MEMFD = 35,
 	CKPT_PIDFD = 36,
 	CKPT_NETLINK = 37,
+	CKPT_NAMESPACE = 48,
 
 	CKPT_MQUEUE_LIMITS = 39,
 	CKPT_MEMORY_OBJECT = 40,
@@ -170,6 +171,7 @@ enum ckpt_file_kind {
 
 #define CKPT_FILE_DELETED 1 /* contents in ghost-GHOST */
 #define CKPT_FILE_MAPPING 2 /* only mapped, perhaps by nobody's fd */
+#define CKPT_FILE_GONE	  8 /* of /proc/PID of a process that is gone; ghost is the PID */
 #define CKPT_FILE_ALONE	  4 /* a FIFO's end for reading, before anybody had one for writing */
 
 /* path bytes follow (no NUL), relative to the container's root, absolute */
@@ -222,8 +224,8 @@ struct ckpt_eventfd {
 };
 
 struct ckpt_epoll_target {
-	__u32 task; /* pid whose fd table `fd` was looked up in */
-	__u32 fd;
+	__u32 task; /* who has it under that number; 0: nobody any more */
+	__u32 fd;   /* under which it was added */
 	__u32 description;
 	__u32 events;
 	__u64 data;
@@ -598,6 +600,14 @@ struct ckpt_pidfd {
 	__u32 pid;	 /* a process of the container; 0: one that has ended and was reaped */
 	__u32 ended;	 /* which one: those with the same number are of the same process */
 	__u32 exit_code; /* its wait status, where the kernel tells it */
+	__u32 reserved;
+};
+
+/* A namespace that the container itself has. */
+struct ckpt_namespace {
+	__u32 id;
+	__u32 open_flags;
+	__u32 type; /* CLONE_NEW* */
 	__u32 reserved;
 };
 

@@ -90,7 +90,7 @@ static int read_path(const struct record *rec, struct shown_file *f, struct erro
 	f->id = file->id;
 	f->kind = file_kind(file->kind);
 	f->pos = file->pos;
-	f->deleted = file->flags & CKPT_FILE_DELETED;
+	f->deleted = file->flags & (CKPT_FILE_DELETED | CKPT_FILE_GONE);
 	f->name = tail_string(rec, sizeof(*file), file->path_len);
 	return 0;
 }
@@ -156,6 +156,7 @@ static int (*file_reader(enum ckpt_type type))(const struct record *, struct sho
 	case CKPT_PIDFD:
 	case CKPT_NETLINK:
 	case CKPT_PACKET:
+	case CKPT_NAMESPACE:
 	case CKPT_EPOLL:
 	case CKPT_TIMERFD:
 	case CKPT_SIGNALFD:

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What has no name any more. A regular file is saved with its contents and made anew
- * without a name; directories, which are empty then, and FIFOs need one for a
- * moment. A directory above that is gone too is there for as long. A file that only has
- * lost the name by which it was opened is opened by another one.
+ * without a name; directories, which are empty then, FIFOs, memory devices and symbolic
+ * links need one for a moment. A directory above that is gone too is there for as long. A
+ * file that only has lost the name by which it was opened is opened by another one.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,17 @@ bool file_has_ghost(const struct description *d)
 	       d->file_kind != CKPT_FILE_MEMFD && d->file_kind != CKPT_FILE_FIFO;
 }
 
+bool file_can_be_made(mode_t mode, dev_t rdev)
+{
+	return S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || file_is_memory_device(mode, rdev);
+}
+
+/* What is in ghost-N besides what stat(2) tells. */
+static bool has_contents(mode_t mode)
+{
+	return S_ISREG(mode) || S_ISLNK(mode);
+}
+
 /* The same deleted file may be open, or mapped, more than once. */
 int files_dump_ghosts(struct checkpoint *c, struct error **err)
 {
@@ -51,7 +63,7 @@ int files_dump_ghosts(struct checkpoint *c, struct error **err)
 		if (all[i]->group)
 			continue;
 		all[i]->group = ++c->files->groups;
-		if (S_ISREG(all[i]->st.st_mode))
+		if (has_contents(all[i]->st.st_mode))
 			r = ghost_save(c, all[i], err);
 	}
 	return r;
@@ -256,14 +268,24 @@ static int make_file(struct chain *chain, const struct file_object *o, int *fd, 
 	return 0;
 }
 
-static int make_node(int dirfd, const char *name, const struct ckpt_file *rec)
+/* target: of a symbolic link */
+static int make_node(int dirfd, const char *name, const struct ckpt_file *rec, const char *target)
 {
-	return S_ISDIR(rec->mode) ? mkdirat(dirfd, name, 0700)
-				  : mknodat(dirfd, name, S_IFIFO | 0600, 0);
+	switch (rec->mode & S_IFMT) {
+	case S_IFDIR:
+		return mkdirat(dirfd, name, 0700);
+	case S_IFLNK:
+		return symlinkat(target, dirfd, name);
+	case S_IFCHR:
+		return mknodat(dirfd, name, S_IFCHR | 0600, rec->rdev);
+	default:
+		return mknodat(dirfd, name, S_IFIFO | 0600, 0);
+	}
 }
 
 /* Under its own name, if that is nobody else's by now. fd is of O_PATH. */
-static int make_named(struct chain *chain, const struct file_object *o, int *fd, struct error **err)
+static int make_named(struct chain *chain, const struct file_object *o, const char *target, int *fd,
+		      struct error **err)
 {
 	const struct ckpt_file *rec = o->rec;
 	int dirfd = chain->fds[chain->made], flags = S_ISDIR(rec->mode) ? AT_REMOVEDIR : 0;
@@ -272,14 +294,14 @@ static int make_named(struct chain *chain, const struct file_object *o, int *fd,
 	int ret = 0;
 
 	snprintf(other, sizeof(other), ".firn-ghost-%d-%u", getpid(), o->id);
-	if (make_node(dirfd, name, rec)) {
+	if (make_node(dirfd, name, rec, target)) {
 		name = other;
-		if (errno != EEXIST || make_node(dirfd, name, rec))
+		if (errno != EEXIST || make_node(dirfd, name, rec, target))
 			return error_errno(err, errno, "making the deleted \"%s\"", chain->leaf);
 	}
 	*fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (*fd < 0 || fchownat(dirfd, name, rec->uid, rec->gid, AT_SYMLINK_NOFOLLOW) ||
-	    fchmodat(dirfd, name, rec->mode & 07777, 0))
+	    (!S_ISLNK(rec->mode) && fchmodat(dirfd, name, rec->mode & 07777, 0)))
 		ret = error_errno(err, errno, "making the deleted \"%s\"", chain->leaf);
 	if (unlinkat(dirfd, name, flags) && !ret)
 		ret = error_errno(err, errno, "removing \"%s\" again", name);
@@ -301,16 +323,19 @@ static int fill_file(struct restore *r, const struct ckpt_file *rec, int fd, str
 int file_make_deleted(struct restore *r, const struct file_object *o, int *fd, struct error **err)
 {
 	const struct ckpt_file *rec = o->rec;
+	char target[PATH_MAX] = "";
 	struct chain chain;
 	int ret = ids_mapped(r->request->init, rec->uid, rec->gid, err);
 
 	*fd = -1;
+	if (!ret && S_ISLNK(rec->mode))
+		ret = ghost_read_link(r, files_group(&r->files->ghosts, rec->ghost), target, err);
 	if (ret)
 		return ret;
 	ret = chain_begin(r, o, &chain, err);
 	if (!ret)
 		ret = S_ISREG(rec->mode) ? make_file(&chain, o, fd, err)
-					 : make_named(&chain, o, fd, err);
+					 : make_named(&chain, o, target, fd, err);
 	chain_end(&chain);
 	if (!ret && S_ISREG(rec->mode))
 		ret = fill_file(r, rec, *fd, err);
@@ -322,13 +347,16 @@ int ghost_load(struct restore *r, struct file_object *o, struct error **err)
 	const struct ckpt_file *rec = o->rec;
 	struct file_group *g;
 
-	if (!rec->ghost || !(S_ISREG(rec->mode) || S_ISDIR(rec->mode)) ||
+	/* no other device: it could be opened, by programs that may not make it */
+	if (!rec->ghost || !file_can_be_made(rec->mode, rec->rdev) ||
 	    (rec->kind != CKPT_FILE_REGULAR && rec->kind != CKPT_FILE_DIRECTORY &&
-	     rec->kind != CKPT_FILE_PATH))
+	     rec->kind != CKPT_FILE_DEVICE && rec->kind != CKPT_FILE_PATH))
 		return error_set(err, EBADMSG, "file %u is malformed", o->id);
 	g = files_group(&r->files->ghosts, rec->ghost);
-	if (S_ISREG(rec->mode) && (!g || !g->ghost))
+	if (has_contents(rec->mode) && (!g || !g->ghost))
 		return error_set(err, EBADMSG, "file %u has no contents", o->id);
+	if (S_ISLNK(rec->mode) && !(g->ghost->size && g->ghost->size < PATH_MAX))
+		return error_set(err, EBADMSG, "the symbolic link %u is malformed", o->id);
 	if (g)
 		return 0;
 	g = vec_add(&r->files->ghosts);

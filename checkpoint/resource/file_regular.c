@@ -26,7 +26,7 @@
 #define DELETED	       " (deleted)"
 #define PATH_BYTES_MAX 4096
 
-static bool is_memory_device(mode_t mode, dev_t rdev)
+bool file_is_memory_device(mode_t mode, dev_t rdev)
 {
 	static const unsigned minors[] = {3, 5, 7, 8, 9}; /* null zero full random urandom */
 
@@ -86,6 +86,8 @@ static int admit_path(struct checkpoint *c, struct description *d, struct error 
 
 	if (fd >= 0 && !fstat(fd, &st) && st.st_dev == d->st.st_dev && st.st_ino == d->st.st_ino)
 		return 0;
+	if (file_is_gone(c, d))
+		return file_gone_admit(c, d, err);
 	if (fd == -ENOENT && file_find_name(c, d))
 		return 0;
 	return description_block(
@@ -114,13 +116,14 @@ static int file_admit(struct checkpoint *c, struct description *d, struct error 
 		return memory_object_register(c, d->fd, d->st.st_size, &d->group, err);
 	if (strlen(d->link) > PATH_BYTES_MAX)
 		return description_block(c, d, "use a shorter path", "a file with a long path");
-	if (d->file_kind == CKPT_FILE_DEVICE && !is_memory_device(d->st.st_mode, d->st.st_rdev))
+	if (d->file_kind == CKPT_FILE_DEVICE &&
+	    !file_is_memory_device(d->st.st_mode, d->st.st_rdev))
 		return block_device(c, d);
 	if (!file_is_deleted(d))
 		return admit_path(c, d, err);
 	if (is_secret(d))
 		return description_block(c, d, "let the program close it", "secret memory");
-	if (!(S_ISREG(d->st.st_mode) || S_ISDIR(d->st.st_mode) || d->file_kind == CKPT_FILE_FIFO) ||
+	if (!(d->file_kind == CKPT_FILE_FIFO || file_can_be_made(d->st.st_mode, d->st.st_rdev)) ||
 	    d->file_kind == CKPT_FILE_PROC)
 		return description_block(c, d, "close it", "\"%s\", deleted", d->link);
 	return 0;
@@ -134,15 +137,18 @@ static bool is_nameless(const struct description *d)
 	       (d->file_kind == CKPT_FILE_FIFO && file_is_deleted(d) && !description_is_pipe(d));
 }
 
+size_t file_bare_len(const char *link)
+{
+	size_t len = strlen(link), cut = sizeof(DELETED) - 1;
+
+	return len > cut && !strcmp(link + len - cut, DELETED) ? len - cut : len;
+}
+
 static size_t path_len(const struct description *d)
 {
-	size_t len = strlen(d->link), cut = sizeof(DELETED) - 1;
-
 	if (description_is_pipe(d))
 		return 0;
-	if (file_is_deleted(d) && len > cut && !strcmp(d->link + len - cut, DELETED))
-		len -= cut;
-	return len;
+	return file_is_deleted(d) || d->gone ? file_bare_len(d->link) : strlen(d->link);
 }
 
 static int file_dump(struct checkpoint *c, struct description *d, struct error **err)
@@ -153,7 +159,7 @@ static int file_dump(struct checkpoint *c, struct description *d, struct error *
 		.id = d->id,
 		.kind = d->file_kind,
 		.flags = (is_nameless(d) ? CKPT_FILE_DELETED : 0) |
-			 (d->number < 0 ? CKPT_FILE_MAPPING : 0) |
+			 (d->number < 0 ? CKPT_FILE_MAPPING : 0) | (d->gone ? CKPT_FILE_GONE : 0) |
 			 (fifo_is_alone(c, d) ? CKPT_FILE_ALONE : 0),
 		.open_flags = d->open_flags,
 		.pos = pos < 0 ? 0 : pos,
@@ -163,7 +169,7 @@ static int file_dump(struct checkpoint *c, struct description *d, struct error *
 		.mode = d->st.st_mode,
 		.uid = d->st.st_uid,
 		.gid = d->st.st_gid,
-		.ghost = d->group,
+		.ghost = d->gone ? d->gone : d->group,
 		.path_len = path_len(d),
 	};
 
@@ -199,17 +205,20 @@ static int file_load(struct restore *r, struct file_object *o, struct error **er
 
 	if (rec->path_len != o->tail_len || rec->path_len > PATH_BYTES_MAX ||
 	    rec->kind > CKPT_FILE_MEMFD || rec->pos > INT64_MAX || rec->owner ||
-	    rec->flags & ~(CKPT_FILE_DELETED | CKPT_FILE_MAPPING | CKPT_FILE_ALONE) ||
+	    rec->flags &
+		    ~(CKPT_FILE_DELETED | CKPT_FILE_MAPPING | CKPT_FILE_ALONE | CKPT_FILE_GONE) ||
 	    (rec->flags & CKPT_FILE_ALONE &&
 	     (rec->kind != CKPT_FILE_FIFO || rec->flags & CKPT_FILE_DELETED)) ||
 	    (rec->mode & S_IFMT) != kind_mode(rec) ||
 	    (opened && rec->kind != CKPT_FILE_MEMFD &&
 	     !(rec->open_flags & O_PATH) == (rec->kind == CKPT_FILE_PATH)) ||
-	    (rec->kind == CKPT_FILE_DEVICE && !is_memory_device(rec->mode, rec->rdev)))
+	    (rec->kind == CKPT_FILE_DEVICE && !file_is_memory_device(rec->mode, rec->rdev)))
 		return error_set(err, EBADMSG, "file %u is malformed", o->id);
 	if (rec->path_len ? *o->tail != '/' || memchr(o->tail, 0, o->tail_len)
 			  : rec->kind != CKPT_FILE_FIFO)
 		return error_set(err, EBADMSG, "file %u has a malformed path", o->id);
+	if (rec->flags & CKPT_FILE_GONE)
+		return file_gone_load(r, o, err);
 	if (!(rec->flags & CKPT_FILE_DELETED))
 		return 0;
 	return rec->kind == CKPT_FILE_FIFO ? 0 : ghost_load(r, o, err);
@@ -267,9 +276,9 @@ int file_open_object(struct restore *r, const struct file_object *o, int flags, 
 }
 
 /*
- * Opened by a path for writing it could not be executed any more (ETXTBSY), which the descriptor
- * of memfd_create(2) does not prevent: that is whose the first one for reading and writing is,
- * and what is mapped.
+ * Opened by a path for writing it could not be executed any more (ETXTBSY), which the
+ * descriptor of memfd_create(2) does not prevent: that is whose the first one for reading
+ * and writing is, and what is mapped.
  */
 static int open_memfd(struct restore *r, const struct ckpt_file *rec, int flags, int *fd,
 		      struct error **err)
@@ -291,16 +300,11 @@ static int open_memfd(struct restore *r, const struct ckpt_file *rec, int flags,
 	return *fd < 0 ? error_errno(err, -*fd, "opening memory file %u", rec->ghost) : 0;
 }
 
-static int file_open(struct restore *r, struct file_object *o, struct error **err)
+int file_open_now(struct restore *r, struct file_object *o, struct error **err)
 {
 	const struct ckpt_file *rec = o->rec;
 	int ret;
 
-	/* mapped files are opened for each mapping; files of /proc when there are tasks */
-	if (rec->flags & CKPT_FILE_MAPPING)
-		return 0;
-	if (rec->kind == CKPT_FILE_PROC && !r->files->late_opened)
-		return 0;
 	if (rec->kind == CKPT_FILE_FIFO)
 		return pipe_open(r, o, &o->fd, err);
 	if (rec->kind == CKPT_FILE_MEMFD)
@@ -313,6 +317,20 @@ static int file_open(struct restore *r, struct file_object *o, struct error **er
 	    lseek(o->fd, rec->pos, SEEK_SET) < 0 && errno != ESPIPE)
 		ret = error_errno(err, errno, "seeking in a file");
 	return ret;
+}
+
+static int file_open(struct restore *r, struct file_object *o, struct error **err)
+{
+	const struct ckpt_file *rec = o->rec;
+
+	/* mapped files are opened for each mapping; files of /proc when there are tasks */
+	if (rec->flags & CKPT_FILE_MAPPING)
+		return 0;
+	if (rec->flags & CKPT_FILE_GONE)
+		return file_gone_open(r, o, err);
+	if (rec->kind == CKPT_FILE_PROC && !r->files->late_opened)
+		return 0;
+	return file_open_now(r, o, err);
 }
 
 int files_open(struct restore *r, uint32_t id, int flags, int *fd, struct error **err)

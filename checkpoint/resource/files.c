@@ -25,6 +25,7 @@ static const struct file_kind *const kinds[] = {
 	&file_kind_pidfd,
 	&file_kind_netlink,
 	&file_kind_packet,
+	&file_kind_namespace,
 };
 
 /* clang-format on */
@@ -331,6 +332,7 @@ static const enum ckpt_type types[] = {
 	CKPT_PIDFD,
 	CKPT_NETLINK,
 	CKPT_PACKET,
+	CKPT_NAMESPACE,
 	CKPT_GHOST,
 	0,
 };

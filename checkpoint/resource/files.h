@@ -28,6 +28,7 @@ struct description {
 	uint64_t address;
 	int stdio;	/* from outside, by the init's descriptor; -1 */
 	bool in_flight; /* found in the queue of the unix socket that task and number name */
+	uint32_t gone;	/* the pid of the process that it told of, see file_gone.c; 0: none */
 
 	enum ckpt_file_kind file_kind;
 	uint32_t group; /* N of ghost-N, or the number of a pipe */
@@ -115,7 +116,7 @@ struct file_kind {
 extern const struct file_kind file_kind_inotify, file_kind_fanotify, file_kind_mqueue;
 extern const struct file_kind file_kind_external, file_kind_file, file_kind_eventfd,
 	file_kind_epoll, file_kind_timerfd, file_kind_signalfd, file_kind_unix, file_kind_inet,
-	file_kind_tty, file_kind_pidfd, file_kind_netlink, file_kind_packet;
+	file_kind_tty, file_kind_pidfd, file_kind_netlink, file_kind_packet, file_kind_namespace;
 
 /* The table, made at first use; NULL with an error for want of memory. */
 struct file_table *files_table(struct checkpoint *c, struct error **err);
@@ -163,8 +164,10 @@ int files_open_flags(const struct ckpt_file *rec, int flags);
 
 /* file_deleted.c */
 bool file_is_deleted(const struct description *d);
-/* It is saved as ghost-N: a regular file or a directory. */
+/* It is one of the files that have a group: all but FIFOs. */
 bool file_has_ghost(const struct description *d);
+/* What a restore makes anew when it has no name any more, besides FIFOs. */
+bool file_can_be_made(mode_t mode, dev_t rdev);
 /* Looks for another name of a file that has lost the one in d->link, and sets that. */
 bool file_find_name(struct checkpoint *c, struct description *d);
 int ghost_load(struct restore *r, struct file_object *o, struct error **err);
@@ -173,12 +176,32 @@ int ghost_open(struct restore *r, const struct file_object *o, int flags, int *f
 /* Makes what had no name any more: open for reading and writing, or of O_PATH if it is no file. */
 int file_make_deleted(struct restore *r, const struct file_object *o, int *fd, struct error **err);
 
+/*
+ * file_gone.c: files of /proc of a process that is gone; sets d->gone. visit runs fn, and what that
+ * leaves t to do, while there is one with the pid of each that t's cwd and root are directories of.
+ */
+bool file_is_gone(struct checkpoint *c, struct description *d);
+int file_gone_admit(struct checkpoint *c, struct description *d, struct error **err);
+int file_gone_load(struct restore *r, struct file_object *o, struct error **err);
+int file_gone_open(struct restore *r, const struct file_object *o, struct error **err);
+int file_gone_visit(struct restore *r, struct restore_task *t,
+		    int (*fn)(void *ctx, struct error **err), void *ctx, struct error **err);
+
 /* ghost.c: the contents of the deleted file d, as ghost-N with N = d->group; and back into it */
 int ghost_save(struct checkpoint *c, const struct description *d, struct error **err);
 int ghost_load_contents(struct restore *r, const struct record *rec, struct error **err);
 int ghost_fill(struct restore *r, const struct file_group *g, int to, struct error **err);
+/* The target of a symbolic link, PATH_MAX bytes at most. */
+int ghost_read_link(struct restore *r, const struct file_group *g, char *target,
+		    struct error **err);
 
 /* file_regular.c and pipe.c */
+/* null, zero, full, random or urandom: whoever may have one may have the others */
+bool file_is_memory_device(mode_t mode, dev_t rdev);
+/* Of a path as /proc shows it the length without " (deleted)". */
+size_t file_bare_len(const char *link);
+/* Opens what the object is of, and seeks. */
+int file_open_now(struct restore *r, struct file_object *o, struct error **err);
 int file_open_object(struct restore *r, const struct file_object *o, int flags, int *fd,
 		     struct error **err);
 int files_dump_ghosts(struct checkpoint *c, struct error **err);

@@ -34,6 +34,7 @@ static const struct file_kind *const kinds[] = {
 	&file_kind_unix,    &file_kind_inet,  &file_kind_tty,	  &file_kind_pidfd,
 	&file_kind_netlink,
 	&file_kind_packet,
+	&file_kind_namespace,
 	&file_kind_file,
 };
 

@@ -178,22 +178,27 @@ static int change_root(struct restore_task *t, int number, struct error **err)
 	return ret ? ret : remote_later(&t->remote, 0, &fs_note, err, SYS_close, number);
 }
 
-static int give_fs(struct restore *r, struct restore_task *t, int sock, struct error **err)
+struct fs_gift {
+	struct restore *r;
+	struct restore_task *t;
+	int sock;
+};
+
+static int enter_directories(void *ctx, struct error **err)
 {
+	const struct fs_gift *gift = ctx;
+	struct restore *r = gift->r;
+	struct restore_task *t = gift->t;
 	int fds[2] = {-1, -1}, numbers[2], ret;
 	unsigned count = 1;
 
-	if (t->fs_of)
-		return 0;
-	if (!t->fs)
-		return error_set(err, EBADMSG, "process %u has no working directory", t->rec->pid);
 	ret = files_open(r, t->fs->cwd, O_PATH | O_DIRECTORY, &fds[0], err);
 	if (!ret && t->fs->root) {
 		ret = files_open(r, t->fs->root, O_PATH | O_DIRECTORY, &fds[1], err);
 		count = 2;
 	}
 	if (!ret)
-		ret = fdpass_send_to(r, t, sock, fds, count, numbers, err);
+		ret = fdpass_send_to(r, t, gift->sock, fds, count, numbers, err);
 	for (unsigned i = 0; i < count; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -203,6 +208,19 @@ static int give_fs(struct restore *r, struct restore_task *t, int sock, struct e
 		ret = remote_later(&t->remote, 0, &fs_note, err, SYS_fchdir, numbers[0]);
 	if (!ret)
 		ret = remote_later(&t->remote, 0, &fs_note, err, SYS_close, numbers[0]);
+	return ret;
+}
+
+static int give_fs(struct restore *r, struct restore_task *t, int sock, struct error **err)
+{
+	struct fs_gift gift = {r, t, sock};
+	int ret;
+
+	if (t->fs_of)
+		return 0;
+	if (!t->fs)
+		return error_set(err, EBADMSG, "process %u has no working directory", t->rec->pid);
+	ret = file_gone_visit(r, t, enter_directories, &gift, err);
 	return ret ? ret : remote_later(&t->remote, 0, &fs_note, err, SYS_umask, t->fs->umask);
 }
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -65,21 +66,45 @@ static int save_runs(struct checkpoint *c, int fd, uint64_t size, struct image_f
 	return r;
 }
 
+static int save_file(struct checkpoint *c, const struct description *d, struct image_file *f,
+		     struct buf *runs, struct error **err)
+{
+	__cleanup_fd int fd = reopen_fd(d->fd, O_RDONLY);
+
+	if (fd < 0)
+		return error_errno(err, -fd, "opening the deleted file");
+	return save_runs(c, fd, d->st.st_size, f, runs, err);
+}
+
+/* Its contents are the target. Some file systems tell no size of it, or another one. */
+static int save_link(const struct description *d, struct image_file *f, struct buf *runs,
+		     struct ckpt_ghost *rec, struct error **err)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(d->fd, "", target, sizeof(target));
+	struct ckpt_ghost_run run = {.len = n};
+
+	if (n < 0)
+		return error_errno(err, errno, "reading the deleted symbolic link");
+	rec->size = n;
+	if (!buf_add(runs, &run, sizeof(run)))
+		return error_errno(err, ENOMEM, "saving a deleted symbolic link");
+	return image_file_write(f, target, n, err);
+}
+
 int ghost_save(struct checkpoint *c, const struct description *d, struct error **err)
 {
 	struct ckpt_ghost rec = {.ghost = d->group, .size = d->st.st_size};
-	__cleanup_fd int fd = reopen_fd(d->fd, O_RDONLY);
 	__cleanup_buf struct buf runs = {0};
 	struct image_file *f;
 	char name[32];
 	int r;
 
-	if (fd < 0)
-		return error_errno(err, -fd, "opening the deleted \"%s\"", d->link);
 	snprintf(name, sizeof(name), "ghost-%u", d->group);
 	r = image_add_file(c->image, name, &f, err);
 	if (!r)
-		r = save_runs(c, fd, rec.size, f, &runs, err);
+		r = S_ISLNK(d->st.st_mode) ? save_link(d, f, &runs, &rec, err)
+					   : save_file(c, d, f, &runs, err);
 	if (r)
 		return error_wrap(err, "\"%s\"", d->link);
 	rec.runs = runs.len / sizeof(struct ckpt_ghost_run);
@@ -172,4 +197,22 @@ int ghost_fill(struct restore *r, const struct file_group *g, int to, struct err
 	if (!ret && ftruncate(to, g->ghost->size))
 		ret = -errno;
 	return ret ? error_errno(err, -ret, "copying %s", name) : 0;
+}
+
+int ghost_read_link(struct restore *r, const struct file_group *g, char *target, struct error **err)
+{
+	uint64_t size;
+	char name[32];
+	int from, ret;
+
+	snprintf(name, sizeof(name), "ghost-%u", g->number);
+	ret = image_reader_file(r->image, name, &from, &size, err);
+	if (ret)
+		return ret;
+	/* shorter than PATH_MAX: ghost_load(). Holes would make the file shorter than this */
+	ret = pread_full(from, target, g->ghost->size, 0);
+	if (ret)
+		return error_errno(err, -ret, "reading %s", name);
+	target[g->ghost->size] = '\0';
+	return 0;
 }

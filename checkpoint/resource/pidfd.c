@@ -161,7 +161,7 @@ static int pidfd_open_object(struct restore *r, struct file_object *o, struct er
 
 	if (t)
 		return open_pidfd(o, t->pid, err);
-	return stubs_make_ended(r, &r->tasks.items[0], rec->exit_code, open_ended, &ended, err);
+	return stubs_make_ended(r, &r->tasks.items[0], 0, rec->exit_code, open_ended, &ended, err);
 }
 
 const struct file_kind file_kind_pidfd = {

@@ -473,7 +473,7 @@ static int set_ended_group(struct restore *r, struct restore_task *leader, const
 {
 	struct ended_group g = {r, leader, p};
 
-	return stubs_make_ended(r, leader, 0, enter_ended_group, &g, err);
+	return stubs_make_ended(r, leader, 0, 0, enter_ended_group, &g, err);
 }
 
 static int settle_task(struct restore *r, struct restore_task *t, struct error **err)

@@ -101,6 +101,7 @@ save() {
 	lacks "fd 24"
 	lacks "fd 25"
 	has "fd 26: netlink socket of netfilter"
+	has "fd 27: a uts namespace that is not the container's"
 	fails firn checkpoint --image-path "$T/image" "$ID"
 	[ ! -e "$T/image/manifest.json" ] || fail "there is an image"
 	passes

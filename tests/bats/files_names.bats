@@ -15,8 +15,9 @@ load res
 	res_once res_fifo
 }
 
-@test "removed directories, and files under another name" {
-	start_payload res_deleted
+@test "removed directories, a device, a symbolic link, and files under another name" {
+	RES_CAPS='["CAP_MKNOD"]'
+	start_payload res_deleted device
 	around
 	# nothing of it is seen outside
 	run find "$T/b/rootfs/tmp" -name '.firn*' -o -name b

@@ -11,12 +11,15 @@ ended() {
 }
 
 # start_payload NAME [ARG...]: runs it until it says that it is ready. RES_PLACE is "user" for
-# a user namespace, "overlay" for a root file system on overlayfs.
+# a user namespace, "overlay" for a root file system on overlayfs; RES_CAPS has further capabilities
+# of the program, an array of JSON.
 start_payload() {
 	local name=$1
 	shift
 	make_bundle "$T/b" "$name" /tmp/go "$@"
 	add_payload "$T/b" "$name"
+	[ -z "${RES_CAPS:-}" ] ||
+		edit_config "$T/b" ".process.capabilities[] += $RES_CAPS"
 	case ${RES_PLACE:-} in
 	user) enter_user_namespace ;;
 	overlay) mount_overlay ;;

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* res_deleted GO: directories that were removed, what was in them, and files with other names. */
+/*
+ * res_deleted GO [device]: directories that were removed, what was in them, a device and a symbolic
+ * link, and files with other names.
+ */
+#include <stdbool.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "res.h"
 
 static int directory, again, path_only, inner, inner_path, renamed, linked;
+static int device = -1, device_path, symlinked, symlinked_again;
 static pid_t child;
 
 static int link_is(const char *of, const char *wanted)
@@ -73,6 +79,48 @@ static void check_directories(void)
 	CHECK(!rmdir("/tmp/a") && access("/tmp/a", F_OK) == -1);
 }
 
+static void set_nodes(bool with_device)
+{
+	const int how = O_PATH | O_NOFOLLOW;
+
+	if (with_device) {
+		CHECK(!mknod("/tmp/null", S_IFCHR | 0604, makedev(1, 3)));
+		device = open("/tmp/null", O_RDWR | O_APPEND);
+		device_path = open("/tmp/null", O_PATH);
+		CHECK(device >= 0 && device_path >= 0 && !unlink("/tmp/null"));
+	}
+	CHECK(!symlink("where/it leads", "/tmp/link"));
+	symlinked = open("/tmp/link", how);
+	symlinked_again = open("/tmp/link", how | O_CLOEXEC);
+	CHECK(symlinked >= 0 && symlinked_again >= 0 && !unlink("/tmp/link"));
+}
+
+static void check_device(void)
+{
+	struct stat st, other;
+	char byte;
+
+	CHECK(!fstat(device, &st) && st.st_mode == (S_IFCHR | 0604) && !st.st_nlink);
+	CHECK(st.st_rdev == makedev(1, 3) && fcntl(device, F_GETFL) & O_APPEND);
+	CHECK(writes(device, "into nothing") && !read(device, &byte, 1));
+	CHECK(!fstat(device_path, &other) && other.st_ino == st.st_ino);
+	CHECK(access("/tmp/null", F_OK) == -1);
+}
+
+static void check_nodes(void)
+{
+	struct stat st, other;
+	char target[64];
+
+	if (device >= 0)
+		check_device();
+	CHECK(!fstat(symlinked, &st) && S_ISLNK(st.st_mode) && !st.st_nlink);
+	CHECK(!fstat(symlinked_again, &other) && other.st_ino == st.st_ino);
+	CHECK(readlinkat(symlinked, "", target, sizeof(target)) == 14);
+	CHECK(!memcmp(target, "where/it leads", 14));
+	CHECK(fcntl(symlinked_again, F_GETFD) == FD_CLOEXEC && lstat("/tmp/link", &st) == -1);
+}
+
 static void set_names(void)
 {
 	CHECK(!mkdir("/tmp/x", 0700) && !mkdir("/tmp/y", 0700) && !mkdir("/tmp/y/z", 0700));
@@ -95,12 +143,14 @@ static void check_names(void)
 
 int main(int argc, char **argv)
 {
-	CHECK(argc == 2);
+	CHECK(argc >= 2);
 	umask(0);
 	set_names();
+	set_nodes(argc > 2);
 	set_directories(argv[1]);
 	ready_and_wait(argv[1]);
 	check_names();
+	check_nodes();
 	check_directories();
 	return passed();
 }

@@ -4,12 +4,14 @@
  * 21, 24 and 25 (a memory file, a file that has lost a name, a removed directory) it can.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "res.h"
 
@@ -41,6 +43,19 @@ static int pidfd_of_thread(void)
 	return syscall(SYS_pidfd_open, tid, O_EXCL /* PIDFD_THREAD */);
 }
 
+/* Of one that has ended, which has the same table of descriptors: it tells the number. */
+static int other_namespace(void)
+{
+	pid_t pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	int status;
+
+	if (!pid)
+		_exit(unshare(CLONE_NEWUSER | CLONE_NEWUTS) ? 255
+							    : open("/proc/self/ns/uts", O_RDONLY));
+	CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) != 255);
+	return WEXITSTATUS(status);
+}
+
 int main(int argc, char **argv)
 {
 	CHECK(argc == 2);
@@ -56,6 +71,7 @@ int main(int argc, char **argv)
 	keep(open("/tmp/removed", O_RDONLY | O_DIRECTORY));
 	CHECK(!rmdir("/tmp/removed"));
 	keep(socket(AF_NETLINK, SOCK_RAW, 12 /* NETLINK_NETFILTER */));
+	keep(other_namespace());
 	ready_and_wait(argv[1]);
 	return passed();
 }

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -384,6 +386,63 @@ static void test_hostile_deleted(void **state)
 	REFUSED(CKPT_FILE, f, "/a/bc", 5);
 }
 
+static void test_hostile_links(void **state)
+{
+	struct ckpt_file f = good_file();
+
+	f.flags = CKPT_FILE_DELETED;
+	f.ghost = 1;
+	f.kind = CKPT_FILE_PATH;
+	f.open_flags = O_PATH;
+	f.mode = S_IFLNK | 0777;
+	REFUSED(CKPT_FILE, f, "/a/bc", 5); /* where to? */
+	f.mode = S_IFCHR;
+	f.rdev = makedev(1, 3);
+	assert_int_equal(load_alone(CKPT_FILE, &f, sizeof(f), "/a/bc", 5), 0);
+	f.rdev = makedev(1, 1); /* /dev/mem */
+	REFUSED(CKPT_FILE, f, "/a/bc", 5);
+	f.mode = S_IFBLK;
+	f.rdev = makedev(1, 3);
+	REFUSED(CKPT_FILE, f, "/a/bc", 5);
+	f.mode = S_IFSOCK;
+	REFUSED(CKPT_FILE, f, "/a/bc", 5);
+}
+
+static void test_hostile_gone(void **state)
+{
+	struct ckpt_file f = good_file();
+
+	f.flags = CKPT_FILE_GONE;
+	f.kind = CKPT_FILE_PROC;
+	f.ghost = 4194304;
+	assert_int_equal(load_alone(CKPT_FILE, &f, sizeof(f), "/a/bc", 5), 0);
+	f.ghost++;
+	REFUSED(CKPT_FILE, f, "/a/bc", 5);
+	f.ghost = 0;
+	REFUSED(CKPT_FILE, f, "/a/bc", 5);
+	f.ghost = 7;
+	f.kind = CKPT_FILE_REGULAR;
+	REFUSED(CKPT_FILE, f, "/a/bc", 5);
+	f.kind = CKPT_FILE_PROC;
+	f.flags |= CKPT_FILE_DELETED;
+	REFUSED(CKPT_FILE, f, "/a/bc", 5);
+}
+
+static void test_hostile_namespaces(void **state)
+{
+	struct ckpt_namespace good = {.id = 1, .type = CLONE_NEWNET}, bad = good;
+
+	assert_int_equal(load_alone(CKPT_NAMESPACE, &good, sizeof(good), NULL, 0), 0);
+	REFUSED(CKPT_NAMESPACE, good, "tail", 4);
+	bad.type = CLONE_NEWNET | CLONE_NEWUTS;
+	REFUSED(CKPT_NAMESPACE, bad, NULL, 0);
+	bad.type = 0;
+	REFUSED(CKPT_NAMESPACE, bad, NULL, 0);
+	bad = good;
+	bad.reserved = 1;
+	REFUSED(CKPT_NAMESPACE, bad, NULL, 0);
+}
+
 static void test_hostile_ghosts(void **state)
 {
 	struct ckpt_ghost good = {.ghost = 1, .runs = 2, .size = 100}, bad = good;
@@ -653,6 +712,9 @@ int main(void)
 		cmocka_unit_test(test_hostile_pidfds),
 		cmocka_unit_test(test_hostile_packets),
 		cmocka_unit_test(test_hostile_deleted),
+		cmocka_unit_test(test_hostile_links),
+		cmocka_unit_test(test_hostile_gone),
+		cmocka_unit_test(test_hostile_namespaces),
 		cmocka_unit_test(test_hostile_others),
 		cmocka_unit_test(test_hostile_sockets),
 		cmocka_unit_test(test_hostile_items),
