@@ -20,6 +20,7 @@
 #include "util/buf.h"
 #include "util/undo.h"
 
+struct cow_loan;
 struct error;
 struct file_table;
 struct ipc_state;
@@ -61,6 +62,7 @@ struct dump_task {
 	struct page_area pages;
 	bool pages_written;    /* by the kernel: checksums are to be made */
 	uint64_t syscall_insn; /* in its own code, if it has unmapped the vdso */
+	bool kin;	       /* others have begun with the same memory, see memory_cow.c */
 	char *exe, *args;
 	void *auxv;
 	size_t auxv_len;
@@ -168,6 +170,11 @@ struct restore_task {
 	uint32_t stop_signal;	  /* that it was stopped by; 0: not known */
 	unsigned common_filters;  /* of seccomp, that all its threads begin with */
 	bool reaped;		  /* a zombie: made and exited */
+	bool inherits;		  /* pages of its parent's */
+	bool bequeaths;		  /* pages to children, who are cloned when it has its memory */
+	bool laid_out;		  /* its memory is the recorded one */
+	const struct restore_task *born; /* whose memory its stub began with; NULL: the runtime's */
+	VEC(struct cow_loan *) loans;	 /* memory_cow.c's */
 };
 
 /* What is free behind the window of a stub: the vdso is there while it moves. */

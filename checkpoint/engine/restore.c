@@ -16,6 +16,7 @@
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/kernel/restart.h"
 #include "checkpoint/resource/memory.h"
+#include "checkpoint/resource/memory_cow.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/thread.h"
 #include "checkpoint/user/machine.h"
@@ -172,6 +173,8 @@ static int load_core(struct restore *r, struct restore_task *t, struct error **e
 	size_t pos = 0;
 	int ret = core_read(r->image, t->rec->pid, &t->core, err);
 
+	snprintf(t->core_name, sizeof(t->core_name), "task-%u.core", t->rec->pid);
+
 	if (ret)
 		return ret;
 	while ((ret = record_next(t->core.records, t->core.records_len, &pos, &rec)) == 1) {
@@ -198,7 +201,7 @@ static int phase_load(void *ctx, struct error **err)
 		if (ret)
 			return error_wrap(err, "task-%u.core", t->rec->pid);
 	}
-	return 0;
+	return cow_check(r, err);
 }
 
 /* --- building --- */
@@ -366,6 +369,7 @@ static void free_tasks(struct restore *r)
 		vec_free(&t->threads);
 		vec_free(&t->more);
 		core_free(&t->core);
+		cow_forget(t);
 		remote_forget(&t->remote);
 		if (t->pidfd >= 0)
 			close(t->pidfd);

@@ -15,6 +15,8 @@
  * A session leader may have had children before it became one: so it is born
  * into the session that they have (find_births()).
  *
+ * Who has pages that children have inherited gets its memory before it makes anybody.
+ *
  * Then groups are joined, helpers leave, and zombies exit.
  */
 #include <errno.h>
@@ -31,6 +33,7 @@
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/tasks.h"
+#include "checkpoint/resource/memory.h"
 #include "checkpoint/resource/tty.h"
 #include "checkpoint/user/trace.h"
 #include "util/error.h"
@@ -62,11 +65,12 @@ struct restore_task *restore_find(struct restore *r, uint32_t pid)
 /* A new task gets a window of its own in place of the one it shares with who made it. */
 static int adopt(struct restore *r, struct restore_task *t, pid_t pid, struct error **err)
 {
+	uint64_t vdso = memory_vdso_at(r, t->born);
 	int ret = trace_set_sigmask(pid, ~0ull, err);
 
 	t->pid = pid;
 	if (!ret)
-		ret = remote_attach(&t->remote, pid, r->window, r->vdso, r->vdso_len, 0, err);
+		ret = remote_attach(&t->remote, pid, r->window, vdso, r->vdso_len, 0, err);
 	if (ret)
 		return ret;
 	t->pidfd = syscall(SYS_pidfd_open, pid, 0);
@@ -101,10 +105,15 @@ static int make(struct restore *r, struct restore_task *maker, struct restore_ta
 				 "process %u shares descriptors or a directory with others than "
 				 "who would make it",
 				 t->rec->pid);
+	if (!maker->laid_out && memory_to_bequeath(r, maker)) {
+		ret = memory_prepare(r, maker, err);
+		if (ret)
+			return ret;
+	}
 	flags |= (t->files_of ? CLONE_FILES : 0) | (t->fs_of ? CLONE_FS : 0);
 	ret = remote_clone(&maker->remote, flags, flags & CLONE_PARENT ? 0 : exit_signal,
 			   t->rec->pid, &pid, err);
-
+	t->born = maker->laid_out ? maker : maker->born;
 	return ret ? ret : adopt(r, t, pid, err);
 }
 
@@ -274,6 +283,7 @@ static int make_passing(struct restore *r, struct restore_task *maker, struct re
 	pid_t child;
 	int ret = clone_anybody(r, maker, pid, &child, err);
 
+	h->born = maker->laid_out ? maker : maker->born;
 	return ret ? ret : adopt(r, h, child, err);
 }
 

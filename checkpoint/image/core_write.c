@@ -213,8 +213,9 @@ static int load_add(struct buf *phdrs, const struct ckpt_vma *vma, uint64_t star
 
 /*
  * The segments of one mapping: its runs of data, and between them, where nobody
- * else has contents, segments without bytes: gdb reads those as zeros. Runs
- * before *run end before the mapping.
+ * else has contents, segments without bytes: gdb reads those as zeros. What is in the
+ * parent's core has no segment: gdb says that it is not there. Runs before *run end
+ * before the mapping.
  */
 static int load_vma(struct buf *phdrs, const struct ckpt_vma *vma, const struct page_area *area,
 		    size_t *run)
@@ -237,11 +238,11 @@ static int load_vma(struct buf *phdrs, const struct ckpt_vma *vma, const struct 
 		uint64_t from = p->address > vma->start ? p->address : vma->start;
 		uint64_t end = p->address + p->len < vma->end ? p->address + p->len : vma->end;
 
-		if (p->kind != CKPT_PAGES_DATA)
+		if (p->kind != CKPT_PAGES_DATA && p->kind != CKPT_PAGES_INHERITED)
 			continue;
 		if (zeros)
 			r = load_add(phdrs, vma, pos, from, nowhere, false);
-		if (!r)
+		if (!r && p->kind == CKPT_PAGES_DATA)
 			r = load_add(phdrs, vma, from, end, p->offset + (from - p->address), true);
 		pos = end;
 	}

@@ -55,6 +55,11 @@ struct page_area {
 	uint64_t *checksums; /* one per CKPT_CHUNK of [data_offset, data_offset + data_len) */
 	size_t checksum_count;
 	uint64_t data_offset, data_len;
+	/*
+	 * Of a dump: which runs others may have too (copy-on-write). NULL: none. They are read in a
+	 * way that leaves it so; the image does not say it.
+	 */
+	bool *shared;
 };
 
 void page_area_free(struct page_area *area);

@@ -150,6 +150,7 @@ void page_area_free(struct page_area *area)
 {
 	free(area->runs);
 	free(area->checksums);
+	free(area->shared);
 	*area = (struct page_area){0};
 }
 
@@ -171,7 +172,7 @@ static const char *run_fault(const struct page_area *area, const struct ckpt_pag
 		return "has unknown flags";
 	if (run->source)
 		return "lies in another file";
-	if (run->kind == CKPT_PAGES_ZERO)
+	if (run->kind == CKPT_PAGES_ZERO || run->kind == CKPT_PAGES_INHERITED)
 		return NULL;
 	/* parents come with increments, which this format version does not have */
 	if (run->kind != CKPT_PAGES_DATA)

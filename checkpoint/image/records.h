@@ -639,6 +639,14 @@ struct ckpt_memfd {
 /* Of one checksum: XXH3_64bits over this many bytes of the data area, the last one shorter. */
 #define CKPT_CHUNK (1024 * 1024)
 
+/*
+ * A further kind of runs in a core, beside those of enum ckpt_page_kind: pages that the process has
+ * from its parent (ppid) at the same address, and that both have once (copy-on-write). The run is
+ * within one mapping, private and anonymous or of a file, that begins within one of the parent's
+ * with the same flags and file, and within that one too; the parent has data there, or such pages.
+ */
+#define CKPT_PAGES_INHERITED 4
+
 /* in flags of struct ckpt_vma: private anonymous memory of MAP_HUGETLB: huge pages of 2 MiB, or of
  * 1 GiB */
 #define CKPT_VMA_HUGETLB    4096

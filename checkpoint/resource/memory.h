@@ -3,6 +3,7 @@
 #ifndef FIRN_CHECKPOINT_RESOURCE_MEMORY_H
 #define FIRN_CHECKPOINT_RESOURCE_MEMORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct checkpoint;
@@ -47,6 +48,18 @@ int memory_load(struct restore *r, struct restore_task *t, const struct record *
  * image and in the stub.
  */
 int memory_find_window(struct restore *r, uint64_t *address, struct error **err);
+
+/*
+ * Whether t's children are to be born with its memory. Not if it has unmapped a part of vdso and
+ * vvar, which they may have, or could make no call with.
+ */
+bool memory_to_bequeath(const struct restore *r, const struct restore_task *t);
+
+/* Where a stub that was born with this one's memory (NULL: the runtime's) has the vdso. */
+uint64_t memory_vdso_at(const struct restore *r, const struct restore_task *born);
+
+/* memory_layout() for one whose memory others are to be born with, contents included. */
+int memory_prepare(struct restore *r, struct restore_task *t, struct error **err);
 
 /*
  * Replaces the address space of every stub by the recorded layout; other threads load the

@@ -16,6 +16,7 @@
 #include "checkpoint/engine/provider.h"
 #include "checkpoint/resource/files.h"
 #include "checkpoint/resource/memory.h"
+#include "checkpoint/resource/memory_cow.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/user/pages.h"
 #include "checkpoint/user/proc.h"
@@ -358,7 +359,8 @@ static int cut_runs(const struct dump_task *t, size_t first, const page_run_vec 
 }
 
 /* Which pages have contents, and where they go. */
-static int scan_pages(struct dump_task *t, struct error **err)
+static int scan_pages(struct checkpoint *c, struct dump_task *t, struct cow_parent *parent,
+		      struct error **err)
 {
 	__cleanup_fd int pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
 	page_run_vec runs = {0}, found = {0};
@@ -382,6 +384,8 @@ static int scan_pages(struct dump_task *t, struct error **err)
 			r = cut_runs(t, i, &found, &runs, err);
 	}
 	vec_free(&found);
+	if (!r)
+		r = cow_mark(c, t, pagemap, parent, &runs, &t->pages.shared, err);
 	t->pages.runs = runs.items;
 	t->pages.run_count = runs.count;
 	return r ? r : pages_layout(&t->pages, CORE_DATA_OFFSET, err);
@@ -453,21 +457,26 @@ int memory_begin_pages(struct checkpoint *c, struct error **err)
 {
 	struct page_options options = {
 		.progress = report_progress, .ctx = c, .cancel = c->request->cancel};
+	struct cow_parent parent = {.pagemap = -1};
 	int r = page_pool_create(&c->pages, &options, err);
 
+	if (!r)
+		r = cow_find_kin(c, err);
 	for (size_t i = 0; !r && i < c->tasks.count; i++) {
 		struct dump_task *t = &c->tasks.items[i];
 		struct page_memory from = {.pid = t->pid, .object = -1};
 
 		if (t->rec.state == CKPT_TASK_ZOMBIE || t->pages_written)
 			continue;
-		r = scan_pages(t, err);
+		r = scan_pages(c, t, &parent, err);
 		if (!r)
 			r = task_add_core(c, t, err);
 		if (!r)
 			r = page_pool_dump(c->pages, &from, &t->pages, image_file_fd(t->core),
 					   t->core_name, err);
 	}
+	if (parent.pagemap >= 0)
+		close(parent.pagemap);
 	return r;
 }
 
@@ -503,7 +512,8 @@ int memory_write_cores(struct checkpoint *c, struct error **err)
 static const enum ckpt_type memory_types[] = {CKPT_MM, CKPT_VMAS, CKPT_AUXV, 0};
 
 static const char *const memory_not_captured[] = {
-	"pages shared copy-on-write between processes are saved once per process",
+	"pages that a process shares copy-on-write with others than its parent, or at another "
+	"address than that (mremap), are saved once for each",
 	NULL,
 };
 

@@ -235,9 +235,12 @@ static int check_object(struct restore *r, struct memory_object *o, struct error
 		ret = page_area_validate(area, file_size, err);
 	if (ret)
 		return error_wrap(err, "\"%s\"", name);
-	for (size_t i = 0; i < area->run_count; i++)
+	for (size_t i = 0; i < area->run_count; i++) {
 		if (area->runs[i].address + area->runs[i].len > limit)
 			return error_set(err, EBADMSG, "\"%s\" has pages behind its end", name);
+		if (area->runs[i].kind == CKPT_PAGES_INHERITED)
+			return error_set(err, EBADMSG, "\"%s\" has pages of a process", name);
+	}
 	return 0;
 }
 

@@ -2,7 +2,9 @@
 /*
  * A stub begins with the runtime's address space. The vdso is parked beside the
  * window, everything else goes, the vdso is moved to where it was recorded, and the
- * mappings are made, writable; contents come next, protections last.
+ * mappings are made, writable; contents come next, protections last. One that was born to
+ * its parent when that had its memory already begins with the parent's, and keeps what it
+ * has inherited of it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +19,7 @@
 
 #include "checkpoint/resource/files.h"
 #include "checkpoint/resource/memory.h"
+#include "checkpoint/resource/memory_cow.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/sysvipc.h"
 #include "checkpoint/user/fdpass.h"
@@ -167,7 +170,35 @@ static int move(struct remote *r, uint64_t from, uint64_t len, uint64_t to, stru
 
 static int unmap(struct remote *r, uint64_t start, uint64_t end, struct error **err)
 {
-	return remote_later(r, 0, &vdso_note, err, SYS_munmap, start, end - start);
+	return start < end ? remote_later(r, 0, &vdso_note, err, SYS_munmap, start, end - start)
+			   : 0;
+}
+
+/* The window and the parking place are in nobody's mappings. */
+static int unmap_but_window(struct restore *r, struct remote *remote, uint64_t start, uint64_t end,
+			    struct error **err)
+{
+	uint64_t window_end = r->window + REMOTE_WINDOW + PARKING;
+	int ret;
+
+	if (end <= r->window || start >= window_end)
+		return unmap(remote, start, end, err);
+	ret = unmap(remote, start, r->window, err);
+	return ret ? ret : unmap(remote, window_end, end, err);
+}
+
+static int unmap_rest(struct restore *r, struct restore_task *t, const cow_kept_vec *kept,
+		      struct error **err)
+{
+	uint64_t at = LOWEST;
+	int ret = 0;
+
+	vec_for_each (k, kept) {
+		if (!ret)
+			ret = unmap_but_window(r, &t->remote, at, k->vma->start, err);
+		at = k->end;
+	}
+	return ret ? ret : unmap_but_window(r, &t->remote, at, TASK_TOP, err);
 }
 
 /* Where the process had it; NULL: it has unmapped it. */
@@ -203,20 +234,39 @@ static int check_special(const struct restore *r, const struct restore_task *t, 
 	return 0;
 }
 
+uint64_t memory_vdso_at(const struct restore *r, const struct restore_task *born)
+{
+	return born ? find_special(born, "[vdso]")->start : r->vdso;
+}
+
+bool memory_to_bequeath(const struct restore *r, const struct restore_task *t)
+{
+	bool whole = t->bequeaths;
+
+	for (unsigned i = 0; i < r->part_count; i++)
+		whole &= whole && find_special(t, r->parts[i].name);
+	return whole;
+}
+
+/* Where a stub that was born so has it: all have all of it that bequeath their memory. */
+static uint64_t born_at(const struct restore *r, const struct restore_task *born, unsigned part)
+{
+	return born ? find_special(born, r->parts[part].name)->start : r->parts[part].start;
+}
+
 /* Without a vdso the stub keeps its own in the parking place, until it has other code. */
-static int move_vdso(struct restore *r, struct restore_task *t, struct error **err)
+static int move_vdso(struct restore *r, struct restore_task *t, const cow_kept_vec *kept,
+		     struct error **err)
 {
 	uint64_t park = r->window + REMOTE_WINDOW;
 	const struct ckpt_vma *vdso = find_special(t, "[vdso]");
 	int ret = check_special(r, t, err);
 
 	for (unsigned i = 0; !ret && i < r->part_count; i++)
-		ret = move(&t->remote, r->parts[i].start, r->parts[i].len,
+		ret = move(&t->remote, born_at(r, t->born, i), r->parts[i].len,
 			   parked_at(r, r->parts[i].start), err);
 	if (!ret)
-		ret = unmap(&t->remote, LOWEST, r->window, err);
-	if (!ret)
-		ret = unmap(&t->remote, park + PARKING, TASK_TOP, err);
+		ret = unmap_rest(r, t, kept, err);
 	for (unsigned i = 0; !ret && i < r->part_count; i++) {
 		const struct ckpt_vma *v = find_special(t, r->parts[i].name);
 
@@ -227,7 +277,8 @@ static int move_vdso(struct restore *r, struct restore_task *t, struct error **e
 	if (!ret && vdso)
 		ret = unmap(&t->remote, park, park + PARKING, err);
 	/* used when it has moved: whatever needs it makes what is queued first */
-	t->remote.syscall_insn += (vdso ? vdso->start : parked_at(r, r->vdso)) - r->vdso;
+	t->remote.syscall_insn +=
+		(vdso ? vdso->start : parked_at(r, r->vdso)) - memory_vdso_at(r, t->born);
 	return ret;
 }
 
@@ -384,16 +435,36 @@ static int map(struct restore_task *t, const struct ckpt_vma *v, int number, str
 			    v->kind == CKPT_VMA_ANON ? 0 : v->offset);
 }
 
+/* What it was born with, at the size that it has now, and as writable as what is mapped anew. */
+static int keep(struct restore_task *t, const struct cow_kept *k, struct error **err)
+{
+	static const struct remote_note grow_note = {.what = "growing what is inherited"},
+					protect_note = {.what = "protecting what is inherited"};
+	const struct ckpt_vma *v = k->vma;
+	int prot = first_prot(t, v), ret = 0;
+
+	if (k->end < v->end)
+		ret = remote_later(&t->remote, 0, &grow_note, err, SYS_mremap, v->start,
+				   k->end - v->start, v->end - v->start, 0);
+	if (!ret && prot != first_prot(t->born, k->parents))
+		ret = remote_later(&t->remote, 0, &protect_note, err, SYS_mprotect, v->start,
+				   v->end - v->start, prot);
+	return ret;
+}
+
 static int make_mappings(struct restore *r, struct restore_task *t, mapped_vec *mapped,
-			 struct error **err)
+			 const cow_kept_vec *kept, struct error **err)
 {
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < t->vma_count; i++) {
 		const struct ckpt_vma *v = &t->vmas[i];
 		const struct mapped *m = find_mapped(mapped, v);
+		const struct cow_kept *k = cow_kept_of(kept, v);
 
-		if (v->kind == CKPT_VMA_SHM)
+		if (k)
+			ret = keep(t, k, err);
+		else if (v->kind == CKPT_VMA_SHM)
 			ret = sysvipc_attach(r, t, v, err);
 		else if (v->kind != CKPT_VMA_SPECIAL)
 			ret = map(t, v, m ? m->number : -1, err);
@@ -445,17 +516,23 @@ static int close_sources(struct restore_task *t, const mapped_vec *mapped, struc
 static int make_layout(struct restore *r, struct restore_task *t, struct error **err)
 {
 	mapped_vec mapped = {0};
-	int ret = move_vdso(r, t, err);
+	cow_kept_vec kept = {0};
+	int ret = cow_find_kept(r, t, &kept, err);
 
+	if (!ret)
+		ret = move_vdso(r, t, &kept, err);
 	if (!ret)
 		ret = give_sources(r, t, &mapped, err);
 	if (!ret)
-		ret = make_mappings(r, t, &mapped, err);
+		ret = make_mappings(r, t, &mapped, &kept, err);
+	if (!ret)
+		ret = cow_drop_others(t, &kept, err);
 	if (!ret)
 		ret = advise(t, err);
 	if (!ret)
 		ret = close_sources(t, &mapped, err);
 	vec_free(&mapped);
+	vec_free(&kept);
 	return ret;
 }
 
@@ -570,25 +647,40 @@ static int begin_load(struct restore *r, struct restore_task *t, struct error **
 
 	if (ret)
 		return ret;
-	snprintf(t->core_name, sizeof(t->core_name), "task-%u.core", t->rec->pid);
 	r->page_bytes += t->core.pages.data_len;
-	return page_pool_load(r->pages, &to, &t->core.pages, t->core.fd, t->core_name, err);
+	ret = page_pool_load(r->pages, &to, &t->core.pages, t->core.fd, t->core_name, err);
+	return ret ? ret : cow_copy(r, t, err);
+}
+
+static int lay_out(struct restore *r, struct restore_task *t, struct error **err)
+{
+	struct page_options options = {.cancel = r->request->cancel};
+	int ret = r->pages ? 0 : page_pool_create(&r->pages, &options, err);
+
+	if (!ret)
+		ret = make_layout(r, t, err);
+	if (!ret)
+		ret = remote_flush(&t->remote, err);
+	if (!ret)
+		ret = begin_load(r, t, err);
+	t->laid_out = !ret;
+	return ret;
+}
+
+int memory_prepare(struct restore *r, struct restore_task *t, struct error **err)
+{
+	int ret = lay_out(r, t, err);
+
+	return ret ? ret : page_pool_finish(r->pages, err);
 }
 
 int memory_layout(struct restore *r, struct error **err)
 {
-	struct page_options options = {.cancel = r->request->cancel};
-	int ret = page_pool_create(&r->pages, &options, err);
+	int ret = 0;
 
-	vec_for_each (t, &r->tasks) {
-		if (ret || t->rec->state == CKPT_TASK_ZOMBIE)
-			continue;
-		ret = make_layout(r, t, err);
-		if (!ret)
-			ret = remote_flush(&t->remote, err);
-		if (!ret)
-			ret = begin_load(r, t, err);
-	}
+	vec_for_each (t, &r->tasks)
+		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE && !t->laid_out)
+			ret = lay_out(r, t, err);
 	return ret;
 }
 

@@ -59,7 +59,8 @@ struct chunk {
 	size_t index, run;
 	uint64_t offset; /* in the file */
 	size_t len;
-	int mem; /* /proc/PID/mem, opened when something needs it */
+	int mem;     /* /proc/PID/mem, opened when something needs it */
+	bool shared; /* what was collected is */
 	struct iovec iovs[PAGE_IOVS];
 };
 
@@ -92,7 +93,10 @@ static int transfer_error(const struct chunk *c, uint64_t address, int errnum, s
 			   c->job.memory.pid, (unsigned long long)address, c->job.name);
 }
 
-/* /proc/PID/mem minds no protection; process_vm_readv() and process_vm_writev() do. */
+/*
+ * /proc/PID/mem minds no protection; process_vm_readv() and process_vm_writev() do. And those pin
+ * what they read, for which a page that is shared copy-on-write is copied (gup_must_unshare()).
+ */
 static int transfer_mem(struct chunk *c, const struct iovec *iov, void *data, struct error **err)
 {
 	uint64_t address = (uintptr_t)iov->iov_base;
@@ -128,8 +132,9 @@ static int transfer_process(struct chunk *c, size_t count, uint8_t *data, size_t
 
 	while (count) {
 		struct iovec local = {data, len};
-		ssize_t n = chunk_is_dump(c) ? process_vm_readv(pid, &local, 1, iovs, count, 0)
-					     : process_vm_writev(pid, &local, 1, iovs, count, 0);
+		ssize_t n = c->shared	       ? 0
+			    : chunk_is_dump(c) ? process_vm_readv(pid, &local, 1, iovs, count, 0)
+					       : process_vm_writev(pid, &local, 1, iovs, count, 0);
 
 		if (n < 0 && errno != EFAULT)
 			return transfer_error(c, (uintptr_t)iovs->iov_base, errno, err);
@@ -183,6 +188,11 @@ static int transfer_object(struct chunk *c, size_t count, uint8_t *data, struct 
 	return 0;
 }
 
+static bool run_is_shared(const struct page_area *area, size_t run)
+{
+	return area->shared && area->shared[run];
+}
+
 static bool run_has_data(const struct ckpt_page_run *run)
 {
 	return run->kind == CKPT_PAGES_DATA;
@@ -190,7 +200,7 @@ static bool run_has_data(const struct ckpt_page_run *run)
 
 /*
  * Collects the pieces of memory that lie in [offset, offset + len) of the file,
- * as far as they follow each other there and fit into the array. Returns how
+ * as far as they follow each other there, fit into the array and are shared alike. Returns how
  * many; *at becomes where the first one starts, *bytes how long they are together.
  */
 static size_t collect(struct chunk *c, uint64_t offset, size_t len, uint64_t *at, size_t *bytes)
@@ -208,10 +218,13 @@ static size_t collect(struct chunk *c, uint64_t offset, size_t len, uint64_t *at
 			continue;
 		from = run->offset > offset ? run->offset : offset;
 		to = run->offset + run->len < end ? run->offset + run->len : end;
-		if (from >= end || (count && from != *at + *bytes))
+		if (from >= end ||
+		    (count && (from != *at + *bytes || run_is_shared(area, c->run) != c->shared)))
 			break;
-		if (!count)
+		if (!count) {
 			*at = from;
+			c->shared = run_is_shared(area, c->run);
+		}
 		c->iovs[count++] = (struct iovec){
 			.iov_base = (void *)(uintptr_t)(run->address + (from - run->offset)),
 			.iov_len = to - from,

@@ -29,7 +29,7 @@ static const struct {
 #define SPACES (sizeof(spaces) / sizeof(*spaces))
 
 static int space[SPACES], space_path, space_shared;
-static int mounts, directory, path_only, status, attributes, thread_status, reused = -1;
+static int mounts, directory, path_only, status, entries, thread_status, reused = -1;
 static pid_t gone, visitor, later;
 
 static const char *of(pid_t pid, const char *name)
@@ -120,15 +120,17 @@ static pid_t start_again(pid_t pid)
 
 static void set_gone(const char *go)
 {
+	struct timespec ms10 = {0, 10000000};
 	char text[SKIPPED];
 
+	unlink("/tmp/there");
 	gone = start();
 	mounts = opened(open(of(gone, "/mountinfo"), O_RDONLY));
 	CHECK(read(mounts, text, SKIPPED) == SKIPPED);
 	directory = opened(open(of(gone, ""), O_RDONLY | O_DIRECTORY));
 	path_only = opened(open(of(gone, ""), O_PATH | O_CLOEXEC));
 	status = opened(open(of(gone, "/status"), O_RDONLY));
-	attributes = opened(open(of(gone, "/attr"), O_RDONLY));
+	entries = opened(open(of(gone, "/fdinfo"), O_RDONLY));
 	thread_status = opened(open(of(gone, "/task"), O_RDONLY));
 	close(thread_status);
 	snprintf(text, sizeof(text), "/task/%d/status", gone);
@@ -136,8 +138,10 @@ static void set_gone(const char *go)
 	visitor = fork();
 	if (!visitor)
 		visit(go);
-	while (access("/tmp/there", F_OK))
-		;
+	while (access("/tmp/there", F_OK)) {
+		CHECK(!waitpid(visitor, NULL, WNOHANG));
+		nanosleep(&ms10, NULL);
+	}
 	end(gone);
 }
 
@@ -171,7 +175,7 @@ static void check_gone(void)
 	CHECK(!fstat(path_only, &other) && st.st_ino == other.st_ino);
 	CHECK(openat(directory, "status", O_RDONLY) == -1 && (errno == ENOENT || errno == ESRCH));
 	CHECK(fcntl(path_only, F_GETFL) & O_PATH && fcntl(path_only, F_GETFD) == FD_CLOEXEC);
-	CHECK(is_dead(status) && is_dead(thread_status) && !fstat(attributes, &st));
+	CHECK(is_dead(status) && is_dead(thread_status) && !fstat(entries, &st));
 	CHECK(waitpid(visitor, &code, 0) == visitor && WEXITSTATUS(code) == 7);
 	if (reused < 0)
 		return;

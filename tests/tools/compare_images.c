@@ -182,6 +182,17 @@ static bool is_same_page(int a, off_t at_a, int b, off_t at_b)
 	return !memcmp(x, y, sizeof(x));
 }
 
+/* Only the user provider tells what a process has from its parent: it is in that one's core. */
+static bool is_inherited(const struct page_area *pages, uint64_t address)
+{
+	for (size_t i = 0; i < pages->run_count; i++)
+		if (pages->runs[i].kind == CKPT_PAGES_INHERITED &&
+		    address >= pages->runs[i].address &&
+		    address - pages->runs[i].address < pages->runs[i].len)
+			return true;
+	return false;
+}
+
 /* Those of a that are other ones in b. */
 static unsigned other_pages(int a, const struct page_area *in_a, int b,
 			    const struct page_area *in_b)
@@ -193,7 +204,8 @@ static unsigned other_pages(int a, const struct page_area *in_a, int b,
 
 		for (uint64_t at = 0; run->kind == CKPT_PAGES_DATA && at < run->len;
 		     at += IMAGE_PAGE_SIZE)
-			n += !is_same_page(a, run->offset + at, b,
+			n += !is_inherited(in_b, run->address + at) &&
+			     !is_same_page(a, run->offset + at, b,
 					   find_page(in_b, run->address + at));
 	}
 	return n;

@@ -307,6 +307,8 @@ static void test_hostile_index(void **state)
 
 	memcpy(runs, good, sizeof(runs));
 	assert_int_equal(page_area_validate(&area, 0x4000, NULL), 0);
+	runs[0].kind = CKPT_PAGES_INHERITED;
+	assert_int_equal(page_area_validate(&area, 0x4000, NULL), 0);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		memcpy(runs, good, sizeof(runs));
 		if (bad[i].run)

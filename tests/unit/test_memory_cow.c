@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What an image may say of pages that a process has from its parent, and what is kept of them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint/resource/memory_cow.h"
+#include "util/error.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+/* An init with two mappings, one of them of a file, and a child of it. */
+struct family {
+	struct ckpt_task recs[2];
+	struct ckpt_vma parents[2], own[3];
+	struct ckpt_page_run parents_runs[3], runs[3];
+	struct restore_task tasks[2];
+	struct restore r;
+};
+
+static void set_up(struct family *f)
+{
+	*f = (struct family){
+		.recs = {{.pid = 1}, {.pid = 2, .ppid = 1}},
+		.parents = {{.start = 0x10000, .end = 0x20000, .kind = CKPT_VMA_ANON},
+			    {.start = 0x40000,
+			     .end = 0x44000,
+			     .kind = CKPT_VMA_FILE,
+			     .source = 7,
+			     .offset = 0x3000}},
+		/* the first one is cut, the second grown */
+		.own = {{.start = 0x12000, .end = 0x18000, .kind = CKPT_VMA_ANON},
+			{.start = 0x1a000, .end = 0x28000, .kind = CKPT_VMA_ANON},
+			{.start = 0x41000,
+			 .end = 0x42000,
+			 .kind = CKPT_VMA_FILE,
+			 .source = 7,
+			 .offset = 0x4000}},
+		.parents_runs = {{.address = 0x10000, .len = 0x8000, .kind = CKPT_PAGES_DATA},
+				 {.address = 0x18000, .len = 0x8000, .kind = CKPT_PAGES_DATA},
+				 {.address = 0x40000, .len = 0x4000, .kind = CKPT_PAGES_DATA}},
+		.runs = {{.address = 0x13000, .len = 0x5000, .kind = CKPT_PAGES_INHERITED},
+			 {.address = 0x1c000, .len = 0x4000, .kind = CKPT_PAGES_INHERITED},
+			 {.address = 0x41000, .len = 0x1000, .kind = CKPT_PAGES_INHERITED}},
+	};
+	for (unsigned i = 0; i < 2; i++) {
+		struct restore_task *t = &f->tasks[i];
+
+		t->rec = &f->recs[i];
+		t->vmas = i ? f->own : f->parents;
+		t->vma_count = i ? COUNT(f->own) : COUNT(f->parents);
+		t->core.pages.runs = i ? f->runs : f->parents_runs;
+		t->core.pages.run_count = i ? COUNT(f->runs) : COUNT(f->parents_runs);
+	}
+	f->r.tasks.items = f->tasks;
+	f->r.tasks.count = 2;
+}
+
+static int check(struct family *f)
+{
+	struct error *err = NULL;
+	int ret = cow_check(&f->r, &err);
+
+	assert_true(!ret == !err);
+	error_free(err);
+	return ret;
+}
+
+/* The same family with one thing changed is refused. */
+#define REFUSED(field, value)                                                                      \
+	do {                                                                                       \
+		set_up(&f);                                                                        \
+		f.field = value;                                                                   \
+		assert_int_equal(check(&f), -EBADMSG);                                             \
+	} while (0)
+
+static void test_hostile(void **state)
+{
+	struct family f;
+
+	set_up(&f);
+	assert_int_equal(check(&f), 0);
+	assert_true(f.tasks[1].inherits && f.tasks[0].bequeaths);
+	assert_false(f.tasks[0].inherits || f.tasks[1].bequeaths);
+	/* of nobody, of itself, of one that comes later, of one that has no memory */
+	REFUSED(recs[1].ppid, 0);
+	REFUSED(recs[1].ppid, 2);
+	REFUSED(parents_runs[0].kind, CKPT_PAGES_INHERITED);
+	REFUSED(recs[0].state, CKPT_TASK_ZOMBIE);
+	/* out of the mapping, of the parent's, of both */
+	REFUSED(runs[0].len, 0x6000);
+	REFUSED(runs[1].len, 0x5000);
+	REFUSED(runs[2].address, 0x43000);
+	REFUSED(runs[2].address, 0xfffffffffffff000);
+	/* not what can be inherited */
+	REFUSED(own[0].shared, CKPT_VMA_SHARED);
+	REFUSED(own[0].start, 0x8000);
+	REFUSED(own[0].flags, CKPT_VMA_NOHUGE);
+	REFUSED(parents[0].flags, CKPT_VMA_DONTFORK);
+	REFUSED(own[0].kind, CKPT_VMA_OBJECT);
+	REFUSED(own[2].source, 8);
+	REFUSED(own[2].offset, 0x3000);
+	/* not there */
+	REFUSED(parents_runs[1].len, 0x7000);
+	REFUSED(parents_runs[1].kind, CKPT_PAGES_ZERO);
+	REFUSED(tasks[0].core.pages.run_count, 2);
+	REFUSED(tasks[0].vma_count, 1);
+	REFUSED(tasks[1].vma_count, 2);
+}
+
+static void test_kept(void **state)
+{
+	cow_kept_vec kept = {0};
+	struct family f;
+
+	set_up(&f);
+	assert_int_equal(check(&f), 0);
+	/* born to somebody else */
+	assert_int_equal(cow_find_kept(&f.r, &f.tasks[1], &kept, NULL), 0);
+	assert_int_equal(kept.count, 0);
+	f.tasks[1].born = &f.tasks[0];
+	assert_int_equal(cow_find_kept(&f.r, &f.tasks[1], &kept, NULL), 0);
+	assert_int_equal(kept.count, 3);
+	assert_ptr_equal(kept.items[0].vma, &f.own[0]);
+	assert_ptr_equal(kept.items[1].parents, &f.parents[0]);
+	assert_int_equal(kept.items[0].end, 0x18000);
+	assert_int_equal(kept.items[1].end, 0x20000);
+	assert_ptr_equal(cow_kept_of(&kept, &f.own[2]), &kept.items[2]);
+	vec_free(&kept);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_kept),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
