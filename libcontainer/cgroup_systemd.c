@@ -77,6 +77,7 @@ static int place(struct cgroup *cg, const char *id, const struct oci_config *con
 		 struct error **err)
 {
 	struct cgroup_unit *u = calloc(1, sizeof(*u));
+	__cleanup_free char *root = NULL;
 	struct systemd *s;
 	int r;
 
@@ -91,9 +92,11 @@ static int place(struct cgroup *cg, const char *id, const struct oci_config *con
 		return error_set(err, EOPNOTSUPP,
 				 "--systemd-cgroup: a user's containers want cgroup v2 alone");
 	r = ask(u, &s, err);
+	if (r == 0)
+		r = systemd_cgroup(s, &root, err);
 	vec_for_each (h, cg) {
 		if (r == 0)
-			r = set_path(h, systemd_cgroup(s), u->name.path, err);
+			r = set_path(h, root, u->name.path, err);
 	}
 	/* the slice is somebody's decision, as an absolute path is */
 	cg->explicit = true;
@@ -238,18 +241,20 @@ static int settle(struct cgroup *cg, struct error **err)
 static int limited(struct cgroup *cg, unsigned int controllers, struct error **err)
 {
 	__cleanup_unit_properties struct unit_properties list = {0};
+	unsigned int version;
 	struct systemd *s;
-	int r = 0;
+	int r;
 
-	if (controllers)
-		r = ask(cg->unit, &s, err);
-	if (r < 0 || !controllers)
-		return r;
+	if (!controllers)
+		return 0;
+	r = ask(cg->unit, &s, err);
+	if (r == 0)
+		r = systemd_version(s, &version, err);
 	vec_for_each (h, cg) {
 		if (r == 0 && h->fd >= 0)
 			r = systemd_limits_read(h->fd, h->version,
 						controllers & (h->controllers | CTL_UNIFIED),
-						systemd_version(s), &list, err);
+						version, &list, err);
 	}
 	if (r == 0 && list.count)
 		r = systemd_set_properties(s, cg->unit->name.unit, &list, err);

@@ -66,8 +66,6 @@ struct systemd {
 	struct library lib;
 	sd_bus *bus;
 	bool user, direct; /* direct: to the manager, without a message bus */
-	unsigned int version;
-	char *cgroup;
 	struct job job;
 };
 
@@ -82,7 +80,8 @@ static int load_library(struct library *lib, struct error **err)
 #undef ENTRY
 	};
 
-	lib->handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+	/* it stays: a `run` has it twice, and most of what it costs is to bring it in */
+	lib->handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!lib->handle) {
 		error_set(err, ENOSYS, "--systemd-cgroup: %s", dlerror());
 		return error_hint(err, "install systemd's library");
@@ -222,7 +221,6 @@ static int get_string(struct systemd *s, const char *object, const char *interfa
 int systemd_open(bool user, struct systemd **s, struct error **err)
 {
 	__cleanup_systemd struct systemd *new = calloc(1, sizeof(*new));
-	__cleanup_free char *version = NULL;
 	int r;
 
 	if (!new)
@@ -232,17 +230,8 @@ int systemd_open(bool user, struct systemd **s, struct error **err)
 	if (r == 0)
 		r = connect_bus(new, err);
 	if (r == 0)
-		r = get_string(new, OBJECT, MANAGER, "Version", &version, err);
-	if (r == 0)
-		r = get_string(new, OBJECT, MANAGER, "ControlGroup", &new->cgroup, err);
-	if (r < 0)
-		return r;
-	/* "252.1-2" or, before 242, "systemd 239" */
-	new->version = strtoul(version + strcspn(version, "0123456789"), NULL, 10);
-	if (!strcmp(new->cgroup, "/"))
-		*new->cgroup = '\0';
-	*s = take_ptr(new);
-	return 0;
+		*s = take_ptr(new);
+	return r;
 }
 
 void systemd_close(struct systemd *s)
@@ -255,20 +244,29 @@ void systemd_close(struct systemd *s)
 		s->lib.sd_bus_flush_close_unref(s->bus);
 	if (s->lib.handle)
 		dlclose(s->lib.handle);
-	free(s->cgroup);
 	free(s->job.path);
 	free(s);
 	errno = saved;
 }
 
-unsigned int systemd_version(const struct systemd *s)
+int systemd_version(struct systemd *s, unsigned int *version, struct error **err)
 {
-	return s->version;
+	__cleanup_free char *text = NULL;
+	int r = get_string(s, OBJECT, MANAGER, "Version", &text, err);
+
+	/* "252.1-2" or, before 242, "systemd 239" */
+	if (r == 0)
+		*version = strtoul(text + strcspn(text, "0123456789"), NULL, 10);
+	return r;
 }
 
-const char *systemd_cgroup(const struct systemd *s)
+int systemd_cgroup(struct systemd *s, char **path, struct error **err)
 {
-	return s->cgroup;
+	int r = get_string(s, OBJECT, MANAGER, "ControlGroup", path, err);
+
+	if (r == 0 && !strcmp(*path, "/"))
+		**path = '\0';
+	return r;
 }
 
 /* A value of a basic type. Those of one width go the same way, signed or not. */

@@ -22,9 +22,11 @@ struct unit_properties;
 int systemd_open(bool user, struct systemd **s, struct error **err);
 void systemd_close(struct systemd *s);
 
-/* Its version, and the cgroup below which it has its units ("" for the root); owned by s. */
-unsigned int systemd_version(const struct systemd *s);
-const char *systemd_cgroup(const struct systemd *s);
+/* Its version: 252. */
+int systemd_version(struct systemd *s, unsigned int *version, struct error **err);
+
+/* The cgroup below which it has its units ("" for the root), which the caller frees. */
+int systemd_cgroup(struct systemd *s, char **path, struct error **err);
 
 /*
  * Makes a transient unit and waits until it is started. -EEXIST if there is one of that
