@@ -324,6 +324,22 @@ file() {
 	ok user "$T/firn" --root "$FIRN_ROOT" delete --force "$ID"
 	equal "$(user systemctl --user show -P LoadState "$UNIT")" not-found
 	no_unit
+	# as Podman does it for a user; who he is, is told by the map of ids alone
+	edit_config "$B" '.linux.uidMappings[0].hostID = 0 | .linux.gidMappings[0].hostID = 0
+		| .process.args = ["cat", "/proc/self/cgroup"] | .linux.namespaces |= map(select(.type != "cgroup"))'
+	chown 1234:1234 "$B/config.json"
+	ok user env -u XDG_RUNTIME_DIR unshare -Ur "$T/firn" --systemd-cgroup --root "$FIRN_ROOT" run --bundle "$B" "$ID"
+	equal "$output" "0::$CG"
+	no_unit
+}
+
+@test "where systemd's own socket is not within reach the message bus is" {
+	bundle '.linux.resources.memory.limit = 67108864
+		| .linux.namespaces |= map(select(.type != "cgroup"))' cat /proc/self/cgroup
+	ok unshare -m sh -c 'mount --bind /dev/null /run/systemd/private && exec "$@"' sh \
+		"$FIRN" --systemd-cgroup --root "$FIRN_ROOT" run --bundle "$B" "$ID"
+	equal "$output" "0::/system.slice/$UNIT"
+	no_unit
 }
 
 # file_v1 CONTROLLER FILE VALUE
