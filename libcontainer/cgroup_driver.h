@@ -29,7 +29,7 @@ struct cgroup_driver {
 	/* The container's first process is there: who kept its place may go. */
 	int (*settle)(struct cgroup *cg, struct error **err);
 
-	/* The files of these controllers (CTL_*) have been written to. */
+	/* The files of these controllers (CTL_*, or 0) have been written to. */
 	int (*limited)(struct cgroup *cg, unsigned int controllers, struct error **err);
 
 	/* Moves a process where the caller may not; only the directories are left to be entered. */

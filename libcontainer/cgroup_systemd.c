@@ -238,16 +238,13 @@ static int settle(struct cgroup *cg, struct error **err)
 	return 0;
 }
 
-static int limited(struct cgroup *cg, unsigned int controllers, struct error **err)
+static int tell_limits(struct cgroup *cg, unsigned int controllers, struct error **err)
 {
 	__cleanup_unit_properties struct unit_properties list = {0};
 	unsigned int version;
 	struct systemd *s;
-	int r;
+	int r = ask(cg->unit, &s, err);
 
-	if (!controllers)
-		return 0;
-	r = ask(cg->unit, &s, err);
 	if (r == 0)
 		r = systemd_version(s, &version, err);
 	vec_for_each (h, cg) {
@@ -258,6 +255,16 @@ static int limited(struct cgroup *cg, unsigned int controllers, struct error **e
 	}
 	if (r == 0 && list.count)
 		r = systemd_set_properties(s, cg->unit->name.unit, &list, err);
+	return r;
+}
+
+static int limited(struct cgroup *cg, unsigned int controllers, struct error **err)
+{
+	int r = controllers ? tell_limits(cg, controllers, err) : 0;
+
+	/* a restore waits for its container: systemd would go on telling it of everybody's units */
+	systemd_close(cg->unit->systemd);
+	cg->unit->systemd = NULL;
 	return r;
 }
 

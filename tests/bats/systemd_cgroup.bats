@@ -200,9 +200,12 @@ file() {
 	is_gone "$ID"
 	no_unit
 	n=$(cat "$rootfs/tmp/n")
-	"$FIRN" --systemd-cgroup --root "$FIRN_ROOT" restore --detach --image-path "$T/image" --bundle "$B" "$ID" \
-		</dev/null >>"$T/$ID.log" 2>&1 3>&- || fail "$(cat "$T/$ID.log")"
+	"$FIRN" --systemd-cgroup --root "$FIRN_ROOT" restore --image-path "$T/image" --bundle "$B" "$ID" \
+		</dev/null >>"$T/$ID.log" 2>&1 3>&- &
+	wait_for 5 has_status "$ID" running
 	equal "$(property ActiveState)" active
+	# who waits for the container has no ear for systemd, which would fill it: one for its init
+	equal "$(find "/proc/$!/fd" -lname 'socket:*' | wc -l)" 1
 	equal "$(property MemoryMax)" 67108864
 	[[ $(cat "/proc/$(container_pid "$ID")/cgroup") == "0::/system.slice/$UNIT" ]] || fail "not in the unit"
 	wait_for 5 eval '[ "$(cat "$rootfs/tmp/n")" -gt "$n" ]'
@@ -299,6 +302,7 @@ file() {
 
 # As a login would have it, but for the login: his own systemd, and Firn outside of that.
 @test "a user's container is a unit of his own systemd" {
+	need_vm # where there is a user 1234
 	need_command setpriv
 	OTHER=user@1234.service
 	systemctl start "$OTHER"
