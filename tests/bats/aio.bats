@@ -19,13 +19,12 @@ teardown() {
 	res_control res_aio
 }
 
-@test "AIO contexts have their events, and take requests" {
-	res_once res_aio
+@test "AIO contexts have their events, and take requests, twice in a row" {
+	res_twice res_aio
 	RES_PLACE=user res_once res_aio
 }
 
-@test "AIO contexts survive two checkpoints in a row, and go on after one" {
-	res_twice res_aio
+@test "AIO contexts of a program that goes on" {
 	res_goes_on res_aio
 }
 

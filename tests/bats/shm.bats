@@ -19,11 +19,7 @@ teardown() {
 	res_control res_shmpart
 }
 
-@test "parts of System V shared memory are attached as they were" {
-	res_once res_shmpart
-	RES_PLACE=user res_once res_shmpart
-}
-
-@test "parts of System V shared memory survive two checkpoints in a row" {
+@test "parts of System V shared memory are attached as they were, twice in a row" {
 	res_twice res_shmpart
+	RES_PLACE=user res_once res_shmpart
 }

@@ -32,13 +32,9 @@ is_in_stop() {
 	res_control res_stops
 }
 
-@test "stopped processes stay stopped, by the signal that they were" {
-	res_once res_stops
-	RES_PLACE=user res_once res_stops
-}
-
-@test "stops survive two checkpoints in a row" {
+@test "stopped processes stay stopped, by the signal that they were, twice in a row" {
 	res_twice res_stops
+	RES_PLACE=user res_once res_stops
 }
 
 # Where it goes on, the SIGSTOPs that were pending in stopped processes are gone: nobody can tell

@@ -19,11 +19,7 @@ teardown() {
 	res_control res_novdso
 }
 
-@test "processes without a vdso, without its data, with one elsewhere" {
-	res_once res_novdso
-}
-
-@test "processes without a vdso survive two checkpoints in a row, and go on after one" {
+@test "processes without a vdso, without its data, with one elsewhere, twice in a row, and going on" {
 	res_twice res_novdso
 	res_goes_on res_novdso
 }
