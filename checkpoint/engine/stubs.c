@@ -13,7 +13,9 @@
  *      for by a helper with its pid.
  *
  * A session leader may have had children before it became one: so it is born
- * into the session that they have (find_births()).
+ * into the session that they have (find_births()). One that was below another branch when
+ * members of a session were born is made there, and left to its parent later
+ * (line_up_parents()).
  *
  * Who has pages that children have inherited gets its memory before it makes anybody.
  *
@@ -49,7 +51,8 @@
 struct helper {
 	uint32_t pid;
 	uint32_t parent;
-	struct restore_task task; /* only pid, rec and remote are used */
+	struct restore_task *leaves; /* whom it leaves to its parent when it ends; or NULL */
+	struct restore_task task;    /* only pid, rec and remote are used */
 	struct ckpt_task rec;
 };
 typedef VEC(struct helper *) helper_vec;
@@ -128,20 +131,87 @@ static bool leads_session(const struct restore_task *t)
 	return t->rec->sid == t->rec->pid;
 }
 
+static uint32_t parent_now(const struct restore_task *t)
+{
+	return t->below ? t->below : t->rec->ppid;
+}
+
+/* Whether pid is the parent of t, or of one above, as long as they are where they are made. */
+static bool is_ancestor(struct restore *r, const struct restore_task *t, uint32_t pid)
+{
+	while (t && parent_now(t) != pid)
+		t = restore_find(r, parent_now(t));
+	return t;
+}
+
+/* The one above t (or t) whose parent is other, or above that. */
+static struct restore_task *find_branch(struct restore *r, struct restore_task *t,
+					const struct restore_task *other)
+{
+	while (t) {
+		struct restore_task *parent = restore_find(r, parent_now(t));
+
+		if (parent && (parent == other || is_ancestor(r, other, parent->rec->pid)))
+			return t;
+		t = parent;
+	}
+	return NULL;
+}
+
 /*
- * The session in which each is to be cloned: its own, or of a session leader the one that its
- * children have whom it had before; with none, its parent's. Children come behind their parents.
+ * What stands in for a session's leader, which is gone, makes its members for parents that are
+ * all above it; init gets orphans anyway. Where parents are in different branches one
+ * branch was below the other when the members were born, and left to its parent later: so it is
+ * again, if it can be made in any session, since it leads one. Returns false if that is not so.
+ */
+static bool line_up_parents(struct restore *r, uint32_t sid)
+{
+	struct restore_task *lowest = NULL;
+
+	vec_for_each (t, &r->tasks) {
+		struct restore_task *parent = restore_find(r, t->rec->ppid), *branch;
+
+		/* whose parent is in it, too, is born as usual */
+		if (t->rec->sid != sid || !parent || parent->rec->sid == sid ||
+		    parent == &r->tasks.items[0] ||
+		    (lowest && (parent == lowest || is_ancestor(r, lowest, parent->rec->pid))))
+			continue;
+		if (lowest && !is_ancestor(r, parent, lowest->rec->pid)) {
+			branch = find_branch(r, parent, lowest);
+			if (!branch || branch->below || !leads_session(branch))
+				return false;
+			branch->below = lowest->rec->pid;
+		}
+		lowest = parent;
+	}
+	return true;
+}
+
+static bool leader_is_gone(struct restore *r, const struct restore_task *t)
+{
+	return t->rec->sid && !restore_find(r, t->rec->sid);
+}
+
+/*
+ * The session in which each is to be cloned: its own, or of a session leader its parent's; but if
+ * a child has another one that its parent must have had before, that. Children come behind
+ * their parents.
  */
 static void find_births(struct restore *r)
 {
+	vec_for_each (t, &r->tasks)
+		if (leader_is_gone(r, t))
+			line_up_parents(r, t->rec->sid);
 	for (size_t i = r->tasks.count; i-- > 0;) {
 		struct restore_task *t = &r->tasks.items[i];
-		struct restore_task *parent = restore_find(r, t->rec->ppid);
+		struct restore_task *parent = restore_find(r, parent_now(t));
 
 		if (!leads_session(t))
 			t->birth = t->rec->sid;
-		else if (!t->birth && parent)
+		else if ((!t->birth || t->below) && parent)
 			t->birth = parent->rec->sid;
+		if (leader_is_gone(r, t) && line_up_parents(r, t->rec->sid))
+			continue;
 		if (parent && leads_session(parent) && t->birth != parent->rec->sid)
 			parent->birth = t->birth;
 	}
@@ -154,7 +224,8 @@ static int make_children(struct restore *r, struct restore_task *t, uint32_t sid
 	int ret = 0;
 
 	vec_for_each (child, &r->tasks)
-		if (!ret && !child->pid && child->rec->ppid == t->rec->pid && child->birth == sid)
+		if (!ret && !child->pid && parent_now(child) == t->rec->pid && !child->below &&
+		    child->birth == sid)
 			ret = make(r, t, child, 0, err);
 	return ret;
 }
@@ -260,7 +331,16 @@ static int end_stub(struct restore_task *t, uint32_t status, struct error **err)
 	return ret;
 }
 
-/* Stopped, with a pid that nobody in the image has. */
+/* A process has it, or a session or group, which somebody may have to stand in for. */
+static bool is_named(struct restore *r, uint32_t pid)
+{
+	vec_for_each (t, &r->tasks)
+		if (t->rec->pid == pid || t->rec->sid == pid || t->rec->pgid == pid)
+			return true;
+	return false;
+}
+
+/* Stopped, with a pid that the image does not name. */
 static int clone_anybody(struct restore *r, struct restore_task *maker, uint32_t *pid, pid_t *child,
 			 struct error **err)
 {
@@ -270,7 +350,7 @@ static int clone_anybody(struct restore *r, struct restore_task *maker, uint32_t
 		error_free(*err);
 		*err = NULL;
 		*pid = try;
-		if (!restore_find(r, try))
+		if (!is_named(r, try))
 			ret = remote_clone(&maker->remote, 0, 0, try, child, err);
 	}
 	return ret;
@@ -331,13 +411,6 @@ static int make_orphan(struct restore *r, struct restore_task *maker, struct res
 	return ret;
 }
 
-static bool is_ancestor(struct restore *r, const struct restore_task *t, uint32_t pid)
-{
-	while (t && t->rec->ppid != pid)
-		t = restore_find(r, t->rec->ppid);
-	return t;
-}
-
 /*
  * The parent for a helper that stands in for a session's leader. Its members are made as siblings
  * of the helper, or as orphans that an ancestor of it gets: so of all their parents it is the one
@@ -386,6 +459,15 @@ static int find_maker(struct restore *r, helper_vec *helpers, struct restore_tas
 	return 0;
 }
 
+/* Who would make it is there, or can be stood in for. */
+static bool can_be_made(struct restore *r, const struct restore_task *t)
+{
+	const struct restore_task *parent = restore_find(r, t->rec->ppid);
+	const struct restore_task *leader = restore_find(r, t->birth);
+
+	return parent && parent->pid && !t->below && (!leader || leader->pid);
+}
+
 /* A task in a session that its parent does not have (any more). */
 static int make_foreign(struct restore *r, helper_vec *helpers, struct restore_task *t,
 			struct error **err)
@@ -405,11 +487,72 @@ static int make_foreign(struct restore *r, helper_vec *helpers, struct restore_t
 			 t->rec->pid, t->birth);
 }
 
-static int make_tree(struct restore *r, helper_vec *helpers, uint32_t init_session,
-		     struct error **err)
+/* Makes t, whose parent is another one, as the child of a helper below `below`. */
+static int make_below(struct restore *r, helper_vec *detours, struct restore_task *t,
+		      struct restore_task *below, struct error **err)
+{
+	struct helper **slot = vec_add(detours);
+	struct helper *h = calloc(1, sizeof(*h));
+	int ret;
+
+	if (!slot || !h) {
+		free(h);
+		return error_errno(err, ENOMEM, "making stubs");
+	}
+	*slot = h;
+	h->parent = below->rec->pid;
+	h->leaves = t;
+	h->rec.exit_signal = SIGCHLD;
+	h->task = (struct restore_task){.rec = &h->rec, .pidfd = -1};
+	ret = make_passing(r, below, &h->task, &h->pid, err);
+	return ret ? ret : make(r, &h->task, t, 0, err);
+}
+
+/* Those below whom somebody is made have their sessions and most of their children. */
+static int make_detours(struct restore *r, helper_vec *detours, const bool *done, bool *any,
+			struct error **err)
+{
+	int ret = 0;
+
+	*any = false;
+	vec_for_each (t, &r->tasks) {
+		struct restore_task *below = t->below ? restore_find(r, t->below) : NULL;
+
+		if (ret || t->pid || !below || !done[below - r->tasks.items])
+			continue;
+		ret = make_below(r, detours, t, below, err);
+		*any = true;
+	}
+	return ret;
+}
+
+/* The last one first: it may be below one that was made before it. */
+static int end_detours(struct restore *r, helper_vec *detours, struct error **err)
+{
+	int ret = 0;
+
+	for (size_t i = detours->count; !ret && i-- > 0;) {
+		struct helper *h = detours->items[i];
+		struct restore_task *parent = restore_find(r, h->leaves->rec->ppid);
+
+		ret = set_subreaper(r, parent, true, err);
+		if (!ret)
+			ret = end_stub(&h->task, 0, err);
+		if (!ret)
+			ret = reap_helper(restore_find(r, h->parent), h->pid, err);
+		if (!ret)
+			ret = set_subreaper(r, parent, false, err);
+		h->leaves->below = 0;
+	}
+	return ret;
+}
+
+static int make_tree(struct restore *r, helper_vec *helpers, helper_vec *detours,
+		     uint32_t init_session, struct error **err)
 {
 	size_t missing = r->tasks.count, before;
 	bool *done = calloc(r->tasks.count, sizeof(*done));
+	bool any = false;
 	int ret = 0;
 
 	if (!done)
@@ -429,8 +572,10 @@ static int make_tree(struct restore *r, helper_vec *helpers, uint32_t init_sessi
 			done[i] = true;
 			missing--;
 		}
-		for (size_t i = 0; !ret && missing == before && i < r->tasks.count; i++) {
-			if (r->tasks.items[i].pid)
+		if (!ret && missing == before)
+			ret = make_detours(r, detours, done, &any, err);
+		for (size_t i = 0; !ret && missing == before && !any && i < r->tasks.count; i++) {
+			if (r->tasks.items[i].pid || !can_be_made(r, &r->tasks.items[i]))
 				continue;
 			ret = make_foreign(r, helpers, &r->tasks.items[i], err);
 			break;
@@ -446,7 +591,7 @@ static int make_tree(struct restore *r, helper_vec *helpers, uint32_t init_sessi
 		}
 	} while (!ret && missing);
 	free(done);
-	return ret;
+	return ret ? ret : end_detours(r, detours, err);
 }
 
 /* The leader of a group makes it; one that is gone is stood in for. */
@@ -559,7 +704,7 @@ static void free_helpers(helper_vec *helpers)
 int stubs_make(struct restore *r, struct error **err)
 {
 	struct restore_task *init = &r->tasks.items[0];
-	helper_vec helpers = {0};
+	helper_vec helpers = {0}, detours = {0};
 	long sid, pid;
 	int ret = remote_syscall(&init->remote, err, "getsid", &sid, SYS_getsid, 0, 0, 0, 0, 0, 0);
 
@@ -571,7 +716,7 @@ int stubs_make(struct restore *r, struct error **err)
 	if (pid != init->rec->pid)
 		return error_set(err, EEXIST, "the init had pid %u and would now have %ld",
 				 init->rec->pid, pid);
-	ret = make_tree(r, &helpers, sid, err);
+	ret = make_tree(r, &helpers, &detours, sid, err);
 	if (!ret)
 		ret = join_groups(r, &helpers, err);
 	if (!ret)
@@ -581,6 +726,7 @@ int stubs_make(struct restore *r, struct error **err)
 	if (!ret)
 		ret = end_zombies(r, err);
 	free_helpers(&helpers);
+	free_helpers(&detours);
 	return ret;
 }
 

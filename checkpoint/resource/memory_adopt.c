@@ -46,6 +46,9 @@ static int adopt_vmas(struct dump_task *t, const struct record *rec, struct erro
 	for (size_t i = 0; i < count; i++) {
 		const struct ckpt_vma *seen = i < t->vmas.count ? &t->vmas.items[i].rec : NULL;
 
+		/* attachments of System V have operations of their own: it takes them for files */
+		if (seen && seen->kind == CKPT_VMA_SHM && to[i].shared)
+			to[i].kind = CKPT_VMA_SHM;
 		if (!seen || seen->start != to[i].start || seen->end != to[i].end ||
 		    seen->kind != to[i].kind)
 			return error_set(err, EPROTO,

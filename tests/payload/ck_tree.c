@@ -13,7 +13,7 @@
 
 #include "ck.h"
 
-#define MEMBERS 17
+#define MEMBERS 24
 
 struct member {
 	pid_t pid, ppid, sid, pgid;
@@ -193,6 +193,79 @@ static void left_session(void)
 	live(13, "reaper");
 }
 
+/* 20: it makes the second session, whose leader goes, with 22 for itself, and 23. */
+static void make_second(pid_t parent)
+{
+	if (!fork())
+		live(21, "first");
+	if (!fork()) {
+		setsid();
+		if (!clone_sibling())
+			live(22, "second");
+		if (!clone_sibling()) {
+			pid_t between = getpid();
+
+			if (fork())
+				_exit(0);
+			while (getppid() == between)
+				usleep(1000);
+			live(23, "second"); /* 18 has got it */
+		}
+		_exit(0);
+	}
+	wait(NULL);
+	wait(NULL);
+	for (int i = 21; i < 24; i++)
+		wait_member(i);
+	while (getppid() == parent)
+		usleep(1000);
+	setsid();
+	live(20, "mover"); /* 17 has got it */
+}
+
+/*
+ * 18 and 20 are 17's children and lead sessions of their own. 20 was below 18 when the members of
+ * two others were born, whose leaders are gone: 19 and 23 are 18's children, 21 and 22 are
+ * 20's.
+ */
+static void moved_up(void)
+{
+	volatile int *may_move = &members[MEMBERS].ready;
+
+	if (fork())
+		return;
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (!fork()) {
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+		if (!fork()) {
+			setsid();
+			if (clone_sibling())
+				_exit(0);
+			if (!fork()) {
+				pid_t between = getpid();
+
+				if (!fork())
+					make_second(between);
+				while (!*may_move)
+					usleep(1000);
+				_exit(0);
+			}
+			live(19, "first");
+		}
+		wait(NULL);
+		wait_member(23);
+		prctl(PR_SET_CHILD_SUBREAPER, 0);
+		*may_move = 1;
+		wait_member(20);
+		setsid();
+		live(18, "above");
+	}
+	for (int i = 18; i < MEMBERS; i++)
+		wait_member(i);
+	prctl(PR_SET_CHILD_SUBREAPER, 0);
+	live(17, "top");
+}
+
 static pid_t zombie(int code, int signo)
 {
 	pid_t pid = fork();
@@ -251,6 +324,7 @@ int main(void)
 	daemonize();
 	orphan();
 	left_session();
+	moved_up();
 	by_exit = zombie(7, 0);
 	by_255 = zombie(255, 0);
 	by_kill = zombie(0, SIGKILL);
