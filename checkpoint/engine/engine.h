@@ -168,12 +168,13 @@ struct restore_task {
 	uint32_t files_of, fs_of; /* as in struct ckpt_sharing */
 	uint32_t birth;		  /* the session it is cloned into; stubs.c's */
 	uint32_t below;		  /* whom it is made below, before it is left to its parent; or 0 */
-	uint32_t stop_signal;	  /* that it was stopped by; 0: not known */
-	unsigned common_filters;  /* of seccomp, that all its threads begin with */
-	bool reaped;		  /* a zombie: made and exited */
-	bool inherits;		  /* pages of its parent's */
-	bool bequeaths;		  /* pages to children, who are cloned when it has its memory */
-	bool laid_out;		  /* its memory is the recorded one */
+	bool lined_up; /* the parents of its session's members are below each other; stubs.c's */
+	uint32_t stop_signal;	 /* that it was stopped by; 0: not known */
+	unsigned common_filters; /* of seccomp, that all its threads begin with */
+	bool reaped;		 /* a zombie: made and exited */
+	bool inherits;		 /* pages of its parent's */
+	bool bequeaths;		 /* pages to children, who are cloned when it has its memory */
+	bool laid_out;		 /* its memory is the recorded one */
 	const struct restore_task *born; /* whose memory its stub began with; NULL: the runtime's */
 	VEC(struct cow_loan *) loans;	 /* memory_cow.c's */
 };

@@ -169,11 +169,13 @@ static bool line_up_parents(struct restore *r, uint32_t sid)
 	struct restore_task *lowest = NULL;
 
 	vec_for_each (t, &r->tasks) {
-		struct restore_task *parent = restore_find(r, t->rec->ppid), *branch;
+		struct restore_task *parent, *branch;
 
+		if (t->rec->sid != sid)
+			continue;
+		parent = restore_find(r, t->rec->ppid);
 		/* whose parent is in it, too, is born as usual */
-		if (t->rec->sid != sid || !parent || parent->rec->sid == sid ||
-		    parent == &r->tasks.items[0] ||
+		if (!parent || parent->rec->sid == sid || parent == &r->tasks.items[0] ||
 		    (lowest && (parent == lowest || is_ancestor(r, lowest, parent->rec->pid))))
 			continue;
 		if (lowest && !is_ancestor(r, parent, lowest->rec->pid)) {
@@ -185,6 +187,15 @@ static bool line_up_parents(struct restore *r, uint32_t sid)
 		lowest = parent;
 	}
 	return true;
+}
+
+static const struct restore_task *first_of_session(const struct restore *r, uint32_t sid)
+{
+	const struct restore_task *t = r->tasks.items;
+
+	while (t->rec->sid != sid)
+		t++;
+	return t;
 }
 
 static bool leader_is_gone(struct restore *r, const struct restore_task *t)
@@ -199,9 +210,12 @@ static bool leader_is_gone(struct restore *r, const struct restore_task *t)
  */
 static void find_births(struct restore *r)
 {
-	vec_for_each (t, &r->tasks)
-		if (leader_is_gone(r, t))
-			line_up_parents(r, t->rec->sid);
+	vec_for_each (t, &r->tasks) {
+		const struct restore_task *first = first_of_session(r, t->rec->sid);
+
+		t->lined_up = first != t ? first->lined_up
+					 : leader_is_gone(r, t) && line_up_parents(r, t->rec->sid);
+	}
 	for (size_t i = r->tasks.count; i-- > 0;) {
 		struct restore_task *t = &r->tasks.items[i];
 		struct restore_task *parent = restore_find(r, parent_now(t));
@@ -210,7 +224,7 @@ static void find_births(struct restore *r)
 			t->birth = t->rec->sid;
 		else if ((!t->birth || t->below) && parent)
 			t->birth = parent->rec->sid;
-		if (leader_is_gone(r, t) && line_up_parents(r, t->rec->sid))
+		if (t->lined_up)
 			continue;
 		if (parent && leads_session(parent) && t->birth != parent->rec->sid)
 			parent->birth = t->birth;
@@ -421,10 +435,12 @@ static struct restore_task *find_helpers_parent(struct restore *r, const struct 
 	struct restore_task *lowest = restore_find(r, t->rec->ppid);
 
 	vec_for_each (other, &r->tasks) {
-		struct restore_task *parent = restore_find(r, other->rec->ppid);
+		struct restore_task *parent;
 
-		if (!other->pid && other->birth == t->birth && parent && parent->pid && lowest &&
-		    is_ancestor(r, parent, lowest->rec->pid))
+		if (other->pid || other->birth != t->birth)
+			continue;
+		parent = restore_find(r, other->rec->ppid);
+		if (parent && parent->pid && lowest && is_ancestor(r, parent, lowest->rec->pid))
 			lowest = parent;
 	}
 	return lowest;
