@@ -389,7 +389,11 @@ int remote_start(struct remote *r, pid_t tid, unsigned count, struct error **err
 	return ret ? ret : go(tid, err);
 }
 
-/* Another signal of the same number, from outside, is one that the task ignores: it is dropped. */
+/*
+ * Another signal of the same number, from outside, is one that the task ignores: it is dropped. A
+ * SIGSTOP is not, though it may come when the calls are done, just before the signal that ends
+ * them.
+ */
 static int remote_finish(const struct remote *r, pid_t tid, struct error **err)
 {
 	struct user_regs_struct regs;
@@ -412,8 +416,8 @@ static int remote_finish(const struct remote *r, pid_t tid, struct error **err)
 				err, EPROTO,
 				"task %d stopped with status %#x at %#llx in a remote call", tid,
 				status, regs.rip);
-		if (status >> 16 == 0 && regs.r12 == 0 && regs.rip > r->address &&
-		    regs.rip < r->address + CALLS_OFFSET)
+		if (status >> 16 == 0 && !trace_pass_on(status) && regs.r12 == 0 &&
+		    regs.rip > r->address && regs.rip < r->address + CALLS_OFFSET)
 			return 0;
 		if (ptrace(PTRACE_CONT, tid, NULL, (unsigned long)trace_pass_on(status)))
 			return error_errno(err, errno, "running calls in task %d", tid);

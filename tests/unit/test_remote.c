@@ -2,6 +2,10 @@
 /* System calls made by another task: at once, and those that wait for the next run. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -30,18 +35,50 @@ static void no_error(struct error *err)
 		fail_msg("%s", error_message(err));
 }
 
-static int setup(void **state)
+#define LISTENER 100
+
+/* Lets who is in gettid(2), the call in between, wait until somebody has read it from a listener.
+ */
+static void install_listener(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_gettid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = {.len = sizeof(code) / sizeof(*code), .filter = code};
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	dup2(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+		     &filter),
+	     LISTENER);
+}
+
+/* A task that waits, when prepare has been called in it. */
+static int make_task(void **state, void (*prepare)(void))
 {
 	struct remote *remote = calloc(1, sizeof(*remote));
 	struct error *err = NULL;
 	vma_vec vmas = {0};
-	pid_t pid = fork();
+	int ready[2];
+	pid_t pid;
+	char c;
 
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (prepare)
+			prepare();
+		close(ready[0]);
+		close(ready[1]);
 		for (;;)
 			pause();
 	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 0);
+	close(ready[0]);
 	trace_seize(pid, 0, &err);
 	no_error(err);
 	trace_wait_stop(pid, NULL, &err);
@@ -56,6 +93,16 @@ static int setup(void **state)
 	vmas_free(&vmas);
 	*state = remote;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return make_task(state, NULL);
+}
+
+static int setup_listener(void **state)
+{
+	return make_task(state, install_listener);
 }
 
 static int teardown(void **state)
@@ -152,12 +199,77 @@ static void test_many(void **state)
 	assert_int_equal(mask_of(remote), (REMOTE_CALLS_MAX - 1) & 0777);
 }
 
+/* --- a SIGSTOP from outside, behind the last call and before the signal that ends them --- */
+
+struct stopper {
+	pid_t pid;
+	int listener;
+};
+
+static void *stop_in_gettid(void *ctx)
+{
+	const struct stopper *s = ctx;
+
+	/* the SIGSTOP interrupts the call, which then begins again */
+	for (bool told = false;; told = true) {
+		struct seccomp_notif call = {0};
+		struct seccomp_notif_resp answer = {.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+		struct pollfd wait = {.fd = s->listener, .events = POLLIN};
+
+		/* where the thread can be cancelled */
+		if (poll(&wait, 1, -1) != 1 || ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, &call))
+			return NULL;
+		if (!told)
+			kill(s->pid, SIGSTOP);
+		answer.id = call.id;
+		ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+	}
+}
+
+static bool comes_to_a_stop(pid_t pid)
+{
+	struct proc_status status = {0};
+	struct error *err = NULL;
+
+	for (unsigned i = 0; i < 200 && status.state != 'T'; i++) {
+		usleep(5000);
+		proc_status(pid, 0, &status, &err);
+		no_error(err);
+	}
+	return status.state == 'T';
+}
+
+static void test_stop(void **state)
+{
+	struct remote *remote = *state;
+	struct stopper stopper = {.pid = remote->tid};
+	struct error *err = NULL;
+	pthread_t thread;
+	int pidfd = syscall(SYS_pidfd_open, remote->tid, 0);
+
+	stopper.listener = syscall(SYS_pidfd_getfd, pidfd, LISTENER, 0);
+	close(pidfd);
+	if (stopper.listener < 0)
+		skip();
+	pthread_create(&thread, NULL, stop_in_gettid, &stopper);
+	mask_of(remote);
+	remote_settle(remote, &err);
+	no_error(err);
+	trace_detach(remote->tid, &err);
+	no_error(err);
+	assert_true(comes_to_a_stop(remote->tid));
+	pthread_cancel(thread);
+	pthread_join(thread, NULL);
+	close(stopper.listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop, setup_listener, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
