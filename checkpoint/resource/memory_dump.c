@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -23,6 +24,8 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+
+#define AIO_FILE_SYSTEM 0xa10a10a1 /* AIO_RING_MAGIC of fs/aio.c */
 
 static bool starts_with(const char *text, const char *prefix)
 {
@@ -91,6 +94,28 @@ static int classify_file(struct checkpoint *c, struct dump_task *t, struct vma *
 	return r ? r : files_register(c, t, v->rec.start, fd, v->path, &v->rec.source, err);
 }
 
+/*
+ * Files have names like that, too: a ring's is of the kernel's own file system. It cannot be
+ * opened but by O_PATH.
+ */
+static int find_ring(struct dump_task *t, const struct vma *v, bool *found, struct error **err)
+{
+	__cleanup_fd int fd = -1;
+	struct statfs fs;
+	int r;
+
+	*found = false;
+	if (!v->rec.shared || !v->deleted || !v->path || strcmp(v->path, "/[aio]"))
+		return 0;
+	r = open_mapped(t, v, O_PATH, &fd, err);
+	if (r)
+		return r;
+	if (fstatfs(fd, &fs))
+		return error_errno(err, errno, "looking at the file system of \"%s\"", v->path);
+	*found = fs.f_type == AIO_FILE_SYSTEM;
+	return 0;
+}
+
 static bool is_shared_memfd(const struct vma *v)
 {
 	return v->rec.shared && v->deleted && v->path && starts_with(v->path, "/memfd:");
@@ -106,13 +131,18 @@ static bool is_private_hugetlb(const struct vma *v)
 static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 		    const struct vma *before, struct error **err)
 {
+	bool ring;
+	int ret = find_ring(t, v, &ring, err);
+
+	if (ret)
+		return ret;
 	v->rec.flags = v->flags & ~(VMA_MAYWRITE | VMA_REFUSED | VMA_HUGETLB);
 	if (v->path && is_kernels(v->path)) {
 		v->rec.kind = CKPT_VMA_SPECIAL;
 		strncpy(v->rec.name, v->path, sizeof(v->rec.name) - 1);
 		return 0;
 	}
-	if (v->path && v->rec.shared && starts_with(v->path, "/[aio]")) {
+	if (ring) {
 		v->rec.kind = CKPT_VMA_SPECIAL;
 		strcpy(v->rec.name, CKPT_AIO_NAME);
 		return provider_leave(c, KERNEL_CLASS(MEMORY), t, v->rec.start, "an AIO ring");

@@ -35,6 +35,10 @@ teardown() {
 	passes
 }
 
+@test "files that have the name of an AIO ring" {
+	res_once res_aio file
+}
+
 # What it would have filled may have been read before, and what tells of it behind.
 @test "a request that ends during the checkpoint" {
 	local pid

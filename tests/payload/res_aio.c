@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * res_aio GO [fork]: contexts of io_setup(2): one never used; one that is small, with events that
- * were not read around its ring's end; a large one, with many. Events come in their order and with
- * what they had, requests can be made as before. "fork": a child has the rings mapped, too.
- * "poll": a request has not ended: it waits until somebody writes to /tmp/fifo.
+ * res_aio GO [fork|poll|file]: contexts of io_setup(2): one never used; one that is small, with
+ * events that were not read around its ring's end; a large one, with many. Events come in their
+ * order and with what they had, requests can be made as before. "fork": a child has the rings
+ * mapped, too. "poll": a request has not ended: it waits until somebody writes to /tmp/fifo.
+ * "file": no context, but files with the name of a ring, one of them deleted, are mapped.
  */
 #include <linux/aio_abi.h>
 #include <poll.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -93,27 +95,53 @@ static void wait_for_fifo(aio_context_t context)
 	CHECK(syscall(SYS_io_submit, context, 1, &list) == 1);
 }
 
-int main(int argc, char **argv)
+/* Maps one page of a new file that has just this byte. */
+static char *map_file(const char *path, char byte)
+{
+	int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	CHECK(fd >= 0 && p != MAP_FAILED && !ftruncate(fd, 4096));
+	*p = byte;
+	close(fd);
+	return p;
+}
+
+static int look_like_rings(const char *go)
+{
+	char *deleted = map_file("/[aio]", 'a'), *there = map_file("/[aio]x", 'b'), byte;
+	int fd;
+
+	CHECK(!unlink("/[aio]"));
+	ready_and_wait(go);
+
+	CHECK(*deleted == 'a' && *there == 'b');
+	*there = 'c';
+	fd = open("/[aio]x", O_RDONLY | O_CLOEXEC);
+	CHECK(fd >= 0 && read(fd, &byte, 1) == 1 && byte == 'c');
+	return passed();
+}
+
+static int use_contexts(const char *go, const char *how)
 {
 	aio_context_t unused = make(1), small = make(8), large = make(2000);
 	volatile struct ring *ring = (void *)small;
 	unsigned nr = ring->nr, made = nr + nr / 4, left = nr / 2, tail;
 
-	CHECK(argc > 1);
 	file = open("/tmp/written", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
 	CHECK(file >= 0);
 	use(small, made, made - left);
 	CHECK(ring->head > ring->tail); /* around the end */
 	tail = ring->tail;
 	use(large, 1500, 300);
-	if (argc > 2 && !strcmp(argv[2], "fork") && !fork())
+	if (!strcmp(how, "fork") && !fork())
 		for (;;)
 			pause();
-	if (argc > 2 && !strcmp(argv[2], "poll"))
+	if (!strcmp(how, "poll"))
 		wait_for_fifo(unused);
-	ready_and_wait(argv[1]);
+	ready_and_wait(go);
 
-	if (argc > 2 && !strcmp(argv[2], "poll")) {
+	if (!strcmp(how, "poll")) {
 		struct io_event event;
 
 		CHECK(syscall(SYS_io_getevents, unused, 1, 1, &event, NULL) == 1);
@@ -125,4 +153,12 @@ int main(int argc, char **argv)
 	check_use(small, made, made - left);
 	check_use(large, 1500, 300);
 	return passed();
+}
+
+int main(int argc, char **argv)
+{
+	const char *how = argc > 2 ? argv[2] : "";
+
+	CHECK(argc > 1);
+	return strcmp(how, "file") ? use_contexts(argv[1], how) : look_like_rings(argv[1]);
 }
