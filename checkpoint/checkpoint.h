@@ -41,8 +41,16 @@ struct checkpoint_ops {
 
 enum checkpoint_allow {
 	ALLOW_EXEC = 1,	    /* leave behind tasks that entered by exec */
+	ALLOW_AIO = 2,	    /* lose AIO requests in flight, of which nobody can tell */
 	ALLOW_EXT_UNIX = 4, /* unix sockets with a peer outside come back disconnected */
 };
+
+/* By the words of --allow and of the image's manifest. */
+#define CHECKPOINT_ALLOWANCES 3
+extern const struct checkpoint_allowance {
+	const char *word;
+	unsigned flag;
+} checkpoint_allowances[CHECKPOINT_ALLOWANCES];
 
 /* Who saves and restores the resource classes that the patched kernel knows. */
 enum checkpoint_provider {

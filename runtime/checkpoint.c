@@ -27,7 +27,8 @@ static const struct option_spec options[] = {
 	{"tcp-established", 0, NULL, "the same as --tcp keep"},
 	{"allow", 0, "WHAT",
 	 "lose this knowingly: exec (processes that entered by exec are left behind), tcp (the "
-	 "same as --tcp reset), ext-unix (sockets to the outside come back closed)"},
+	 "same as --tcp reset), ext-unix (sockets to the outside come back closed), aio "
+	 "(requests of io_submit that are in flight)"},
 	{"ext-unix-sk", 0, NULL, "the same as --allow ext-unix"},
 	{"provider", 0, "PROVIDER",
 	 "who saves: auto (default; the patched kernel what it can), kernel, or user"},
@@ -57,14 +58,6 @@ static const struct {
 	{"lazy-pages", "pages cannot be served later; a full checkpoint works"},
 	{"page-server", "pages cannot be sent yet; copy the image directory"},
 	{"parent-path", "increments are not there yet; a full checkpoint works"},
-};
-
-static const struct {
-	const char *word;
-	unsigned flag;
-} allowances[] = {
-	{"exec", ALLOW_EXEC},
-	{"ext-unix", ALLOW_EXT_UNIX},
 };
 
 static int parse_tcp(struct runtime *rt, enum checkpoint_tcp *policy, struct error **err)
@@ -100,12 +93,13 @@ static int parse_allow(struct runtime *rt, unsigned *allow, enum checkpoint_tcp 
 			*policy = TCP_POLICY_RESET;
 			continue;
 		}
-		for (size_t i = 0; i < sizeof(allowances) / sizeof(*allowances); i++)
-			if (!strcmp(word, allowances[i].word))
-				flag = allowances[i].flag;
+		for (size_t i = 0; i < CHECKPOINT_ALLOWANCES; i++)
+			if (!strcmp(word, checkpoint_allowances[i].word))
+				flag = checkpoint_allowances[i].flag;
 		if (!flag)
 			return error_set(err, EINVAL,
-					 "--allow \"%s\": must be exec, tcp or ext-unix", word);
+					 "--allow \"%s\": must be exec, tcp, ext-unix or aio",
+					 word);
 		*allow |= flag;
 	}
 	return parse_tcp(rt, policy, err);

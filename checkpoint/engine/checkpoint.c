@@ -345,11 +345,31 @@ static int write_records(struct checkpoint *c, struct error **err)
 	return r ? r : image_file_write(f, c->records.data, c->records.len, err);
 }
 
+const struct checkpoint_allowance checkpoint_allowances[CHECKPOINT_ALLOWANCES] = {
+	{"exec", ALLOW_EXEC},
+	{"ext-unix", ALLOW_EXT_UNIX},
+	{"aio", ALLOW_AIO},
+};
+
+/* Connections that come back reset, and the end of the list. */
+#define WAIVED_MAX (CHECKPOINT_ALLOWANCES + 2)
+
+static void list_waived(const struct checkpoint_request *q, const char *waived[WAIVED_MAX])
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < CHECKPOINT_ALLOWANCES; i++)
+		if (q->allow & checkpoint_allowances[i].flag)
+			waived[n++] = checkpoint_allowances[i].word;
+	if (q->tcp == TCP_POLICY_RESET)
+		waived[n++] = "tcp";
+}
+
 static int phase_commit(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
-	const char *waived[4] = {0}, *by_kernel[KERNEL_NAMES_MAX] = {0};
-	unsigned n = 0, names = provider_names(&c->kernel, by_kernel);
+	const char *waived[WAIVED_MAX] = {0}, *by_kernel[KERNEL_NAMES_MAX] = {0};
+	unsigned names = provider_names(&c->kernel, by_kernel);
 	struct image_info info = {
 		.id = c->request->id,
 		.begin_realtime = c->begin.realtime,
@@ -370,13 +390,8 @@ static int phase_commit(void *ctx, struct error **err)
 
 	if (r)
 		return r;
-	if (c->request->allow & ALLOW_EXEC)
-		waived[n++] = "exec";
-	if (c->request->tcp == TCP_POLICY_RESET)
-		waived[n++] = "tcp";
+	list_waived(c->request, waived);
 	info.net_hold = c->net_hold;
-	if (c->request->allow & ALLOW_EXT_UNIX)
-		waived[n++] = "ext-unix";
 	vec_for_each (t, &c->tasks)
 		info.threads += t->threads.count;
 	return image_commit(c->image, &info, err);

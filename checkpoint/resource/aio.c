@@ -5,9 +5,10 @@
  * not read. What the kernel counts beside it can only be had by requests of the same number: so
  * that many are made at a restore, of a file that is empty.
  *
- * The kernel tells nobody which requests have not ended yet. Rings are read before the memory
- * that requests fill is, and looked at again behind it: if one has ended meanwhile, the
- * checkpoint is given up.
+ * The kernel tells nobody which requests are in flight, or whether there are any: a context is
+ * refused unless they may be lost (--allow aio). Even so few are: rings are read when no request
+ * has ended for a while, before the memory that requests fill is, and looked at again behind it;
+ * if one has ended meanwhile, the checkpoint is given up.
  */
 #include <errno.h>
 #include <linux/aio_abi.h>
@@ -114,7 +115,7 @@ static int sum_of_tails(struct checkpoint *c, uint64_t *sum, bool *any, struct e
 	return 0;
 }
 
-/* What disks are at ends soon: then it need not be given up. */
+/* What fast disks are at ends soon: then it need not be given up, and is not lost. */
 static int wait_until_still(struct checkpoint *c, struct error **err)
 {
 	const struct timespec pause = {.tv_nsec = STILL_MS * 1000000};
@@ -193,6 +194,10 @@ static int admit_ring(struct checkpoint *c, struct dump_task *t, const struct vm
 		return checkpoint_block(c, t->rec.pid, -1, v->rec.start,
 					"let the program read its events, or destroy the context",
 					"%s", fault);
+	if (!(c->request->allow & ALLOW_AIO))
+		return checkpoint_block(c, t->rec.pid, -1, v->rec.start,
+					"checkpoint with --allow aio if the program waits for none",
+					"an AIO context, which may have requests in flight,");
 	return note_ring(t, v, &ring, err);
 }
 
@@ -201,7 +206,7 @@ static int aio_admit(struct checkpoint *c, struct dump_task *t, struct error **e
 	int r = 0;
 
 	if (!t)
-		return wait_until_still(c, err);
+		return c->request->allow & ALLOW_AIO ? wait_until_still(c, err) : 0;
 	for (size_t i = 0; !r && i < t->vmas.count; i++)
 		if (is_ring(&t->vmas.items[i]))
 			r = admit_ring(c, t, &t->vmas.items[i], err);
@@ -497,9 +502,9 @@ static int aio_restore(struct restore *r, struct restore_task *t, struct error *
 static const enum ckpt_type types[] = {CKPT_AIO, 0};
 
 static const char *const not_captured[] = {
-	"AIO requests that have not ended when the container is frozen and do not end during the "
-	"checkpoint, as those of IOCB_CMD_POLL: nobody can tell that there are any; the restored "
-	"program waits for them in vain",
+	"with `--allow aio`, AIO requests in flight that end neither before nor during the "
+	"checkpoint: nobody can tell that there are any; what they write is in the files, but the "
+	"restored program waits for them in vain",
 	NULL,
 };
 

@@ -9,6 +9,7 @@ load res
 setup() {
 	need_root
 	setup_firn
+	RES_SAVE=(--allow aio)
 }
 
 teardown() {
@@ -30,12 +31,29 @@ teardown() {
 
 @test "a child that has its parent's AIO rings mapped is named" {
 	start_payload res_aio fork
-	fails firn checkpoint --check "$ID"
+	fails firn checkpoint --check --allow aio "$ID"
 	[ "$(grep -c 'the AIO ring of process 1' <<<"$output")" -eq 3 ] || fail "not three rings"
 	passes
 }
 
+# A request that waits for a pipe: no ring shows that it is there.
+@test "an AIO context is refused, unless its requests in flight may be lost" {
+	start_payload res_aio poll
+	fails firn checkpoint --check "$ID"
+	[ "$(grep -c 'an AIO context, which may have requests in flight' <<<"$output")" -eq 3 ] ||
+		fail "not three contexts"
+	fails firn checkpoint --image-path "$T/image" "$ID"
+	one_line
+	has "--allow aio"
+	ok firn checkpoint --leave-running --allow aio --image-path "$T/image" "$ID"
+	ok firn image show "$T/image"
+	grep -q 'waived *aio$' <<<"$output" || fail "$output"
+	timeout 10 bash -c 'echo >"$1"' - "$T/b/rootfs/tmp/fifo"
+	passes
+}
+
 @test "files that have the name of an AIO ring" {
+	RES_SAVE=()
 	res_once res_aio file
 }
 
@@ -44,7 +62,7 @@ teardown() {
 	local pid
 	start_payload res_aio poll
 	FIRN_FAULT=checkpoint-pages:stop "$FIRN" --root "$FIRN_ROOT" checkpoint \
-		--image-path "$T/image" "$ID" </dev/null >"$T/out" 2>&1 3>&- &
+		--allow aio --image-path "$T/image" "$ID" </dev/null >"$T/out" 2>&1 3>&- &
 	pid=$!
 	# shellcheck disable=SC2317 # by wait_for
 	is_stopped() {

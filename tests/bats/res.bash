@@ -68,10 +68,10 @@ passes() {
 	}
 }
 
-# around: a checkpoint and a restore. RES_OPTIONS are options of both.
+# around: a checkpoint and a restore. RES_OPTIONS are options of both, RES_SAVE of the former.
 around() {
 	rm -rf "$T/image"
-	ok firn checkpoint "${RES_OPTIONS[@]}" --image-path "$T/image" "$ID"
+	ok firn checkpoint "${RES_OPTIONS[@]}" "${RES_SAVE[@]}" --image-path "$T/image" "$ID"
 	restore_detached "$ID" "$T/b" "$T/image" "${RES_OPTIONS[@]}"
 }
 
@@ -105,7 +105,7 @@ res_twice() {
 
 res_goes_on() {
 	start_payload "$@"
-	ok firn checkpoint --leave-running --image-path "$T/image" "$ID"
+	ok firn checkpoint "${RES_SAVE[@]}" --leave-running --image-path "$T/image" "$ID"
 	passes
 	again
 }
