@@ -109,22 +109,31 @@ static int dump_limits(struct checkpoint *c, struct error **err)
 	return 0;
 }
 
+int sysvipc_open_segment(int id, uint64_t size, int flags, int *fd, struct error **err)
+{
+	void *p = shmat(id, NULL, SHM_RDONLY);
+	unsigned long start = (unsigned long)p, end;
+
+	if (p == (void *)-1)
+		return error_errno(err, errno, "attaching shared memory %d", id);
+	end = (start + size + PAGE - 1) & ~(PAGE - 1);
+	*fd = open_fmt(flags, "/proc/self/map_files/%lx-%lx", start, end);
+	shmdt(p);
+	return *fd < 0 ? error_errno(err, -*fd, "opening shared memory %d", id) : 0;
+}
+
 /* Its contents are read through the file behind a mapping of our own. */
 static int register_segment(struct checkpoint *c, int id, uint64_t size, uint32_t *object,
 			    struct error **err)
 {
 	__cleanup_fd int fd = -1;
-	void *p = shmat(id, NULL, SHM_RDONLY);
-	unsigned long start = (unsigned long)p, end;
 	struct statfs fs;
+	int r = sysvipc_open_segment(id, size, O_RDONLY, &fd, err);
 
-	if (p == (void *)-1)
-		return error_errno(err, errno, "attaching shared memory %d", id);
-	end = (start + size + PAGE - 1) & ~(PAGE - 1);
-	fd = open_fmt(O_RDONLY, "/proc/self/map_files/%lx-%lx", start, end);
-	shmdt(p);
-	if (fd < 0 || fstatfs(fd, &fs))
-		return error_errno(err, fd < 0 ? -fd : errno, "opening shared memory %d", id);
+	if (r)
+		return r;
+	if (fstatfs(fd, &fs))
+		return error_errno(err, errno, "opening shared memory %d", id);
 	if (fs.f_type == HUGETLBFS_TYPE)
 		return error_set(err, EOPNOTSUPP,
 				 "shared memory %d is made of huge pages, which cannot be saved",
@@ -281,30 +290,6 @@ int sysvipc_dump_namespace(struct checkpoint *c, struct error **err)
 static int dump_inside(void *ctx, struct error **err)
 {
 	return sysvipc_dump_namespace(ctx, err);
-}
-
-static int admit_attachment(struct checkpoint *c, struct dump_task *t, const struct ckpt_vma *v,
-			    struct error **err)
-{
-	int r = same_namespace(c->request->init, "ipc", err);
-
-	if (r <= 0)
-		return r;
-	return checkpoint_block(c, t->rec.pid, -1, v->start,
-				"give the container an IPC namespace of its own",
-				"System V shared memory %u of the host", v->source);
-}
-
-static int sysvipc_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
-{
-	int r = 0;
-
-	if (!t)
-		return 0;
-	for (size_t i = 0; !r && i < t->vmas.count; i++)
-		if (t->vmas.items[i].rec.kind == CKPT_VMA_SHM)
-			r = admit_attachment(c, t, &t->vmas.items[i].rec, err);
-	return r;
 }
 
 static int sysvipc_dump(struct checkpoint *c, struct dump_task *t, struct error **err)

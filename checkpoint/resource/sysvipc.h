@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* System V IPC: what sysvipc.c (saving), sysvipc_restore.c and sysvipc_undo.c share. */
+/* System V IPC: what sysvipc.c (saving), sysvipc_restore.c and the others share. */
 #ifndef FIRN_CHECKPOINT_RESOURCE_SYSVIPC_H
 #define FIRN_CHECKPOINT_RESOURCE_SYSVIPC_H
 
@@ -40,6 +40,12 @@ int sysvipc_attach(struct restore *r, struct restore_task *t, const struct ckpt_
 int sysvipc_load_undo(struct restore_task *t, const struct record *rec, struct error **err);
 bool sysvipc_has_undo(const struct restore_thread *th);
 int sysvipc_restore_undo(struct restore *r, struct error **err);
+
+/* sysvipc_admit.c: names attachments of what is not the container's, and such as are too long. */
+int sysvipc_admit(struct checkpoint *c, struct dump_task *t, struct error **err);
+
+/* The file behind a segment of the namespace that the calling thread is in; size in bytes. */
+int sysvipc_open_segment(int id, uint64_t size, int flags, int *fd, struct error **err);
 
 /* What sysvipc_load() validates, for one record. */
 int sysvipc_check(const struct record *rec, struct error **err);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * res_shmpart GO: one System V segment, attached whole, for reading only, and with a protection
- * that was taken away; cut at the end and in the middle, with two protections; and a piece that
- * was moved elsewhere. All show the same memory, may get no more and no fewer rights than they
- * had, and go by shmdt(2) with all of their pieces.
+ * res_shmpart GO [foreign]: one System V segment, attached whole, for reading only, and with a
+ * protection that was taken away; cut at the end and in the middle, with two protections; and a
+ * piece that was moved elsewhere. All show the same memory, may get no more and no fewer rights
+ * than they had, and go by shmdt(2) with all of their pieces. "foreign": two of another namespace,
+ * which it has left, one of its own, and one that is longer than its segment.
  */
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 
@@ -50,14 +52,42 @@ static unsigned long attached(int id)
 	return ds.shm_nattch;
 }
 
-int main(int argc, char **argv)
+static char *attach_new(void)
+{
+	int id = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600);
+
+	CHECK(id >= 0);
+	return attach(id, 0);
+}
+
+static int be_elsewhere(const char *go)
+{
+	int own = open("/proc/self/ns/ipc", O_RDONLY | O_CLOEXEC);
+	char *shared[4];
+
+	CHECK(own >= 0 && !unshare(CLONE_NEWIPC));
+	shared[0] = attach_new();
+	shared[1] = attach_new();
+	CHECK(!setns(own, CLONE_NEWIPC) && !close(own));
+	shared[2] = attach_new();
+	shared[3] = attach(0, 0);
+	CHECK(mremap(shared[3], PAGE, 2 * PAGE, MREMAP_MAYMOVE) != MAP_FAILED);
+	for (int i = 0; i < 3; i++)
+		*shared[i] = 'a' + i;
+	ready_and_wait(go);
+
+	for (int i = 0; i < 3; i++)
+		CHECK(*shared[i] == 'a' + i);
+	return passed();
+}
+
+static int be_cut(const char *go)
 {
 	int id = shmget(IPC_PRIVATE, SIZE - 100, IPC_CREAT | 0600);
 	char *whole = attach(id, 0), *reader = attach(id, SHM_RDONLY), *shut = attach(id, 0);
 	char *cut = attach(id, 0), *two = attach(id, 0), *moved = attach(id, 0), *other;
 	unsigned long before;
 
-	CHECK(argc > 1);
 	CHECK(!mprotect(shut, SIZE, PROT_NONE));
 	CHECK(!munmap(cut + SIZE - PAGE, PAGE) && !munmap(cut + 2 * PAGE, PAGE));
 	/* something else is where the attachment was */
@@ -69,7 +99,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < PAGES; i++)
 		whole[i * PAGE] = 'a' + i;
 	before = attached(id);
-	ready_and_wait(argv[1]);
+	ready_and_wait(go);
 
 	CHECK(attached(id) == before);
 	CHECK(is_there(two, "r--") && is_there(two + PAGE, "rw-"));
@@ -90,4 +120,10 @@ int main(int argc, char **argv)
 	CHECK(*other == 'E' && !shmdt(moved) && !munmap(other, PAGE) && !attached(id));
 	CHECK(!shmctl(id, IPC_RMID, NULL));
 	return passed();
+}
+
+int main(int argc, char **argv)
+{
+	CHECK(argc > 1);
+	return argc > 2 ? be_elsewhere(argv[1]) : be_cut(argv[1]);
 }
