@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -267,6 +268,23 @@ int aio_check_still(struct checkpoint *c, struct error **err)
 
 /* --- a restore --- */
 
+/*
+ * The least that the kernel makes: for four requests per possible CPU, doubled, and two more. libc
+ * takes the number from sysfs, or counts fewer; setup() sees what is made.
+ */
+static uint64_t smallest_ring(void)
+{
+	return 8ull * get_nprocs_conf() + 2;
+}
+
+static int too_small(const struct ckpt_aio *a, uint64_t here, struct error **err)
+{
+	error_set(err, EOPNOTSUPP,
+		  "an AIO ring of %u events has at least %llu on this machine, which has more CPUs",
+		  a->nr, (unsigned long long)here);
+	return error_hint(err, "restore on a machine with as few possible CPUs");
+}
+
 static int aio_load(struct restore *r, struct restore_task *t, const struct record *rec,
 		    struct error **err)
 {
@@ -283,6 +301,8 @@ static int aio_load(struct restore *r, struct restore_task *t, const struct reco
 	if (!can_be_filled(a->nr, count) ||
 	    rec->len != sizeof(*a) + count * sizeof(struct ckpt_aio_event))
 		return error_set(err, EBADMSG, "an AIO ring has not the %u events it says", count);
+	if (a->nr < smallest_ring())
+		return too_small(a, smallest_ring(), err);
 	more = vec_add(&t->more);
 	if (!more)
 		return error_errno(err, ENOMEM, "loading AIO");
@@ -348,9 +368,7 @@ static int setup(struct restore_task *t, const struct ckpt_aio *a, struct error 
 	if (r)
 		return r;
 	if (ring.nr != a->nr)
-		return error_set(err, EOPNOTSUPP,
-				 "an AIO ring of %u events has %u on this machine: more CPUs",
-				 a->nr, ring.nr);
+		return too_small(a, ring.nr, err);
 	return remote_syscall(&t->remote, err, "moving an AIO ring", NULL, SYS_mremap, *context,
 			      ring_len(a->nr), ring_len(a->nr), MREMAP_MAYMOVE | MREMAP_FIXED,
 			      a->address, 0);

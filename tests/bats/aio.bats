@@ -52,6 +52,23 @@ teardown() {
 	passes
 }
 
+# shellcheck disable=SC2016 # $0 and $@ are the inner shell's
+@test "on a machine with more CPUs a small AIO ring is refused" {
+	local possible=/sys/devices/system/cpu/possible
+	start_payload res_aio
+	ok firn checkpoint --allow aio --image-path "$T/image" "$ID"
+	echo 0-4095 >"$T/possible"
+	if unshare --mount sh -c 'mount --bind "$0" '"$possible"' && exec "$@"' "$T/possible" \
+		"$FIRN" --root "$FIRN_ROOT" restore --detach --bundle "$T/b" \
+		--image-path "$T/image" "$ID" </dev/null >"$T/out" 2>&1 3>&-; then
+		fail "it was restored"
+	fi
+	grep -q "events has at least 32770 on this machine, which has more CPUs" "$T/out" ||
+		fail "$(cat "$T/out")"
+	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
 @test "files that have the name of an AIO ring" {
 	RES_SAVE=()
 	res_once res_aio file

@@ -366,8 +366,10 @@ static void test_stops(void **state)
 
 static void test_aio(void **state)
 {
-	/* 127 and the head fill a page; two events are unread, around the ring's end */
-	struct ckpt_aio aio = {.address = 0x10000, .nr = 127, .head = 126, .tail = 1};
+	/* with the head they fill pages, and more than on any machine; two are unread, around
+	 * the ring's end */
+	const uint32_t nr = 1024 * 128 - 1;
+	struct ckpt_aio aio = {.address = 0x10000, .nr = nr, .head = nr - 1, .tail = 1};
 	struct ckpt_aio_event events[3] = {{.data = 1}};
 
 	TAKEN(resource_aio, true, CKPT_AIO, aio, events, 2 * sizeof(*events));
@@ -378,9 +380,9 @@ static void test_aio(void **state)
 	TAKEN(resource_aio, true, CKPT_AIO, aio, NULL, 0);
 	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, nr, 0);
 	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, nr, 1);
-	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, nr, 128);
+	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, nr, nr + 1);
 	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, nr, UINT32_MAX);
-	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, head, 127);
+	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, head, nr);
 	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, tail, UINT32_MAX);
 	REFUSED_WITH(resource_aio, true, CKPT_AIO, aio, address, 0x10001);
 	aio.head = 2; /* as full as no ring may be */
