@@ -25,6 +25,7 @@
 #include "libcontainer/cgroup_driver.h"
 #include "libcontainer/cgroup_internal.h"
 #include "libcontainer/systemd_bus.h"
+#include "libcontainer/systemd_devices.h"
 #include "libcontainer/systemd_limits.h"
 #include "libcontainer/systemd_property.h"
 #include "libcontainer/systemd_unit_name.h"
@@ -44,6 +45,7 @@ struct cgroup_unit {
 	char *id;
 	bool user;
 	struct systemd *systemd; /* once it has been asked anything */
+	unsigned int version;	 /* of that, once it was wanted; or 0 */
 	pid_t placeholder;	 /* or 0 */
 };
 
@@ -52,6 +54,17 @@ static int ask(struct cgroup_unit *u, struct systemd **s, struct error **err)
 	int r = u->systemd ? 0 : systemd_open(u->user, &u->systemd, err);
 
 	*s = u->systemd;
+	return r;
+}
+
+static int ask_version(struct cgroup_unit *u, unsigned int *version, struct error **err)
+{
+	struct systemd *s;
+	int r = ask(u, &s, err);
+
+	if (r == 0 && !u->version)
+		r = systemd_version(s, &u->version, err);
+	*version = u->version;
 	return r;
 }
 
@@ -166,23 +179,34 @@ static void add_own(const struct cgroup_unit *u, bool v1, struct unit_properties
 }
 
 /* A user's instance has no right to load programs for that. */
-static int add_devices(const struct cgroup_unit *u, const struct oci_resources *res,
+static int add_devices(struct cgroup *cg, const struct oci_resources *res,
 		       struct unit_properties *list, struct error **err)
 {
-	__cleanup(cgroup_device_rules_free) struct cgroup_device_rules rules = {0};
-	__cleanup_free char *devices = NULL;
+	__cleanup(cgroup_device_rules_free) struct cgroup_device_rules all = {0};
+	__cleanup_free char *drivers = NULL;
+	struct systemd_device_rules rules = {.replaces = has_v1(cg)};
+	size_t left_out;
 	int r;
 
-	if (u->user || !res->devices.count)
+	if (cg->unit->user || !res->devices.count)
 		return 0;
-	r = cgroup_device_rules(res, &rules, err);
+	r = cgroup_device_rules(res, &all, err);
+	if (r == 0)
+		r = ask_version(cg->unit, &rules.systemd_version, err);
 	if (r < 0)
 		return r;
-	r = proc_read(&devices, NULL, "devices");
+	r = proc_read(&drivers, NULL, "devices");
 	if (r < 0)
 		return error_errno(err, -r, "reading /proc/devices");
-	if (!systemd_limits_devices(rules.items, rules.count, devices, list))
+	rules.items = all.items;
+	rules.count = all.count;
+	rules.drivers = drivers;
+	if (!systemd_devices(&rules, list, &left_out))
 		log_debug("systemd cannot express the device rules: they are not told to it");
+	else if (left_out)
+		log_warning("systemd cannot express %zu device rules: a daemon-reload forbids what "
+			    "they allow",
+			    left_out);
 	return 0;
 }
 
@@ -214,7 +238,7 @@ static int start(struct cgroup *cg, const struct oci_config *config, struct erro
 	if (r < 0)
 		return r;
 	add_own(u, has_v1(cg), &list);
-	r = add_devices(u, &config->lx.resources, &list, err);
+	r = add_devices(cg, &config->lx.resources, &list, err);
 	/* last, so that they have the last word */
 	if (r == 0)
 		r = unit_properties_annotated(&list, &config->annotations, err);
@@ -246,7 +270,7 @@ static int tell_limits(struct cgroup *cg, unsigned int controllers, struct error
 	int r = ask(cg->unit, &s, err);
 
 	if (r == 0)
-		r = systemd_version(s, &version, err);
+		r = ask_version(cg->unit, &version, err);
 	vec_for_each (h, cg) {
 		if (r == 0 && h->fd >= 0)
 			r = systemd_limits_read(h->fd, h->version,

@@ -10,7 +10,6 @@
 #include <stddef.h>
 
 struct error;
-struct oci_device_rule;
 struct unit_properties;
 
 /*
@@ -21,13 +20,5 @@ struct unit_properties;
 int systemd_limits_read(int dir_fd, int cgroup_version, unsigned int controllers,
 			unsigned int systemd_version, struct unit_properties *list,
 			struct error **err);
-
-/*
- * Appends DevicePolicy and DeviceAllow for rules of which the last that fits counts. devices is
- * the text of /proc/devices: for rules for all of a major, systemd wants its name. Nothing is
- * appended, and false returned, if the rules cannot be said so.
- */
-bool systemd_limits_devices(const struct oci_device_rule *rules, size_t count, const char *devices,
-			    struct unit_properties *list);
 
 #endif

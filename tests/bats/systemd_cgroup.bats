@@ -368,7 +368,9 @@ lacks_line() {
 @test "cgroup v1: the same unit in each hierarchy; a daemon-reload leaves limits and devices" {
 	bundle '.linux.resources = {memory: {limit: 67108864}, pids: {limit: 1},
 		cpu: {shares: 2048, quota: 30000, period: 100000, cpus: "0"},
-		devices: [{allow: false, access: "rwm"}, {allow: true, type: "c", major: 10, minor: 237, access: "r"}]}' \
+		devices: [{allow: false, access: "rwm"}, {allow: true, type: "c", major: 10, minor: 237, access: "r"},
+			{allow: false, type: "c", major: 10, minor: 229, access: "rwm"},
+			{allow: true, type: "c", minor: 238, access: "r"}]}' \
 		sleep 1000
 	start
 	limits_v1

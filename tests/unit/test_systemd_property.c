@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "libcontainer/cgroup_internal.h"
+#include "libcontainer/systemd_devices.h"
 #include "libcontainer/systemd_limits.h"
 #include "libcontainer/systemd_property.h"
 #include "oci/config.h"
@@ -269,17 +270,26 @@ static void test_limits_v1(void **state)
 
 static const char drivers[] = "Character devices:\n  1 mem\n136 pts\n\nBlock devices:\n  8 sd\n";
 
-static void devices(const struct oci_device_rule *rules, size_t count, const char *wanted)
+/* What is told of the rules; NULL: nothing. */
+static void devices(const struct oci_device_rule *items, size_t count, bool replaces,
+		    unsigned int systemd, size_t left_out, const char *wanted)
 {
 	__cleanup_unit_properties struct unit_properties list = {0};
+	const struct systemd_device_rules rules = {items, count, drivers, systemd, replaces};
+	char text[256] = "Kept b 1";
+	size_t missing = 0;
 
 	unit_property_number(&list, "Kept", "b", 1);
-	assert_int_equal(systemd_limits_devices(rules, count, drivers, &list), wanted != NULL);
+	assert_int_equal(systemd_devices(&rules, &list, &missing), wanted != NULL);
 	if (wanted)
-		is(&list, wanted);
-	else
-		is(&list, "Kept b 1");
+		snprintf(text, sizeof(text), "Kept b 1; DevicePolicy s strict; DeviceAllow a(ss)%s",
+			 wanted);
+	is(&list, text);
+	if (wanted)
+		assert_int_equal(missing, left_out);
 }
+
+#define DEVICES(rules, ...) devices(rules, sizeof(rules) / sizeof(*(rules)), __VA_ARGS__)
 
 #define ALL(allow_)                                                                                \
 	{                                                                                          \
@@ -298,34 +308,75 @@ static void test_devices(void **state)
 		ALL(false),
 		RULE(true, 'c', .access = (char *)"m"),
 		RULE(true, 'c', MAJOR(1), MINOR(3)),
-		RULE(true, 'c', MAJOR(136), .access = (char *)"rw"),
+		RULE(true, 'c', MAJOR(136), .access = (char *)"wr"),
 		RULE(true, 'b', MAJOR(8), .access = (char *)""),
 	};
 	const struct oci_device_rule late[] = {RULE(true, 'c', MAJOR(1), MINOR(5)), ALL(false),
 					       RULE(true, 'c', MAJOR(1), MINOR(3))};
 	const struct oci_device_rule open[] = {ALL(true)};
-	const struct oci_device_rule holes[] = {ALL(false), RULE(true, 'c', MAJOR(1)),
-						RULE(false, 'c', MAJOR(1), MINOR(5))};
-	const struct oci_device_rule unknown[] = {ALL(false), RULE(true, 'c', MAJOR(8))};
-	const struct oci_device_rule minors[] = {ALL(false), RULE(true, 'c', MINOR(8))};
+	const struct oci_device_rule none[] = {ALL(false)};
+	const struct oci_device_rule no_default[] = {RULE(true, 'c', MAJOR(1), MINOR(3))};
+	const struct oci_device_rule twice[] = {
+		ALL(false), RULE(true, 'c', .access = (char *)"rw"),
+		RULE(true, 'c', .access = (char *)"m"), RULE(true, 'b', MAJOR(8), MINOR(0)),
+		RULE(true, 'b', MAJOR(8), MINOR(0), .access = (char *)"m")};
 
-	devices(usual, 5,
-		"Kept b 1; DevicePolicy s strict; DeviceAllow a(ss) char-*=m /dev/char/1:3=rwm "
-		"char-pts=rw block-sd=rwm");
-	devices(late, 3, "Kept b 1; DevicePolicy s strict; DeviceAllow a(ss) /dev/char/1:3=rwm");
-	devices(open, 1, NULL);
-	devices(holes, 3, NULL);
-	devices(unknown, 2, NULL);
-	devices(minors, 2, NULL);
-	devices(NULL, 0, NULL);
+	DEVICES(usual, false, 252, 0, " char-*=m /dev/char/1:3=rwm char-136=rw block-8=rwm");
+	/* by the driver's name, before systemd knew numbers */
+	DEVICES(usual, false, 239, 0, " char-*=m /dev/char/1:3=rwm char-pts=rw block-sd=rwm");
+	DEVICES(late, false, 252, 0, " /dev/char/1:3=rwm");
+	DEVICES(none, false, 252, 0, "");
+	DEVICES(open, false, 252, 0, NULL);
+	DEVICES(open, true, 252, 0, NULL);
+	DEVICES(no_default, true, 252, 0, NULL);
+	devices(NULL, 0, true, 252, 0, NULL);
+	/* of two for the same devices systemd keeps the last */
+	DEVICES(twice, false, 252, 0, " char-*=rwm /dev/block/8:0=rwm");
+}
+
+/* Rules that forbid behind the one that forbids all: Docker has such for every container. */
+static void test_devices_denied(void **state)
+{
+	const struct oci_device_rule fuse[] = {ALL(false), RULE(true, 'c', MAJOR(1), MINOR(3)),
+					       RULE(false, 'c', MAJOR(10), MINOR(229))};
+	const struct oci_device_rule same[] = {
+		ALL(false), RULE(true, 'c', MAJOR(1), MINOR(3)),
+		RULE(false, 'c', MAJOR(1), MINOR(3), .access = (char *)"w"),
+		RULE(true, 'b', MAJOR(8), MINOR(1)), RULE(false, 'b', MAJOR(8))};
+	const struct oci_device_rule hole[] = {
+		ALL(false), RULE(true, 'c', MAJOR(1)), RULE(true, 'c', MAJOR(5)),
+		RULE(false, 'c', MAJOR(1), MINOR(5), .access = (char *)"w")};
+
+	DEVICES(fuse, false, 252, 0, " /dev/char/1:3=rwm");
+	DEVICES(fuse, true, 252, 0, " /dev/char/1:3=rwm");
+	DEVICES(same, true, 252, 0, " /dev/char/1:3=rm");
+	/* where systemd's list is all there is, it allows less, and not more */
+	DEVICES(hole, true, 252, 1, " char-1=rm char-5=rwm");
+	DEVICES(hole, false, 252, 0, NULL);
+}
+
+/* One rule that systemd has no words for does not take the others along. */
+static void test_devices_unsayable(void **state)
+{
+	const struct oci_device_rule minor[] = {ALL(false), RULE(true, 'c', MINOR(8)),
+						RULE(true, 'c', MAJOR(1), MINOR(3))};
+	const struct oci_device_rule unknown[] = {ALL(false), RULE(true, 'c', MAJOR(8)),
+						  RULE(true, 'c', MAJOR(1), MINOR(3))};
+
+	DEVICES(minor, true, 252, 1, " /dev/char/1:3=rwm");
+	DEVICES(minor, false, 252, 0, NULL);
+	DEVICES(unknown, true, 239, 1, " /dev/char/1:3=rwm");
+	DEVICES(unknown, false, 239, 0, NULL);
+	DEVICES(unknown, false, 240, 0, " char-8=rwm /dev/char/1:3=rwm");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_annotations), cmocka_unit_test(test_bad_annotations),
-		cmocka_unit_test(test_limits_v2),   cmocka_unit_test(test_limits_special),
-		cmocka_unit_test(test_limits_v1),   cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_annotations),    cmocka_unit_test(test_bad_annotations),
+		cmocka_unit_test(test_limits_v2),      cmocka_unit_test(test_limits_special),
+		cmocka_unit_test(test_limits_v1),      cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_devices_denied), cmocka_unit_test(test_devices_unsayable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
