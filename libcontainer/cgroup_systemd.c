@@ -178,6 +178,21 @@ static void add_own(const struct cgroup_unit *u, bool v1, struct unit_properties
 	unit_property_number(list, "TasksMax", "t", UNIT_INFINITY);
 }
 
+/* What has to be told at the start; the rest is when its files are written: see limited(). */
+static int add_limits(struct cgroup_unit *u, const struct oci_resources *res,
+		      struct unit_properties *list, struct error **err)
+{
+	unsigned int version;
+	int r;
+
+	if (u->name.is_slice || !res->unified.count)
+		return 0;
+	r = ask_version(u, &version, err);
+	if (r == 0)
+		systemd_limits_start(res, version, list);
+	return r;
+}
+
 /* A user's instance has no right to load programs for that. */
 static int add_devices(struct cgroup *cg, const struct oci_resources *res,
 		       struct unit_properties *list, struct error **err)
@@ -238,7 +253,9 @@ static int start(struct cgroup *cg, const struct oci_config *config, struct erro
 	if (r < 0)
 		return r;
 	add_own(u, has_v1(cg), &list);
-	r = add_devices(cg, &config->lx.resources, &list, err);
+	r = add_limits(u, &config->lx.resources, &list, err);
+	if (r == 0)
+		r = add_devices(cg, &config->lx.resources, &list, err);
 	/* last, so that they have the last word */
 	if (r == 0)
 		r = unit_properties_annotated(&list, &config->annotations, err);
@@ -262,6 +279,22 @@ static int settle(struct cgroup *cg, struct error **err)
 	return 0;
 }
 
+/* All of the unit's files are written then, not only those that the properties are about. */
+static int set_properties(struct cgroup *cg, struct systemd *s, const struct unit_properties *list,
+			  struct error **err)
+{
+	__cleanup_systemd_kept struct systemd_kept kept = {0};
+	int r = 0;
+
+	vec_for_each (h, cg) {
+		if (r == 0 && h->fd >= 0)
+			r = systemd_limits_keep(h->fd, h->version, &kept, err);
+	}
+	if (r == 0)
+		r = systemd_set_properties(s, cg->unit->name.unit, list, err);
+	return r < 0 ? r : systemd_limits_put_back(&kept, err);
+}
+
 static int tell_limits(struct cgroup *cg, unsigned int controllers, struct error **err)
 {
 	__cleanup_unit_properties struct unit_properties list = {0};
@@ -278,7 +311,7 @@ static int tell_limits(struct cgroup *cg, unsigned int controllers, struct error
 						version, &list, err);
 	}
 	if (r == 0 && list.count)
-		r = systemd_set_properties(s, cg->unit->name.unit, &list, err);
+		r = set_properties(cg, s, &list, err);
 	return r;
 }
 

@@ -18,6 +18,9 @@
 
 #define CPU_LIST_MAX 8192
 
+/* The first systemd whose scopes have one. */
+#define VERSION_OOM_POLICY 253
+
 struct file {
 	int version;
 	unsigned int controller;
@@ -179,6 +182,11 @@ static void add_throttle(const struct file *f, char *text, struct unit_propertie
 	}
 }
 
+static void add_boolean(const struct file *f, char *text, struct unit_properties *list)
+{
+	unit_property_number(list, f->property, "b", *text == '1');
+}
+
 /* Of each controller all files that systemd writes together: one alone would reset the others. */
 static const struct file files[] = {
 	{2, CTL_MEMORY, "memory.max", "MemoryMax", 0, add_number, NULL},
@@ -187,6 +195,7 @@ static const struct file files[] = {
 	{2, CTL_MEMORY, "memory.min", "MemoryMin", 240, add_number, NULL},
 	{2, CTL_MEMORY, "memory.swap.max", "MemorySwapMax", 0, add_number, NULL},
 	{2, CTL_MEMORY, "memory.zswap.max", "MemoryZSwapMax", 253, add_number, NULL},
+	{2, CTL_MEMORY, "memory.zswap.writeback", "MemoryZSwapWriteback", 256, add_boolean, NULL},
 	{2, CTL_CPU, "cpu.weight", "CPUWeight", 0, add_number, NULL},
 	{2, CTL_CPU, "cpu.idle", "CPUWeight", 252, add_idle, NULL},
 	{2, CTL_CPU, "cpu.max", "CPUQuotaPerSecUSec", 242, add_bandwidth, NULL},
@@ -206,6 +215,16 @@ static const struct file files[] = {
 	 NULL},
 	{1, CTL_BLKIO, "blkio.throttle.write_bps_device", "BlockIOWriteBandwidth", 0, add_throttle,
 	 NULL},
+};
+
+/* What systemd writes besides, by what it thinks best. */
+static const struct {
+	int version;
+	const char *name;
+} written[] = {
+	{2,
+	 "memory.oom.group"}, /* by OOMPolicy, which is not to be changed: systemd_limits_start() */
+	{1, "blkio.bfq.weight"}, /* by BlockIOWeight, whose range is another */
 };
 
 /* NULL text: there is no such file. */
@@ -249,4 +268,62 @@ int systemd_limits_read(int dir_fd, int cgroup_version, unsigned int controllers
 			f->add(f, text, list);
 	}
 	return list->failed ? error_errno(err, ENOMEM, "collecting the limits") : 0;
+}
+
+void systemd_limits_start(const struct oci_resources *res, unsigned int systemd_version,
+			  struct unit_properties *list)
+{
+	if (systemd_version < VERSION_OOM_POLICY)
+		return;
+	vec_for_each (pair, &res->unified) {
+		if (strcmp(pair->key, "memory.oom.group"))
+			continue;
+		unit_property_text(list, "OOMPolicy",
+				   strtol(pair->value, NULL, 10) ? "kill" : "continue");
+	}
+}
+
+int systemd_limits_keep(int dir_fd, int cgroup_version, struct systemd_kept *kept,
+			struct error **err)
+{
+	for (size_t i = 0; i < sizeof(written) / sizeof(*written); i++) {
+		__cleanup_free char *text = NULL;
+		struct systemd_kept_file *new;
+		int r;
+
+		if (written[i].version != cgroup_version)
+			continue;
+		r = read_file(dir_fd, written[i].name, 4096, &text, NULL);
+		if (r == -ENOENT)
+			continue;
+		new = r < 0 ? NULL : vec_add(kept);
+		if (!new)
+			return error_errno(err, r < 0 ? -r : ENOMEM, "reading \"%s\"",
+					   written[i].name);
+		*new = (struct systemd_kept_file){dir_fd, written[i].name, take_ptr(text)};
+	}
+	return 0;
+}
+
+int systemd_limits_put_back(const struct systemd_kept *kept, struct error **err)
+{
+	vec_for_each (file, kept) {
+		__cleanup_free char *text = NULL;
+		int r = read_file(file->dir_fd, file->name, 4096, &text, NULL);
+
+		if (r == 0 && strcmp(text, file->text))
+			r = write_file(file->dir_fd, file->name, file->text);
+		if (r < 0)
+			return error_errno(err, -r,
+					   "setting \"%s\" again, which systemd has written",
+					   file->name);
+	}
+	return 0;
+}
+
+void systemd_kept_free(struct systemd_kept *kept)
+{
+	vec_for_each (file, kept)
+		free(file->text);
+	vec_free(kept);
 }

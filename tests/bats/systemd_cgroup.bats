@@ -123,6 +123,17 @@ file() {
 	file pids.max 20
 }
 
+@test "memory.oom.group, which systemd writes with any other file, stays as it was asked for" {
+	bundle '.linux.resources |= (. + {memory: {limit: 67108864}, unified: {"memory.oom.group": "1"}})' sleep 1000
+	start
+	file memory.oom.group 1
+	ok firn update --memory 32M "$ID"
+	file memory.max 33554432
+	file memory.oom.group 1
+	ok firn update --pids-limit 20 "$ID"
+	file memory.oom.group 1
+}
+
 @test "without limits there is none of systemd's own" {
 	bundle . sleep 1000
 	start

@@ -268,6 +268,56 @@ static void test_limits_v1(void **state)
 	       "/dev/block/8:0=1024 /dev/block/8:16=2048");
 }
 
+static void test_oom_policy(void **state)
+{
+	static const struct {
+		const char *value;
+		unsigned int systemd;
+		const char *wanted;
+	} cases[] = {
+		{"1", 253, "OOMPolicy s kill"},
+		{"0\n", 253, "OOMPolicy s continue"},
+		{"1", 252, ""},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		__cleanup_unit_properties struct unit_properties list = {0};
+		struct oci_pair pairs[] = {
+			{(char *)"memory.max", (char *)"7"},
+			{(char *)"memory.oom.group", (char *)cases[i].value},
+		};
+		const struct oci_resources res = {.unified = {pairs, 2, 2}};
+
+		systemd_limits_start(&res, cases[i].systemd, &list);
+		is(&list, cases[i].wanted);
+	}
+}
+
+/* What systemd overwrites is put back; what it leaves alone, and what is not there, too. */
+static void test_kept(void **state)
+{
+	__cleanup_systemd_kept struct systemd_kept kept = {0};
+	char dir[] = "/tmp/test_systemd.XXXXXX";
+	__cleanup_free char *text = NULL;
+	__cleanup_fd int fd = -1, file = -1;
+
+	assert_non_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(systemd_limits_keep(fd, 2, &kept, NULL), 0);
+	assert_int_equal(kept.count, 0);
+	file = openat(fd, "memory.oom.group", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write_full(file, "1\n", 2), 0);
+	assert_int_equal(systemd_limits_keep(fd, 1, &kept, NULL), 0);
+	assert_int_equal(kept.count, 0);
+	assert_int_equal(systemd_limits_keep(fd, 2, &kept, NULL), 0);
+	assert_int_equal(pwrite(file, "0\n", 2, 0), 2);
+	assert_int_equal(systemd_limits_put_back(&kept, NULL), 0);
+	assert_int_equal(read_file(fd, "memory.oom.group", 16, &text, NULL), 0);
+	assert_string_equal(text, "1\n");
+	unlinkat(fd, "memory.oom.group", 0);
+	rmdir(dir);
+}
+
 static const char drivers[] = "Character devices:\n  1 mem\n136 pts\n\nBlock devices:\n  8 sd\n";
 
 /* What is told of the rules; NULL: nothing. */
@@ -375,7 +425,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_annotations),    cmocka_unit_test(test_bad_annotations),
 		cmocka_unit_test(test_limits_v2),      cmocka_unit_test(test_limits_special),
-		cmocka_unit_test(test_limits_v1),      cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_limits_v1),      cmocka_unit_test(test_oom_policy),
+		cmocka_unit_test(test_kept),	       cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_devices_denied), cmocka_unit_test(test_devices_unsayable),
 	};
 
