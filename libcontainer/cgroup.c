@@ -317,6 +317,7 @@ int cgroup_plan(const char *id, const struct oci_config *config,
 	if (r < 0)
 		return r;
 	new->rootless = options->rootless;
+	new->user_systemd = options->user_systemd;
 	new->driver = options->systemd ? &cgroup_systemd_driver : &cgroupfs_driver;
 	r = new->driver->place(new, id, config, err);
 	if (r == 0)

@@ -33,11 +33,12 @@ int cgroup_create(const char *id, const struct oci_config *config, struct cgroup
 struct cgroup_options {
 	/*
 	 * Where the caller may not make cgroups the container is in none, if it has no limits
-	 * there; and systemd is the user's.
+	 * there.
 	 */
 	bool rootless;
 	/* They are made by systemd, as a unit: cgroupsPath is "SLICE:PREFIX:NAME" then. */
 	bool systemd;
+	bool user_systemd; /* by the user's own instance, and not by the system's */
 };
 
 /*

@@ -49,9 +49,10 @@ struct cgroup {
 	char *recorded;
 	const struct cgroup_driver *driver;
 	struct cgroup_unit *unit;
-	bool explicit; /* who called us has chosen the place: its parents' limits are to hold */
-	bool started;  /* by the driver: to be stopped if the rest fails */
-	bool rootless; /* its own rights may not do for it: see may_do_without() */
+	bool explicit;	   /* who called us has chosen the place: its parents' limits are to hold */
+	bool started;	   /* by the driver: to be stopped if the rest fails */
+	bool user_systemd; /* as cgroup_options says */
+	bool rootless;	   /* its own rights may not do for it: see may_do_without() */
 };
 
 /* The controllers (CTL_*) in a list divided by commas. */

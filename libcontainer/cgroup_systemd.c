@@ -97,7 +97,7 @@ static int place(struct cgroup *cg, const char *id, const struct oci_config *con
 	cg->unit = u;
 	if (!u || !(u->id = strdup(id)))
 		return error_errno(err, ENOMEM, "placing the container's cgroup");
-	u->user = cg->rootless;
+	u->user = cg->user_systemd;
 	r = unit_name_parse(config->lx.cgroups_path, id, u->user, &u->name, err);
 	if (r < 0)
 		return r;

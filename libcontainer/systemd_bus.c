@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-bus.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +24,8 @@
 #define DESTINATION "org.freedesktop.systemd1"
 #define OBJECT	    "/org/freedesktop/systemd1"
 #define MANAGER	    DESTINATION ".Manager"
+
+#define SYSTEM_SOCKET "/run/systemd/private"
 
 #define UNIT_EXISTS  DESTINATION ".UnitExists"
 #define NO_SUCH_UNIT DESTINATION ".NoSuchUnit"
@@ -112,6 +116,19 @@ static unsigned int user_outside(void)
 	return uid;
 }
 
+/* By who listens, whoever may connect: who is not of our user namespace has no id in it. */
+bool systemd_is_ours(void)
+{
+	const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SYSTEM_SOCKET};
+	__cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct ucred listener;
+	socklen_t len = sizeof(listener);
+
+	return fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+	       getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &len) == 0 &&
+	       listener.uid == geteuid();
+}
+
 static int open_direct(struct systemd *s)
 {
 	const char *directory = getenv("XDG_RUNTIME_DIR");
@@ -119,7 +136,7 @@ static int open_direct(struct systemd *s)
 	int len, r;
 
 	if (!s->user)
-		len = snprintf(address, sizeof(address), "unix:path=/run/systemd/private");
+		len = snprintf(address, sizeof(address), "unix:path=" SYSTEM_SOCKET);
 	else if (directory && *directory == '/' && !strpbrk(directory, ",;%"))
 		len = snprintf(address, sizeof(address), "unix:path=%s/systemd/private", directory);
 	else

@@ -22,6 +22,12 @@ struct unit_properties;
 int systemd_open(bool user, struct systemd **s, struct error **err);
 void systemd_close(struct systemd *s);
 
+/*
+ * Whether the system's instance runs as the same user as we do. Root of a user namespace may be
+ * that of a container that has its own systemd, or an ordinary user beside that of the host.
+ */
+bool systemd_is_ours(void);
+
 /* Its version: 252. */
 int systemd_version(struct systemd *s, unsigned int *version, struct error **err);
 

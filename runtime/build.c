@@ -18,6 +18,7 @@
 #include "libcontainer/netdevices.h"
 #include "libcontainer/start.h"
 #include "libcontainer/state.h"
+#include "libcontainer/systemd_bus.h"
 #include "oci/config.h"
 #include "runtime/verb.h"
 #include "util/cleanup.h"
@@ -151,12 +152,23 @@ static bool is_rootless(const struct runtime *rt)
 	return geteuid() != 0 || in_user_namespace();
 }
 
+/* Of root of a user namespace: unless there is a whole system in that, with its own systemd. */
+static bool is_users_systemd(const struct runtime *rt)
+{
+	if (!rt->systemd_cgroup || !is_rootless(rt))
+		return false;
+	if (geteuid() != 0 || strcmp(rt->rootless, "auto"))
+		return true;
+	return !systemd_is_ours();
+}
+
 int build_cgroup(const struct runtime *rt, struct container *c, const struct oci_config *config,
 		 struct cgroup **cg, struct error **err)
 {
 	const struct cgroup_options options = {
 		.rootless = is_rootless(rt),
 		.systemd = rt->systemd_cgroup,
+		.user_systemd = is_users_systemd(rt),
 	};
 	int ret = container_keep(c, KEPT_CONFIG, config->json, config->json_len, err);
 

@@ -311,6 +311,22 @@ file() {
 	done
 }
 
+# What a container has in a user namespace that was there before, of root alone.
+IN_USER_NAMESPACE='.linux.namespaces |= map(select(.type != "user")) | del(.linux.uidMappings, .linux.gidMappings)
+	| (.mounts[] | select(.options) | .options) |= map(select(startswith("gid=") | not)) |'
+
+@test "root of a user namespace whose systemd is the system's asks that one" {
+	bundle "$IN_USER_NAMESPACE .linux.resources.memory.limit = 67108864" sleep 1000
+	unshare --user --map-root-user --mount "$FIRN" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$ID" \
+		</dev/null >>"$T/log" 2>&1 3>&- || fail "$(cat "$T/log")"
+	equal "$(property MemoryMax)" 67108864
+	equal "$(cat "/proc/$(container_pid "$ID")/cgroup")" "0::/system.slice/$UNIT"
+	# who asks for the user's gets no other
+	fails unshare --user --map-root-user --mount "$FIRN" --systemd-cgroup --rootless true --root "$FIRN_ROOT" \
+		run -d --bundle "$B" "$ID-2"
+	has "connecting to the user's systemd"
+}
+
 # As a login would have it, but for the login: his own systemd, and Firn outside of that.
 @test "a user's container is a unit of his own systemd" {
 	need_vm # where there is a user 1234
