@@ -51,7 +51,7 @@ static void add_idle(const struct file *f, char *text, struct unit_properties *l
  * without rounding: after a reload it would be less. So it is rounded up here, and may be
  * more by less than a percent of a CPU.
  */
-static void add_bandwidth(const struct file *f, char *text, struct unit_properties *list)
+static void add_quota(const struct file *f, char *text, struct unit_properties *list)
 {
 	uint64_t per_second = UNIT_INFINITY;
 	char quota[24];
@@ -63,7 +63,15 @@ static void add_bandwidth(const struct file *f, char *text, struct unit_properti
 	if (*quota >= '0' && *quota <= '9' && n < UINT64_MAX / 1000000)
 		per_second = (n * 1000000 / period + 9999) / 10000 * 10000;
 	unit_property_number(list, f->property, "t", per_second);
-	unit_property_number(list, "CPUQuotaPeriodUSec", "t", period);
+}
+
+/* "QUOTA PERIOD", or "PERIOD" */
+static void add_period(const struct file *f, char *text, struct unit_properties *list)
+{
+	unsigned long long period;
+
+	if (sscanf(text, f->version == 1 ? "%llu" : "%*s %llu", &period) == 1)
+		unit_property_number(list, f->property, "t", period);
 }
 
 /* A list as "0-3,7" as systemd takes it: bits, the lowest first. */
@@ -198,7 +206,8 @@ static const struct file files[] = {
 	{2, CTL_MEMORY, "memory.zswap.writeback", "MemoryZSwapWriteback", 256, add_boolean, NULL},
 	{2, CTL_CPU, "cpu.weight", "CPUWeight", 0, add_number, NULL},
 	{2, CTL_CPU, "cpu.idle", "CPUWeight", 252, add_idle, NULL},
-	{2, CTL_CPU, "cpu.max", "CPUQuotaPerSecUSec", 242, add_bandwidth, NULL},
+	{2, CTL_CPU, "cpu.max", "CPUQuotaPerSecUSec", 0, add_quota, NULL},
+	{2, CTL_CPU, "cpu.max", "CPUQuotaPeriodUSec", 242, add_period, NULL},
 	{2, CTL_CPUSET, "cpuset.cpus", "AllowedCPUs", 244, add_list, NULL},
 	{2, CTL_CPUSET, "cpuset.mems", "AllowedMemoryNodes", 244, add_list, NULL},
 	{2, CTL_PIDS, "pids.max", "TasksMax", 0, add_number, NULL},
@@ -207,8 +216,8 @@ static const struct file files[] = {
 	{2, CTL_BLKIO, "io.max", NULL, 0, add_io_max, NULL},
 	{1, CTL_MEMORY, "memory.limit_in_bytes", "MemoryLimit", 0, add_number, NULL},
 	{1, CTL_CPU, "cpu.shares", "CPUShares", 0, add_number, NULL},
-	{1, CTL_CPU, "cpu.cfs_quota_us", "CPUQuotaPerSecUSec", 242, add_bandwidth,
-	 "cpu.cfs_period_us"},
+	{1, CTL_CPU, "cpu.cfs_quota_us", "CPUQuotaPerSecUSec", 0, add_quota, "cpu.cfs_period_us"},
+	{1, CTL_CPU, "cpu.cfs_period_us", "CPUQuotaPeriodUSec", 242, add_period, NULL},
 	{1, CTL_PIDS, "pids.max", "TasksMax", 0, add_number, NULL},
 	{1, CTL_BLKIO, "blkio.weight", "BlockIO", 0, add_weights, NULL},
 	{1, CTL_BLKIO, "blkio.throttle.read_bps_device", "BlockIOReadBandwidth", 0, add_throttle,

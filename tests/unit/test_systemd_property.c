@@ -218,7 +218,8 @@ static void test_limits_v2(void **state)
 	LIMITS(files, 2, CTL_MEMORY, 252, "MemoryMax t 1048576; MemoryHigh t -1; MemoryLow t 0");
 	LIMITS(files, 2, CTL_CPU, 252,
 	       "CPUWeight t 39; CPUQuotaPerSecUSec t 500000; CPUQuotaPeriodUSec t 100000");
-	LIMITS(files, 2, CTL_CPU, 240, "CPUWeight t 39");
+	/* the period came later than the quota */
+	LIMITS(files, 2, CTL_CPU, 240, "CPUWeight t 39; CPUQuotaPerSecUSec t 500000");
 	LIMITS(files, 2, CTL_CPUSET, 252, "AllowedCPUs ay 7 2");
 	LIMITS(files, 2, CTL_CPUSET, 243, "");
 	LIMITS(files, 2, CTL_PIDS, 252, "TasksMax t 7");
