@@ -481,11 +481,16 @@ const char *cgroup_path(const struct cgroup *cg)
 	return cg->recorded;
 }
 
+bool cgroup_wants_attach(const struct cgroup *cg)
+{
+	return cg->driver->may_enter && !cg->driver->may_enter(cg);
+}
+
 int cgroup_v2_fd(const struct cgroup *cg)
 {
 	const struct hierarchy *h = cgroup_freezer_hierarchy(cg);
 
-	if (cg->driver->may_clone && !cg->driver->may_clone(cg))
+	if (cgroup_wants_attach(cg))
 		return -1;
 	return h && h->version == 2 ? h->fd : -1;
 }

@@ -83,8 +83,14 @@ int cgroup_enter_with(struct cgroup *cg, pid_t pid, struct error **err);
 int cgroup_attach(struct cgroup *cg, pid_t pid, struct error **err);
 
 /*
+ * Whether a process can get there only by another's cgroup_attach(): it can neither be cloned into
+ * it nor move itself.
+ */
+bool cgroup_wants_attach(const struct cgroup *cg);
+
+/*
  * The v2 directory fd for clone3's CLONE_INTO_CGROUP, or -1 where v2 does not
- * carry the freezer.
+ * carry the freezer, or cgroup_wants_attach().
  */
 int cgroup_v2_fd(const struct cgroup *cg);
 

@@ -35,8 +35,8 @@ struct cgroup_driver {
 	/* Moves a process where the caller may not; only the directories are left to be entered. */
 	int (*attach)(struct cgroup *cg, pid_t pid, struct error **err);
 
-	/* Whether processes can be cloned into the cgroup. */
-	bool (*may_clone)(const struct cgroup *cg);
+	/* Whether processes can be cloned into the cgroup, or move there by themselves. */
+	bool (*may_enter)(const struct cgroup *cg);
 
 	/* Undoes start; what is left of directories is removed after that. No processes are left.
 	 */

@@ -330,7 +330,7 @@ static int limited(struct cgroup *cg, unsigned int controllers, struct error **e
  * (cgroup_attach_permissions() of kernel/cgroup/cgroup.c). That of a user's login and that of
  * his systemd have none that is his.
  */
-static bool may_clone(const struct cgroup *cg)
+static bool may_enter(const struct cgroup *cg)
 {
 	if (!cg->unit->user)
 		return true;
@@ -357,7 +357,7 @@ static int attach(struct cgroup *cg, pid_t pid, struct error **err)
 	struct systemd *s;
 	int r;
 
-	if (may_clone(cg))
+	if (may_enter(cg))
 		return 0;
 	r = ask(cg->unit, &s, err);
 	return r < 0 ? r : systemd_attach(s, cg->unit->name.unit, pid, err);
@@ -394,7 +394,7 @@ const struct cgroup_driver cgroup_systemd_driver = {
 	.settle = settle,
 	.limited = limited,
 	.attach = attach,
-	.may_clone = may_clone,
+	.may_enter = may_enter,
 	.stop = stop,
 	.free = free_unit,
 };

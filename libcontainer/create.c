@@ -156,7 +156,7 @@ static void cleanup_init(struct init *init)
 	cleanup_fd(&init->console_fd);
 }
 
-static int prepare_init(struct init *init, struct error **err)
+static int prepare_init(struct init *init, const struct cgroup *cg, struct error **err)
 {
 	uint64_t joined;
 	int ret = namespaces_open(init->config, &init->joined, err);
@@ -179,7 +179,8 @@ static int prepare_init(struct init *init, struct error **err)
 		ret = init->start_fd;
 	/* within a user namespace nobody may write to the cgroup's files */
 	init->wait_for_go = init->user_namespace || joined & CLONE_BY_HELPER ||
-			    init->config->lx.net_devices.count || init->config->lx.intel_rdt;
+			    init->config->lx.net_devices.count || init->config->lx.intel_rdt ||
+			    cgroup_wants_attach(cg);
 	return ret;
 }
 
@@ -301,7 +302,7 @@ int container_create_init(struct container *c, const struct oci_config *config, 
 		(struct init_process){.pidfd = -1, .sync_fd = -1, .stub_fd = -1, .master_fd = -1};
 	c->terminal = config->process && config->process->terminal;
 	record_stdio(c);
-	ret = prepare_init(&init, err);
+	ret = prepare_init(&init, cg, err);
 	if (ret == 0)
 		ret = make_rdt(c, config, &rdt, err);
 	if (ret == 0)

@@ -194,7 +194,7 @@ static int start_joiner(struct joiner *j, struct cgroup *cg, int parent_fd, pid_
 	struct seccomp_notify notify = {
 		.c = j->c, .config = j->options->config, .status = container_oci_status(j->c)};
 	const struct sync_listener listener = {.take = seccomp_notify_take, .ctx = &notify};
-	bool attach = request.cgroup_fd < 0 && user_namespace;
+	bool attach = request.cgroup_fd < 0 && (user_namespace || cgroup_wants_attach(cg));
 	int ret;
 
 	j->setup.user_namespace = user_namespace;

@@ -328,7 +328,13 @@ IN_USER_NAMESPACE='.linux.namespaces |= map(select(.type != "user")) | del(.linu
 }
 
 # As a login would have it, but for the login: his own systemd, and Firn outside of that.
-@test "a user's container is a unit of his own systemd" {
+user() {
+	setpriv --reuid 1234 --regid 1234 --clear-groups --inh-caps=-all --bounding-set=-all \
+		env XDG_RUNTIME_DIR=/run/user/1234 "$@"
+}
+
+# user_bundle FILTER: a user with a systemd, a Firn and a bundle of his own
+user_bundle() {
 	need_vm # where there is a user 1234
 	need_command setpriv
 	OTHER=user@1234.service
@@ -336,18 +342,33 @@ IN_USER_NAMESPACE='.linux.namespaces |= map(select(.type != "user")) | del(.linu
 	make_rootfs "$B/rootfs"
 	install -m 755 "$FIRN" "$T/firn"
 	chmod 755 "$FIRN_ROOT"
-	user() {
-		setpriv --reuid 1234 --regid 1234 --clear-groups --inh-caps=-all --bounding-set=-all \
-			env XDG_RUNTIME_DIR=/run/user/1234 "$@"
-	}
 	chown -R 1234:1234 "$B" "$FIRN_ROOT" "$T"
 	user "$T/firn" spec --rootless --bundle "$B"
-	edit_config "$B" '.process.terminal = false | .process.args = ["sleep", "1000"]
+	edit_config "$B" "$1"'.process.terminal = false | .process.args = ["sleep", "1000"]
 		| .linux.resources.memory.limit = 67108864'
 	chown 1234:1234 "$B/config.json"
+	CG=/user.slice/user-1234.slice/user@1234.service/user.slice/$UNIT
+}
+
+@test "a user's container in a user namespace that is there already is a unit of his own systemd" {
+	user_bundle "$IN_USER_NAMESPACE"
+	namespace() {
+		user unshare --user --map-root-user --mount "$T/firn" --root "$FIRN_ROOT" "$@"
+	}
+	namespace --systemd-cgroup run -d --bundle "$B" "$ID" </dev/null >>"$T/log" 2>&1 3>&- || fail "$(cat "$T/log")"
+	equal "$(cat "/proc/$(container_pid "$ID")/cgroup")" "0::$CG"
+	user nsenter --user="/proc/$(container_pid "$ID")/ns/user" --preserve-credentials \
+		"$T/firn" --root "$FIRN_ROOT" exec --detach --pid-file "$T/pid" "$ID" sleep 999 </dev/null >>"$T/log" 2>&1 3>&- ||
+		fail "$(cat "$T/log")"
+	equal "$(cat "/proc/$(cat "$T/pid")/cgroup")" "0::$CG"
+	ok firn delete --force "$ID"
+	no_unit
+}
+
+@test "a user's container is a unit of his own systemd" {
+	user_bundle ""
 	user "$T/firn" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$ID" \
 		</dev/null >>"$T/log" 2>&1 3>&- || fail "$(cat "$T/log")"
-	CG=/user.slice/user-1234.slice/user@1234.service/user.slice/$UNIT
 	equal "$(cat "/proc/$(container_pid "$ID")/cgroup")" "0::$CG"
 	equal "$(user systemctl --user show -P MemoryMax "$UNIT")" 67108864
 	ok user "$T/firn" --root "$FIRN_ROOT" exec "$ID" cat /proc/self/cgroup
