@@ -279,6 +279,20 @@ static int settle(struct cgroup *cg, struct error **err)
 	return 0;
 }
 
+/*
+ * What systemd has no such value for, or no such property any more, is in the files all the
+ * same, until it writes them.
+ */
+static int forgive_refusal(int code, struct error **err)
+{
+	if (code != -EINVAL && code != -EROFS)
+		return code;
+	log_warning("%s: a daemon-reload undoes this limit", error_message(*err));
+	error_free(*err);
+	*err = NULL;
+	return 0;
+}
+
 /* All of the unit's files are written then, not only those that the properties are about. */
 static int set_properties(struct cgroup *cg, struct systemd *s, const struct unit_properties *list,
 			  struct error **err)
@@ -291,7 +305,7 @@ static int set_properties(struct cgroup *cg, struct systemd *s, const struct uni
 			r = systemd_limits_keep(h->fd, h->version, &kept, err);
 	}
 	if (r == 0)
-		r = systemd_set_properties(s, cg->unit->name.unit, list, err);
+		r = forgive_refusal(systemd_set_properties(s, cg->unit->name.unit, list, err), err);
 	return r < 0 ? r : systemd_limits_put_back(&kept, err);
 }
 

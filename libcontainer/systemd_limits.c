@@ -30,13 +30,32 @@ struct file {
 	const char *more; /* a second file, whose text is appended to that of the first */
 };
 
+static uint64_t limit(const struct file *f, const char *text)
+{
+	uint64_t n = strtoull(text, NULL, 10);
+
+	return !strncmp(text, "max", 3) || (f->version == 1 && n >= UNLIMITED_V1) ? UNIT_INFINITY
+										  : n;
+}
+
 static void add_number(const struct file *f, char *text, struct unit_properties *list)
 {
-	unsigned long long n = strtoull(text, NULL, 10);
+	unit_property_number(list, f->property, "t", limit(f, text));
+}
 
-	if (!strncmp(text, "max", 3) || (f->version == 1 && n >= UNLIMITED_V1))
-		n = UNIT_INFINITY;
-	unit_property_number(list, f->property, "t", n);
+/* Where systemd takes no 0, least: 1 byte is no page, and a process is there already. */
+static void add_positive(const struct file *f, char *text, struct unit_properties *list)
+{
+	uint64_t n = limit(f, text);
+
+	unit_property_number(list, f->property, "t", n ? n : 1);
+}
+
+/* 0 is what an idle cgroup has: see add_idle(). */
+static void add_weight(const struct file *f, char *text, struct unit_properties *list)
+{
+	if (limit(f, text))
+		add_number(f, text, list);
 }
 
 /* systemd has no property for it, but takes a weight of 0 for that. */
@@ -197,28 +216,28 @@ static void add_boolean(const struct file *f, char *text, struct unit_properties
 
 /* Of each controller all files that systemd writes together: one alone would reset the others. */
 static const struct file files[] = {
-	{2, CTL_MEMORY, "memory.max", "MemoryMax", 0, add_number, NULL},
-	{2, CTL_MEMORY, "memory.high", "MemoryHigh", 0, add_number, NULL},
+	{2, CTL_MEMORY, "memory.max", "MemoryMax", 0, add_positive, NULL},
+	{2, CTL_MEMORY, "memory.high", "MemoryHigh", 0, add_positive, NULL},
 	{2, CTL_MEMORY, "memory.low", "MemoryLow", 0, add_number, NULL},
 	{2, CTL_MEMORY, "memory.min", "MemoryMin", 240, add_number, NULL},
 	{2, CTL_MEMORY, "memory.swap.max", "MemorySwapMax", 0, add_number, NULL},
 	{2, CTL_MEMORY, "memory.zswap.max", "MemoryZSwapMax", 253, add_number, NULL},
 	{2, CTL_MEMORY, "memory.zswap.writeback", "MemoryZSwapWriteback", 256, add_boolean, NULL},
-	{2, CTL_CPU, "cpu.weight", "CPUWeight", 0, add_number, NULL},
+	{2, CTL_CPU, "cpu.weight", "CPUWeight", 0, add_weight, NULL},
 	{2, CTL_CPU, "cpu.idle", "CPUWeight", 252, add_idle, NULL},
 	{2, CTL_CPU, "cpu.max", "CPUQuotaPerSecUSec", 0, add_quota, NULL},
 	{2, CTL_CPU, "cpu.max", "CPUQuotaPeriodUSec", 242, add_period, NULL},
 	{2, CTL_CPUSET, "cpuset.cpus", "AllowedCPUs", 244, add_list, NULL},
 	{2, CTL_CPUSET, "cpuset.mems", "AllowedMemoryNodes", 244, add_list, NULL},
-	{2, CTL_PIDS, "pids.max", "TasksMax", 0, add_number, NULL},
+	{2, CTL_PIDS, "pids.max", "TasksMax", 0, add_positive, NULL},
 	{2, CTL_BLKIO, "io.weight", "IO", 0, add_weights, NULL},
 	{2, CTL_BLKIO, "io.bfq.weight", "IO", 0, add_weights, NULL},
 	{2, CTL_BLKIO, "io.max", NULL, 0, add_io_max, NULL},
-	{1, CTL_MEMORY, "memory.limit_in_bytes", "MemoryLimit", 0, add_number, NULL},
+	{1, CTL_MEMORY, "memory.limit_in_bytes", "MemoryLimit", 0, add_positive, NULL},
 	{1, CTL_CPU, "cpu.shares", "CPUShares", 0, add_number, NULL},
 	{1, CTL_CPU, "cpu.cfs_quota_us", "CPUQuotaPerSecUSec", 0, add_quota, "cpu.cfs_period_us"},
 	{1, CTL_CPU, "cpu.cfs_period_us", "CPUQuotaPeriodUSec", 242, add_period, NULL},
-	{1, CTL_PIDS, "pids.max", "TasksMax", 0, add_number, NULL},
+	{1, CTL_PIDS, "pids.max", "TasksMax", 0, add_positive, NULL},
 	{1, CTL_BLKIO, "blkio.weight", "BlockIO", 0, add_weights, NULL},
 	{1, CTL_BLKIO, "blkio.throttle.read_bps_device", "BlockIOReadBandwidth", 0, add_throttle,
 	 NULL},

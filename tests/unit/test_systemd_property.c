@@ -234,15 +234,23 @@ static void test_limits_v2(void **state)
 
 static void test_limits_special(void **state)
 {
-	static const struct text_file idle[] = {{"cpu.weight", "1\n"}, {"cpu.idle", "1\n"}};
+	static const struct text_file idle[] = {{"cpu.weight", "0\n"}, {"cpu.idle", "1\n"}};
+	static const struct text_file zeros[] = {{"memory.max", "0\n"},
+						 {"memory.high", "0\n"},
+						 {"memory.low", "0\n"},
+						 {"memory.swap.max", "0\n"},
+						 {"pids.max", "0\n"}};
 	static const struct text_file fraction[] = {{"cpu.max", "34501 100000\n"}};
 	static const struct text_file free_cpu[] = {{"cpu.max", "max 50000\n"}};
 	static const struct text_file bfq[] = {{"io.bfq.weight", "default 1000\n8:0 50\n"}};
 	static const struct text_file odd[] = {
 		{"cpuset.cpus", "3-1\n"}, {"cpu.max", "x\n"}, {"cpuset.mems", "99999\n"}};
 
-	LIMITS(idle, 2, CTL_CPU, 252, "CPUWeight t 1; CPUWeight t 0");
-	LIMITS(idle, 2, CTL_CPU, 251, "CPUWeight t 1");
+	LIMITS(idle, 2, CTL_CPU, 252, "CPUWeight t 0");
+	LIMITS(idle, 2, CTL_CPU, 251, "");
+	/* systemd refuses some, and with one property all of them */
+	LIMITS(zeros, 2, ~0u, 252,
+	       "MemoryMax t 1; MemoryHigh t 1; MemoryLow t 0; MemorySwapMax t 0; TasksMax t 1");
 	/* a percentage in the unit's file, and never less than asked for */
 	LIMITS(fraction, 2, CTL_CPU, 252,
 	       "CPUQuotaPerSecUSec t 350000; CPUQuotaPeriodUSec t 100000");
