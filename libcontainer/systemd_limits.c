@@ -18,6 +18,8 @@
 
 #define CPU_LIST_MAX 8192
 
+#define DEFAULT_WEIGHT 100
+
 /* The first systemd whose scopes have one. */
 #define VERSION_OOM_POLICY 253
 
@@ -114,11 +116,11 @@ static void add_list(const struct file *f, char *text, struct unit_properties *l
 		last = to > last ? to : last;
 		any = true;
 	}
-	/* none of its own: those of the parent */
-	if (!any)
+	/* without any, an empty one: those of the parent */
+	if (!any && *text && *text != '\n')
 		return;
 	p = unit_property_new(list, f->property, "ay");
-	for (unsigned int i = 0; i <= last / 8; i++)
+	for (unsigned int i = 0; any && i <= last / 8; i++)
 		unit_property_add(list, p, NULL, NULL, bits[i]);
 }
 
@@ -128,42 +130,61 @@ static uint64_t from_bfq(uint64_t weight)
 	return weight <= 100 ? weight : 100 + (weight - 100) * 11;
 }
 
-/* A value for a device, "MAJOR:MINOR", appended to the property of that name. */
-static void add_device(const char *name, const char *device, uint64_t number,
-		       struct unit_properties *list)
+static struct unit_property *last_named(struct unit_properties *list, const char *name)
 {
 	struct unit_property *found = NULL;
-	char path[64];
 
 	vec_for_each (p, list) {
 		if (!strcmp(p->name, name))
 			found = p;
 	}
-	if (!found)
+	return found;
+}
+
+/* systemd keeps the values of devices that are not named again, unless none is: that clears all. */
+static void forget_devices(const char *name, struct unit_properties *list)
+{
+	if (!last_named(list, name))
+		unit_property_new(list, name, "a(st)");
+}
+
+/* A value for a device, "MAJOR:MINOR", appended to the property of that name. */
+static void add_device(const char *name, const char *device, uint64_t number,
+		       struct unit_properties *list)
+{
+	struct unit_property *found = last_named(list, name);
+	char path[64];
+
+	if (!found || !found->values.count)
 		found = unit_property_new(list, name, "a(st)");
 	snprintf(path, sizeof(path), "/dev/block/%.40s", device);
 	unit_property_add(list, found, path, NULL, number);
 }
 
-/* "default N" or "N", and "MAJOR:MINOR N" for devices. */
+/*
+ * "default N" or "N", and "MAJOR:MINOR N" for devices. On v2 there are two files, for one or the
+ * other scheduler, and one property: who has been given a weight tells it.
+ */
 static void add_weights(const struct file *f, char *text, struct unit_properties *list)
 {
 	bool bfq = strstr(f->file, "bfq");
-	char *save = NULL;
+	char *save = NULL, name[48];
 
+	snprintf(name, sizeof(name), "%sDeviceWeight", f->property);
+	forget_devices(name, list);
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *number = strrchr(line, ' ');
 		uint64_t n = strtoull(number ? number : line, NULL, 10);
-		char name[48];
+		char weight[48];
 
 		if (bfq && f->version == 2)
 			n = from_bfq(n);
 		if (!strchr(line, ':')) {
-			snprintf(name, sizeof(name), "%sWeight", f->property);
-			unit_property_number(list, name, "t", n);
+			snprintf(weight, sizeof(weight), "%sWeight", f->property);
+			if (n != DEFAULT_WEIGHT || !last_named(list, weight))
+				unit_property_number(list, weight, "t", n);
 		} else if (number) {
 			*number = '\0';
-			snprintf(name, sizeof(name), "%sDeviceWeight", f->property);
 			add_device(name, line, n, list);
 		}
 	}
@@ -180,6 +201,8 @@ static void add_io_max(const struct file *f, char *text, struct unit_properties 
 	};
 	char *save = NULL;
 
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		forget_devices(keys[i][1], list);
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *rest = NULL, *device = strtok_r(line, " ", &rest), *word;
 
@@ -199,6 +222,7 @@ static void add_throttle(const struct file *f, char *text, struct unit_propertie
 {
 	char *save = NULL;
 
+	forget_devices(f->property, list);
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *blank = strchr(line, ' ');
 

@@ -220,12 +220,16 @@ static void test_limits_v2(void **state)
 	       "CPUWeight t 39; CPUQuotaPerSecUSec t 500000; CPUQuotaPeriodUSec t 100000");
 	/* the period came later than the quota */
 	LIMITS(files, 2, CTL_CPU, 240, "CPUWeight t 39; CPUQuotaPerSecUSec t 500000");
-	LIMITS(files, 2, CTL_CPUSET, 252, "AllowedCPUs ay 7 2");
+	LIMITS(files, 2, CTL_CPUSET, 252, "AllowedCPUs ay 7 2; AllowedMemoryNodes ay");
 	LIMITS(files, 2, CTL_CPUSET, 243, "");
 	LIMITS(files, 2, CTL_PIDS, 252, "TasksMax t 7");
+	/* of devices that are not there any more, and with "max", systemd is to forget the limits
+	 */
 	LIMITS(files, 2, CTL_BLKIO, 252,
-	       "IOWeight t 200; IODeviceWeight a(st) /dev/block/8:0=300 /dev/block/8:16=400; "
-	       "IOReadBandwidthMax a(st) /dev/block/8:0=1 /dev/block/8:16=3; "
+	       "IODeviceWeight a(st); IOWeight t 200; "
+	       "IODeviceWeight a(st) /dev/block/8:0=300 /dev/block/8:16=400; "
+	       "IOReadBandwidthMax a(st); IOWriteBandwidthMax a(st); IOReadIOPSMax a(st); "
+	       "IOWriteIOPSMax a(st); IOReadBandwidthMax a(st) /dev/block/8:0=1 /dev/block/8:16=3; "
 	       "IOReadIOPSMax a(st) /dev/block/8:0=2; IOWriteBandwidthMax a(st) "
 	       "/dev/block/8:16=4");
 	LIMITS(files, 2, CTL_HUGETLB, 252, "");
@@ -243,6 +247,10 @@ static void test_limits_special(void **state)
 	static const struct text_file fraction[] = {{"cpu.max", "34501 100000\n"}};
 	static const struct text_file free_cpu[] = {{"cpu.max", "max 50000\n"}};
 	static const struct text_file bfq[] = {{"io.bfq.weight", "default 1000\n8:0 50\n"}};
+	static const struct text_file weight[] = {{"io.weight", "default 200\n"},
+						  {"io.bfq.weight", "default 100\n"}};
+	static const struct text_file bfq_weight[] = {{"io.weight", "default 100\n"},
+						      {"io.bfq.weight", "default 200\n"}};
 	static const struct text_file odd[] = {
 		{"cpuset.cpus", "3-1\n"}, {"cpu.max", "x\n"}, {"cpuset.mems", "99999\n"}};
 
@@ -255,7 +263,12 @@ static void test_limits_special(void **state)
 	LIMITS(fraction, 2, CTL_CPU, 252,
 	       "CPUQuotaPerSecUSec t 350000; CPUQuotaPeriodUSec t 100000");
 	LIMITS(free_cpu, 2, CTL_CPU, 252, "CPUQuotaPerSecUSec t -1; CPUQuotaPeriodUSec t 50000");
-	LIMITS(bfq, 2, CTL_BLKIO, 252, "IOWeight t 10000; IODeviceWeight a(st) /dev/block/8:0=50");
+	LIMITS(bfq, 2, CTL_BLKIO, 252,
+	       "IODeviceWeight a(st); IOWeight t 10000; IODeviceWeight a(st) /dev/block/8:0=50");
+	/* the one that was given counts, for whichever scheduler */
+	LIMITS(weight, 2, CTL_BLKIO, 252, "IODeviceWeight a(st); IOWeight t 200");
+	LIMITS(bfq_weight, 2, CTL_BLKIO, 252,
+	       "IODeviceWeight a(st); IOWeight t 100; IOWeight t 1200");
 	LIMITS(odd, 2, ~0u, 252, "");
 }
 
@@ -273,7 +286,8 @@ static void test_limits_v1(void **state)
 
 	LIMITS(files, 1, ~0u, 252,
 	       "MemoryLimit t -1; CPUShares t 1024; CPUQuotaPerSecUSec t -1; CPUQuotaPeriodUSec t "
-	       "100000; TasksMax t -1; BlockIOWeight t 500; BlockIOReadBandwidth a(st) "
+	       "100000; TasksMax t -1; BlockIODeviceWeight a(st); BlockIOWeight t 500; "
+	       "BlockIOReadBandwidth a(st); BlockIOReadBandwidth a(st) "
 	       "/dev/block/8:0=1024 /dev/block/8:16=2048");
 }
 
