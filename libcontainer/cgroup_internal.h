@@ -71,6 +71,12 @@ int cgroup_layout_of(pid_t pid, struct cgroup **cg, struct error **err);
 int cgroup_layout_parse(const char *mountinfo, const char *own, struct cgroup *cg,
 			struct error **err);
 
+/*
+ * Whether the machine's controllers are v1's, also if a v2 hierarchy is beside them. One that
+ * somebody has mounted for himself on a v2 machine, net_cls for a VPN, makes no such.
+ */
+bool cgroup_is_v1(const struct cgroup *cg);
+
 /* The hierarchy that carries the freezer and has the container, or NULL. */
 struct hierarchy *cgroup_freezer_hierarchy(const struct cgroup *cg);
 

@@ -212,6 +212,16 @@ int cgroup_layout_of(pid_t pid, struct cgroup **cg, struct error **err)
 	return 0;
 }
 
+bool cgroup_is_v1(const struct cgroup *cg)
+{
+	vec_for_each (h, cg) {
+		if (h->version == 1 &&
+		    (h->controllers & (CTL_SYSTEMD | CTL_FREEZER | CTL_MEMORY | CTL_PIDS)))
+			return true;
+	}
+	return false;
+}
+
 /* The v1 freezer if there is one: engines and people thaw there what they froze there. */
 struct hierarchy *cgroup_freezer_hierarchy(const struct cgroup *cg)
 {

@@ -68,15 +68,6 @@ static int ask_version(struct cgroup_unit *u, unsigned int *version, struct erro
 	return r;
 }
 
-static bool has_v1(const struct cgroup *cg)
-{
-	vec_for_each (h, cg) {
-		if (h->version == 1)
-			return true;
-	}
-	return false;
-}
-
 static int set_path(struct hierarchy *h, const char *above, const char *path, struct error **err)
 {
 	free(h->path);
@@ -101,7 +92,7 @@ static int place(struct cgroup *cg, const char *id, const struct oci_config *con
 	r = unit_name_parse(config->lx.cgroups_path, id, u->user, &u->name, err);
 	if (r < 0)
 		return r;
-	if (u->user && has_v1(cg))
+	if (u->user && cgroup_is_v1(cg))
 		return error_set(err, EOPNOTSUPP,
 				 "--systemd-cgroup: a user's containers want cgroup v2 alone");
 	r = ask(u, &s, err);
@@ -199,7 +190,7 @@ static int add_devices(struct cgroup *cg, const struct oci_resources *res,
 {
 	__cleanup(cgroup_device_rules_free) struct cgroup_device_rules all = {0};
 	__cleanup_free char *drivers = NULL;
-	struct systemd_device_rules rules = {.replaces = has_v1(cg)};
+	struct systemd_device_rules rules = {.replaces = cgroup_is_v1(cg)};
 	size_t left_out;
 	int r;
 
@@ -252,7 +243,7 @@ static int start(struct cgroup *cg, const struct oci_config *config, struct erro
 		r = start_placeholder(u, err);
 	if (r < 0)
 		return r;
-	add_own(u, has_v1(cg), &list);
+	add_own(u, cgroup_is_v1(cg), &list);
 	r = add_limits(u, &config->lx.resources, &list, err);
 	if (r == 0)
 		r = add_devices(cg, &config->lx.resources, &list, err);

@@ -75,6 +75,23 @@ static void test_layout_hybrid(void **state)
 	h = named(cg, "");
 	assert_int_equal(h->version, 2);
 	assert_string_equal(h->own, "/user.slice");
+	assert_true(cgroup_is_v1(cg));
+	cgroup_free(cg);
+}
+
+/* One v1 hierarchy that somebody has mounted for himself. */
+static void test_layout_stray(void **state)
+{
+	struct cgroup *cg = calloc(1, sizeof(*cg));
+
+	assert_int_equal(
+		cgroup_layout_parse(
+			"31 22 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+			"32 22 0:29 / /sys/fs/cgroup/net_cls rw - cgroup net_cls rw,net_cls\n",
+			"1:net_cls:/\n0::/user.slice\n", cg, NULL),
+		0);
+	assert_int_equal(cg->count, 2);
+	assert_false(cgroup_is_v1(cg));
 	cgroup_free(cg);
 }
 
@@ -299,6 +316,7 @@ int main(void)
 {
 	const struct CMUnitTest parsing[] = {
 		cmocka_unit_test(test_layout_hybrid),
+		cmocka_unit_test(test_layout_stray),
 		cmocka_unit_test(test_layout_bad),
 		cmocka_unit_test(test_conversions),
 	};
