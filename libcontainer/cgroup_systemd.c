@@ -252,14 +252,13 @@ static int start(struct cgroup *cg, const struct oci_config *config, struct erro
 		r = unit_properties_annotated(&list, &config->annotations, err);
 	if (r == 0 && list.failed)
 		r = error_errno(err, ENOMEM, "describing unit \"%s\"", u->name.unit);
+	/* as long as it is not known whose unit it may be, it must not be stopped */
 	if (r == 0)
-		r = systemd_start_unit(s, u->name.unit, &list, err);
+		r = systemd_start_unit(s, u->name.unit, &list, &cg->started, err);
 	if (r < 0) {
-		/* whose unit it may be is not known: it must not be stopped */
 		end_placeholder(u);
 		return r;
 	}
-	cg->started = true;
 	r = fault_point("unit-started", err);
 	return r < 0 ? r : find_cgroup(cg, s, err);
 }

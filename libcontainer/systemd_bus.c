@@ -15,6 +15,7 @@
 #include "libcontainer/systemd_property.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/fault.h"
 #include "util/io.h"
 #include "util/log.h"
 
@@ -469,7 +470,7 @@ static void reset_failed(struct systemd *s, const char *unit)
 }
 
 int systemd_start_unit(struct systemd *s, const char *unit,
-		       const struct unit_properties *properties, struct error **err)
+		       const struct unit_properties *properties, bool *made, struct error **err)
 {
 	sd_bus_error e = SD_BUS_ERROR_NULL;
 	int r = start_once(s, unit, properties, &e, err);
@@ -487,6 +488,10 @@ int systemd_start_unit(struct systemd *s, const char *unit,
 				  "stop ends it",
 				  s->user ? " --user" : "");
 	}
+	/* once there is a job for it, it is there, and is ours */
+	*made = s->job.path;
+	if (r == 0)
+		r = fault_point("unit-job", err);
 	if (r < 0)
 		return err && *err ? r : explain(s, r, &e, err, "start", unit);
 	if (strcmp(s->job.result, "done"))

@@ -36,10 +36,11 @@ int systemd_cgroup(struct systemd *s, char **path, struct error **err);
 
 /*
  * Makes a transient unit and waits until it is started. -EEXIST if there is one of that
- * name; what is left of one that has failed is taken away first.
+ * name; what is left of one that has failed is taken away first. *made: the unit is there, also
+ * if it did not start, or not in time.
  */
 int systemd_start_unit(struct systemd *s, const char *unit,
-		       const struct unit_properties *properties, struct error **err);
+		       const struct unit_properties *properties, bool *made, struct error **err);
 
 /* The cgroup of a started unit, which the caller frees. */
 int systemd_unit_cgroup(struct systemd *s, const char *unit, char **path, struct error **err);

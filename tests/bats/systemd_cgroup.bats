@@ -267,6 +267,11 @@ file() {
 }
 
 @test "what fails after the unit is made takes it away again" {
+	# a start that did not end in time: a slice stays without processes
+	bundle '.linux.cgroupsPath = "::firn_failed.slice"' sleep 1000
+	fails env FIRN_FAULT=unit-job:ETIMEDOUT "$FIRN" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$ID"
+	one_line
+	equal "$(property ActiveState firn_failed.slice)" inactive
 	bundle . sleep 1000
 	fails env FIRN_FAULT=unit-started:EIO "$FIRN" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$ID"
 	one_line
