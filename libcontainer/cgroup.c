@@ -34,9 +34,9 @@
 
 /*
  * Limits that wait until the container's own process is alone: with one more, a single process
- * would be too many. "unified" may set those, too.
+ * would be too many. "unified" may set those, too, which is written without them before.
  */
-#define CTL_SETTLED ((unsigned int)(CTL_PIDS | CTL_UNIFIED))
+#define CTL_SETTLED ((unsigned int)CTL_PIDS)
 
 /* On v2 what cannot be counted without being enabled; cpu.stat is always there. */
 #define CTL_COUNTED_V2 (CTL_PIDS | CTL_MEMORY)
@@ -387,7 +387,7 @@ int cgroup_settle(struct cgroup *cg, const struct oci_config *config, struct err
 		return 0;
 	r = cg->driver->settle(cg, err);
 	if (r == 0)
-		r = cgroup_apply(cg, res, CTL_SETTLED, err);
+		r = cgroup_apply(cg, res, CTL_SETTLED | CTL_UNIFIED, err);
 	if (r == 0 && cg->driver->limited)
 		r = cg->driver->limited(cg, cgroup_limited(res) & ~(unsigned int)CTL_DEVICES, err);
 	return r;

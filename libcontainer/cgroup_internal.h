@@ -86,7 +86,10 @@ unsigned int cgroup_limited(const struct oci_resources *res);
 /* Makes and opens the container's cgroup in a hierarchy. -EBUSY if it is another's. */
 int cgroup_join(struct hierarchy *h, unsigned int limited, struct error **err);
 
-/* Applies the limits of these controllers (CTL_*) to the container's opened cgroups. */
+/*
+ * Applies the limits of these controllers (CTL_*) to the container's opened cgroups. What
+ * "unified" says of pids wants CTL_PIDS, too.
+ */
 int cgroup_apply(struct cgroup *cg, const struct oci_resources *res, unsigned int controllers,
 		 struct error **err);
 

@@ -546,7 +546,9 @@ static int apply_rdma(struct cgroup *cg, const struct oci_resources *res, struct
 	return r;
 }
 
-static int apply_unified(struct cgroup *cg, const struct oci_resources *res, struct error **err)
+/* Of the pids controller only with that. */
+static int apply_unified(struct cgroup *cg, const struct oci_resources *res, bool pids,
+			 struct error **err)
 {
 	const struct hierarchy *v2 = NULL;
 	int r = 0;
@@ -567,7 +569,7 @@ static int apply_unified(struct cgroup *cg, const struct oci_resources *res, str
 					 "config.json: /linux/resources/unified: \"%.64s\" is not "
 					 "a file that may be set",
 					 pair->key);
-		if (r == 0)
+		if (r == 0 && (pids || strncmp(pair->key, "pids.", 5)))
 			r = put(v2, err, pair->key, "%s", pair->value);
 	}
 	return r;
@@ -589,7 +591,6 @@ int cgroup_apply(struct cgroup *cg, const struct oci_resources *res, unsigned in
 		{CTL_HUGETLB, apply_hugetlb},
 		{CTL_NET_CLS | CTL_NET_PRIO, apply_net},
 		{CTL_RDMA, apply_rdma},
-		{CTL_UNIFIED, apply_unified},
 		{CTL_DEVICES, cgroup_apply_devices},
 	};
 	unsigned int limited = cgroup_limited(res) & controllers;
@@ -602,5 +603,5 @@ int cgroup_apply(struct cgroup *cg, const struct oci_resources *res, unsigned in
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return limited & CTL_UNIFIED ? apply_unified(cg, res, controllers & CTL_PIDS, err) : 0;
 }

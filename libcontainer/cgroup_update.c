@@ -96,7 +96,7 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *res, struct err
 		return error_set(err, EOPNOTSUPP, "the container is in no cgroup");
 	r = join_for_limits(cg, limited, err);
 	if (r == 0)
-		r = cgroup_apply(cg, res, limited, err);
+		r = cgroup_apply(cg, res, ~(unsigned int)CTL_DEVICES, err);
 	if (r == 0 && cg->driver->limited)
 		r = cg->driver->limited(cg, limited, err);
 	return r;

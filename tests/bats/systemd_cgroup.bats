@@ -164,6 +164,17 @@ file() {
 	file pids.current 1
 }
 
+@test "limits hold before any hook runs, but for those that count the runtime" {
+	printf '#!/bin/sh\ncat "%s/memory.high" "%s/pids.max" >"%s/seen"\n' "$CG" "$CG" "$T" >"$T/hook"
+	chmod 755 "$T/hook"
+	bundle '.linux.resources |= (. + {unified: {"memory.high": "50331648", "pids.max": "1"}})
+		| .hooks.createRuntime = [{path: "'"$T/hook"'"}]' sleep 1000
+	start
+	equal "$(cat "$T/seen")" "$(printf '50331648\nmax')"
+	file memory.high 50331648
+	file pids.max 1
+}
+
 @test "device rules are told to systemd, and hold" {
 	bundle '.linux.devices = [{path: "/dev/d1", type: "c", major: 10, minor: 237},
 			{path: "/dev/d2", type: "c", major: 10, minor: 230}]
