@@ -416,6 +416,8 @@ void cgroup_remove_empty(const char *path)
 	if (cgroup_open(path, &cg, NULL) < 0 || cgroup_pids(cg, &list, NULL) < 0)
 		return;
 	free(list.pids);
+	if (cg->driver->is_made && !cg->driver->is_made(cg))
+		return;
 	if (!list.count && cg->driver->stop)
 		cg->driver->stop(cg);
 	vec_for_each (h, cg) {

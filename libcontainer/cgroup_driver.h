@@ -38,6 +38,9 @@ struct cgroup_driver {
 	/* Whether processes can be cloned into the cgroup, or move there by themselves. */
 	bool (*may_enter)(const struct cgroup *cg);
 
+	/* Whether what was planned is there, and not another's of that name. */
+	bool (*is_made)(struct cgroup *cg);
+
 	/* Undoes start; what is left of directories is removed after that. No processes are left.
 	 */
 	void (*stop)(struct cgroup *cg);

@@ -40,6 +40,9 @@
 #define RECORD_SYSTEM "\nunit:"
 #define RECORD_USER   "\nuser-unit:"
 
+/* What a unit is said to be, and the container's id. */
+#define DESCRIPTION "Firn container "
+
 struct cgroup_unit {
 	struct unit_name name; /* of one that is there already: only its unit and is_slice */
 	char *id;
@@ -147,7 +150,7 @@ static void add_own(const struct cgroup_unit *u, bool v1, struct unit_properties
 					       "TasksAccounting"};
 	char description[300];
 
-	snprintf(description, sizeof(description), "Firn container %s", u->id);
+	snprintf(description, sizeof(description), DESCRIPTION "%s", u->id);
 	unit_property_text(list, "Description", description);
 	if (u->name.is_slice) {
 		unit_property_add(list, unit_property_new(list, "Wants", "as"), u->name.slice, NULL,
@@ -239,6 +242,8 @@ static int start(struct cgroup *cg, const struct oci_config *config, struct erro
 	struct systemd *s;
 	int r = ask(u, &s, err);
 
+	if (r == 0)
+		r = fault_point("unit-planned", err);
 	if (r == 0 && !u->name.is_slice)
 		r = start_placeholder(u, err);
 	if (r < 0)
@@ -367,6 +372,23 @@ static int attach(struct cgroup *cg, pid_t pid, struct error **err)
 	return r < 0 ? r : systemd_attach(s, cg->unit->name.unit, pid, err);
 }
 
+/*
+ * A scope without processes is nobody's, but a slice may be there for what will be in it, and of
+ * the name that a container was to have when its runtime was killed.
+ */
+static bool is_made(struct cgroup *cg)
+{
+	const char *dot = strrchr(cg->unit->name.unit, '.');
+	__cleanup_free char *text = NULL;
+	struct systemd *s;
+
+	if (!dot || strcmp(dot, ".slice"))
+		return true;
+	return ask(cg->unit, &s, NULL) == 0 &&
+	       systemd_unit_description(s, cg->unit->name.unit, &text, NULL) == 0 &&
+	       !strncmp(text, DESCRIPTION, strlen(DESCRIPTION));
+}
+
 /* Without systemd, too, a cgroup can be removed: that the unit is not stopped is no error. */
 static void stop(struct cgroup *cg)
 {
@@ -399,6 +421,7 @@ const struct cgroup_driver cgroup_systemd_driver = {
 	.limited = limited,
 	.attach = attach,
 	.may_enter = may_enter,
+	.is_made = is_made,
 	.stop = stop,
 	.free = free_unit,
 };

@@ -502,9 +502,10 @@ int systemd_start_unit(struct systemd *s, const char *unit,
 	return 0;
 }
 
-int systemd_unit_cgroup(struct systemd *s, const char *unit, char **path, struct error **err)
+/* A property of a unit that is loaded. */
+static int unit_string(struct systemd *s, const char *unit, const char *interface,
+		       const char *property, char **text, struct error **err)
 {
-	const char *dot = strrchr(unit, '.');
 	sd_bus_error e = SD_BUS_ERROR_NULL;
 	sd_bus_message *m = NULL, *reply = NULL;
 	const char *object;
@@ -520,13 +521,25 @@ int systemd_unit_cgroup(struct systemd *s, const char *unit, char **path, struct
 	if (r < 0)
 		explain(s, r, &e, err, "find", unit);
 	else
-		r = get_string(s, object,
-			       dot && !strcmp(dot, ".slice") ? DESTINATION ".Slice"
-							     : DESTINATION ".Scope",
-			       "ControlGroup", path, err);
+		r = get_string(s, object, interface, property, text, err);
 	s->lib.sd_bus_message_unref(m);
 	s->lib.sd_bus_message_unref(reply);
 	return r;
+}
+
+int systemd_unit_cgroup(struct systemd *s, const char *unit, char **path, struct error **err)
+{
+	const char *dot = strrchr(unit, '.');
+
+	return unit_string(s, unit,
+			   dot && !strcmp(dot, ".slice") ? DESTINATION ".Slice"
+							 : DESTINATION ".Scope",
+			   "ControlGroup", path, err);
+}
+
+int systemd_unit_description(struct systemd *s, const char *unit, char **text, struct error **err)
+{
+	return unit_string(s, unit, DESTINATION ".Unit", "Description", text, err);
 }
 
 int systemd_set_properties(struct systemd *s, const char *unit,

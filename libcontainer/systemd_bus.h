@@ -45,6 +45,9 @@ int systemd_start_unit(struct systemd *s, const char *unit,
 /* The cgroup of a started unit, which the caller frees. */
 int systemd_unit_cgroup(struct systemd *s, const char *unit, char **path, struct error **err);
 
+/* What it is said to be, which the caller frees. */
+int systemd_unit_description(struct systemd *s, const char *unit, char **text, struct error **err);
+
 /* Sets properties of a unit for as long as it is there. */
 int systemd_set_properties(struct systemd *s, const char *unit,
 			   const struct unit_properties *properties, struct error **err);

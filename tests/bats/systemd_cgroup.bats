@@ -154,6 +154,10 @@ file() {
 	file pids.max 20
 	ok firn update --pids-limit -1 "$ID"
 	equal "$(property TasksMax)" infinity
+	echo '{"unified": {"pids.max": "30"}}' >"$T/unified.json"
+	ok firn update --resources "$T/unified.json" "$ID"
+	file pids.max 30
+	equal "$(property TasksMax)" 30
 	equal "$(property MemoryMax)" 33554432
 }
 
@@ -275,6 +279,21 @@ file() {
 	pid=$(container_pid "$ID")
 	kill -9 "$pid"
 	wait_for 5 no_unit
+}
+
+@test "the runtime killed before the unit is made: a slice of that name, another's, is left alone" {
+	OTHER=firn_other.slice
+	systemctl start "$OTHER"
+	bundle '.linux.cgroupsPath = "::firn_other.slice"' sleep 1000
+	fails env FIRN_FAULT=unit-planned:kill "$FIRN" --systemd-cgroup --root "$FIRN_ROOT" run -d --bundle "$B" "$ID"
+	equal "$status" 137
+	ok firn delete --force "$ID"
+	is_gone "$ID"
+	equal "$(property ActiveState "$OTHER")" active
+	[ -d /sys/fs/cgroup/firn_other.slice ]
+	fails sd_firn run -d --bundle "$B" "$ID"
+	has "unit \"$OTHER\" exists in systemd already"
+	equal "$(property ActiveState "$OTHER")" active
 }
 
 @test "what fails after the unit is made takes it away again" {
