@@ -310,10 +310,11 @@ static int add_annotation(struct unit_properties *list, const struct oci_pair *p
 	if (list->failed || ret == -ENOMEM)
 		return error_errno(err, ENOMEM, "reading annotations");
 	if (ret < 0)
-		return error_set(err, EINVAL,
-				 "config.json: /annotations/%.256s: \"%.256s\" is not a value in "
-				 "the text form of GVariant",
-				 pair->key, pair->value);
+		return error_set(
+			err, EINVAL,
+			"config.json: /annotations/%.256s: \"%.256s\" is not a string, "
+			"number or boolean, nor an array of those, in the text form of GVariant",
+			pair->key, pair->value);
 	return 0;
 }
 

@@ -132,6 +132,7 @@ static void test_bad_annotations(void **state)
 		{"A", "'a' 'b'", -EINVAL},
 		{"A", "['a'", -EINVAL},
 		{"A", "[]", -EINVAL},
+		{"A", "[('a', 1)]", -EINVAL},
 		{"A", "['a', 1]", -EINVAL},
 		{"A", "1x", -EINVAL},
 		{"A", "--1", -EINVAL},
