@@ -469,39 +469,6 @@ static void reset_failed(struct systemd *s, const char *unit)
 	s->lib.sd_bus_error_free(&e);
 }
 
-int systemd_start_unit(struct systemd *s, const char *unit,
-		       const struct unit_properties *properties, bool *made, struct error **err)
-{
-	sd_bus_error e = SD_BUS_ERROR_NULL;
-	int r = start_once(s, unit, properties, &e, err);
-
-	if (r < 0 && is_error(&e, UNIT_EXISTS)) {
-		s->lib.sd_bus_error_free(&e);
-		reset_failed(s, unit);
-		r = start_once(s, unit, properties, &e, err);
-	}
-	if (r < 0 && is_error(&e, UNIT_EXISTS)) {
-		s->lib.sd_bus_error_free(&e);
-		error_set(err, EEXIST, "unit \"%s\" exists in %s already", unit, instance(s));
-		return error_hint(err,
-				  "another container's, or what is left of one: systemctl%s "
-				  "stop ends it",
-				  s->user ? " --user" : "");
-	}
-	/* once there is a job for it, it is there, and is ours */
-	*made = s->job.path;
-	if (r == 0)
-		r = fault_point("unit-job", err);
-	if (r < 0)
-		return err && *err ? r : explain(s, r, &e, err, "start", unit);
-	if (strcmp(s->job.result, "done"))
-		return error_set(err, EIO,
-				 "asking %s to start unit \"%s\": the job ended with "
-				 "\"%s\"",
-				 instance(s), unit, s->job.result);
-	return 0;
-}
-
 /* A property of a unit that is loaded. */
 static int unit_string(struct systemd *s, const char *unit, const char *interface,
 		       const char *property, char **text, struct error **err)
@@ -525,6 +492,58 @@ static int unit_string(struct systemd *s, const char *unit, const char *interfac
 	s->lib.sd_bus_message_unref(m);
 	s->lib.sd_bus_message_unref(reply);
 	return r;
+}
+
+static int unit_exists(const struct systemd *s, const char *unit, struct error **err)
+{
+	error_set(err, EEXIST, "unit \"%s\" exists in %s already", unit, instance(s));
+	return error_hint(err,
+			  "another container's, or what is left of one: systemctl%s stop ends it",
+			  s->user ? " --user" : "");
+}
+
+/* A slice without a file would be taken over, with all that is in it: there is no such error. */
+static bool is_used_slice(struct systemd *s, const char *unit)
+{
+	const char *dot = strrchr(unit, '.');
+	__cleanup_free char *state = NULL;
+
+	return dot && !strcmp(dot, ".slice") &&
+	       unit_string(s, unit, DESTINATION ".Unit", "ActiveState", &state, NULL) == 0 &&
+	       strcmp(state, "inactive") && strcmp(state, "failed");
+}
+
+int systemd_start_unit(struct systemd *s, const char *unit,
+		       const struct unit_properties *properties, bool *made, struct error **err)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	int r;
+
+	if (is_used_slice(s, unit))
+		return unit_exists(s, unit, err);
+	r = start_once(s, unit, properties, &e, err);
+
+	if (r < 0 && is_error(&e, UNIT_EXISTS)) {
+		s->lib.sd_bus_error_free(&e);
+		reset_failed(s, unit);
+		r = start_once(s, unit, properties, &e, err);
+	}
+	if (r < 0 && is_error(&e, UNIT_EXISTS)) {
+		s->lib.sd_bus_error_free(&e);
+		return unit_exists(s, unit, err);
+	}
+	/* once there is a job for it, it is there, and is ours */
+	*made = s->job.path;
+	if (r == 0)
+		r = fault_point("unit-job", err);
+	if (r < 0)
+		return err && *err ? r : explain(s, r, &e, err, "start", unit);
+	if (strcmp(s->job.result, "done"))
+		return error_set(err, EIO,
+				 "asking %s to start unit \"%s\": the job ended with "
+				 "\"%s\"",
+				 instance(s), unit, s->job.result);
+	return 0;
 }
 
 int systemd_unit_cgroup(struct systemd *s, const char *unit, char **path, struct error **err)
