@@ -125,7 +125,8 @@ struct ckpt_header {
 #define CKPT_PAGES	  75 /* of a dump: as many as it takes, without checksums */
 #define CKPT_MM_POLICY	  76
 /* a set each; before the first CKPT_THREAD: of all threads, after: of one that has its own */
-#define CKPT_SEM_UNDO 77
+#define CKPT_SEM_UNDO	77
+#define CKPT_MEMBARRIER 78
 
 /* of a thread */
 #define CKPT_THREAD  96
@@ -313,6 +314,12 @@ struct ckpt_mm_policy {
 	__u32 pkeys;	   /* bit k: key k is in use */
 	__u32 lock_future; /* MCL_FUTURE, MCL_ONFAULT */
 	__u32 merge;	   /* PR_SET_MEMORY_MERGE */
+};
+
+/* MEMBARRIER_CMD_REGISTER_* of the process */
+struct ckpt_membarrier {
+	__u32 registered;
+	__u32 reserved;
 };
 
 /* CKPT_RLIMITS: RLIM_NLIMITS of these */

@@ -70,7 +70,6 @@ enum ckpt_type {
 	/* task-N.core: of the process */
 	CKPT_FDS = 67,
 	CKPT_FS = 68,
-	CKPT_MEMBARRIER = 78,
 	CKPT_AIO = 79,
 
 	/* task-N.core: of a thread */
@@ -653,12 +652,6 @@ struct ckpt_memfd {
 #define CKPT_VMA_HUGETLB_1G 8192
 /* MAP_DROPPABLE: the kernel may have taken its contents at any time, and they are not saved */
 #define CKPT_VMA_DROPPABLE 16384
-
-/* MEMBARRIER_CMD_REGISTER_* of the process */
-struct ckpt_membarrier {
-	__u32 registered;
-	__u32 reserved;
-};
 
 /* kernel.msg_next_id, sem_next_id and shm_next_id: the ids of the next objects; -1: any */
 struct ckpt_ipc_next {

@@ -130,7 +130,7 @@ int kernel_error(const struct checkpoint_error *why, int errnum, const char *wha
 		return error_errno(err, errnum, "%s", what);
 	if (why->pid)
 		snprintf(where, sizeof(where), "task %u: ", why->pid);
-	return error_set(err, errnum, "%s: %s%s%s%.*s%s%.*s", what, where, class ? class : "",
-			 class ? ": " : "", (int)sizeof(why->object), why->object,
-			 why->object[0] ? ": " : "", (int)sizeof(why->reason), why->reason);
+	return error_errno(err, errnum, "%s: %s%s%s%.*s%s%.*s", what, where, class ? class : "",
+			   class ? ": " : "", (int)sizeof(why->object), why->object,
+			   why->object[0] ? ": " : "", (int)sizeof(why->reason), why->reason);
 }

@@ -4,6 +4,7 @@
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 
+#include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
 #include "util/error.h"
 
@@ -35,6 +36,13 @@ static int membarrier_dump(struct checkpoint *c, struct dump_task *t, struct err
 	if (rec.registered && !record_add(&t->records, CKPT_MEMBARRIER, &rec, sizeof(rec)))
 		return error_errno(err, ENOMEM, "recording memory barriers");
 	return 0;
+}
+
+static const enum ckpt_type types[] = {CKPT_MEMBARRIER, 0};
+
+static int membarrier_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	return t ? kernel_take(t, types, err) : 0;
 }
 
 static int membarrier_load(struct restore *r, struct restore_task *t, const struct record *rec,
@@ -76,8 +84,6 @@ static int membarrier_restore(struct restore *r, struct restore_task *t, struct 
 	return ret;
 }
 
-static const enum ckpt_type types[] = {CKPT_MEMBARRIER, 0};
-
 static const char *const not_captured[] = {
 	"on kernels before 6.3, which do not tell, what was registered",
 	NULL,
@@ -89,6 +95,8 @@ const struct resource_class resource_membarrier = {
 	.types = types,
 	.dump = membarrier_dump,
 	.ask = membarrier_ask,
+	.kernel = KERNEL_CLASS(MEMORY),
+	.adopt = membarrier_adopt,
 	.load = membarrier_load,
 	.restore = {[STAGE_TASK] = membarrier_restore},
 	.not_captured = not_captured,

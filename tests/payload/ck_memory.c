@@ -3,14 +3,18 @@
  * ck_memory: every kind of mapping with a pseudo-random pattern, verified after
  * go. Before that it may go through as many checkpoints as the test likes.
  */
+#include <linux/membarrier.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "ck.h"
+
+#define MEMBARRIER_GET_REGISTRATIONS (1 << 9)
 
 #define HEAP  (3 << 20)
 #define PAGE  4096
@@ -79,7 +83,40 @@ static void *map(int prot, int flags, int fd, size_t pages)
 
 struct maps {
 	char *heap, *none, *ro, *file, *shared_file, *shared, *holes, *rx, *wide, *big, *gone;
+	int key; /* -1: there are none */
 };
+
+static int membarrier(int command)
+{
+	return syscall(SYS_membarrier, command, 0, 0);
+}
+
+/* What belongs to the memory as a whole. One key is the kernel's, one ours, one free again. */
+static void set_up_whole(struct maps *m)
+{
+	int freed;
+
+	mprotect(map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 1), PAGE, PROT_EXEC);
+	freed = pkey_alloc(0, 0);
+	m->key = pkey_alloc(0, 0);
+	pkey_free(freed);
+	ck_check(!membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED));
+	ck_check(!membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ));
+}
+
+static void look_at_whole(struct maps *m)
+{
+	int registered = membarrier(MEMBARRIER_GET_REGISTRATIONS);
+
+	ck_check(!membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED));
+	/* older kernels do not tell */
+	ck_check(registered < 0 || registered == (MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED |
+						  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ));
+	if (m->key < 0)
+		return;
+	ck_check(!pkey_mprotect(m->gone, PAGE, PROT_READ | PROT_WRITE, m->key));
+	ck_check(!pkey_free(m->key) && pkey_free(m->key));
+}
 
 static void set_up(struct maps *m)
 {
@@ -198,8 +235,10 @@ int main(void)
 	for (int i = 0; i < 2048; i++)
 		stack[i] = next(&seed);
 	set_up(&m);
+	set_up_whole(&m);
 	ck_ready();
 	ck_wait_go();
 	look(&m, stack);
+	look_at_whole(&m);
 	return ck_end();
 }
