@@ -93,6 +93,7 @@ check-full: ## the long ones besides: more rounds, cgroup v1 in the VM
 check-kernel: all unit-tests ## the kernel patches' selftests, and bats on their kernel, in the VM
 	@tests/install-deps test kernel
 	@BUILD=$(BUILD) tests/kernel/check $(BUILD)/log/kernel
+	@BUILD=$(BUILD) tests/kernel/check $(BUILD)/log/kernel-debug --debug
 
 .PHONY: check-apps
 check-apps: all $(PAYLOADS) ## real programs moved under load, and container engines: tests/apps, tests/engines
