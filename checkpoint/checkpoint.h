@@ -82,6 +82,7 @@ struct checkpoint_request {
 	bool netns_stays; /* the network namespace is not the container's alone, and outlives it */
 	bool check_only;  /* stop after admission; blockers is filled in */
 	bool leave_running;
+	bool snapshot;		    /* it goes on while its memory is written */
 	bool was_frozen;	    /* a user paused it: stays frozen under leave_running */
 	const volatile int *cancel; /* set by a signal handler; -ECANCELED. May be NULL */
 	const struct checkpoint_ops *ops;

@@ -21,6 +21,8 @@
 static const struct option_spec options[] = {
 	{"image-path", 0, "DIR", "where the checkpoint image goes (default \"checkpoint\")"},
 	{"leave-running", 0, NULL, "let the container go on afterwards"},
+	{"snapshot", 0, NULL,
+	 "with --leave-running: it goes on while its memory is written (checkpoint(2) only)"},
 	{"check", 0, NULL, "only list what cannot be saved; nothing is changed"},
 	{"tcp", 0, "WHAT",
 	 "established TCP connections: keep, reset (they come back reset) or refuse (the default)"},
@@ -209,9 +211,15 @@ static int run(struct runtime *rt, struct error **err)
 		.id = rt->id,
 		.image = option_string(rt, "image-path"),
 		.leave_running = option_flag(rt, "leave-running"),
+		.snapshot = option_flag(rt, "snapshot"),
 		.check_only = option_flag(rt, "check"),
 	};
 	int r = check_refused(rt, err);
+
+	if (r == 0 && q.snapshot && !q.leave_running)
+		r = error_set(err, EINVAL,
+			      "--snapshot is for a container that goes on: add "
+			      "--leave-running");
 
 	if (r == 0)
 		r = parse_allow(rt, &q.allow, &q.tcp, err);
@@ -234,6 +242,8 @@ static int run(struct runtime *rt, struct error **err)
 		return r;
 	q.init = c->init.pid;
 	q.was_frozen = c->state == CONTAINER_FROZEN;
+	/* who stays paused has nothing from it */
+	q.snapshot &= !q.was_frozen;
 	q.cancel = checkpoint_catch_signals();
 	return save(rt, c, &q, err);
 }

@@ -98,6 +98,10 @@ static int phase_begin(void *ctx, struct error **err)
 
 	if (r)
 		return r;
+	if (c->request->snapshot && !(c->kernel.classes & KERNEL_CLASS(MEMORY))) {
+		error_set(err, EOPNOTSUPP, "a snapshot wants checkpoint(2)");
+		return error_hint(err, "without --snapshot memory is saved while it is frozen");
+	}
 	c->rootfd = open_fmt(O_PATH | O_DIRECTORY, "/proc/%d/root", c->request->init);
 	if (c->rootfd < 0)
 		return error_errno(err, -c->rootfd, "opening the root of task %d",
@@ -212,6 +216,9 @@ static int phase_admit(void *ctx, struct error **err)
 		return r;
 	/* last: classes may have left something to the user provider */
 	tasks_admit_traced(c);
+	if (c->request->snapshot && !(c->kernel.classes & KERNEL_CLASS(MEMORY)))
+		log_warning("memory is saved while the container is frozen: the kernel cannot save "
+			    "all of it");
 	return c->result->blockers.count ? blocked(c, err) : 0;
 }
 

@@ -107,7 +107,7 @@ static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **er
 	if (!t)
 		return error_errno(err, ENOMEM, "listing tasks");
 	t->pid = pid;
-	t->pidfd = -1;
+	t->pidfd = t->snapshot = -1;
 	if (status.levels <= s->level)
 		return error_set(err, EPROTO, "task %d is not in the container's pid namespace",
 				 pid);
@@ -384,6 +384,8 @@ void tasks_free(struct checkpoint *c)
 		free(t->auxv);
 		if (t->pidfd >= 0)
 			close(t->pidfd);
+		if (t->snapshot >= 0)
+			close(t->snapshot);
 	}
 	vec_free(&c->tasks);
 	vec_for_each (t, &c->outside)

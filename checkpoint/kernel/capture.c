@@ -8,6 +8,7 @@
 #include "checkpoint/engine/provider.h"
 #include "checkpoint/user/ns.h"
 #include "util/error.h"
+#include "util/log.h"
 
 static uint64_t wanted_classes(const struct checkpoint *c)
 {
@@ -49,6 +50,45 @@ int kernel_hold_tasks(struct checkpoint *c, struct error **err)
 	return undo_push(&c->undo, "hold", drop_hold, c) ? error_errno(err, ENOMEM, "holding") : 0;
 }
 
+/* One that cannot be had makes the container stand still for longer, and no more than that. */
+static bool can_do_without(int ret)
+{
+	return ret == -EOPNOTSUPP || ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE;
+}
+
+static int take_snapshot(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	struct error *why = NULL;
+	int fd = kernel_snapshot(&c->kernel, t->pidfd, c->hold, &why);
+
+	if (!can_do_without(fd)) {
+		t->snapshot = fd < 0 ? -1 : fd;
+		*err = why;
+		return fd < 0 ? fd : 0;
+	}
+	log_warning("process %u is saved while it is frozen: %s", t->rec.pid, error_message(why));
+	error_free(why);
+	return 0;
+}
+
+/* By itself: when it is interrupted it goes on where it was. */
+static int capture_memory(struct checkpoint *c, struct dump_task *t, struct kernel_dump *dump,
+			  struct error **err)
+{
+	int r = task_add_core(c, t, err);
+
+	t->pages_written = true;
+	if (!r && c->request->snapshot)
+		r = take_snapshot(c, t, err);
+	if (r)
+		return r;
+	dump->classes = KERNEL_CLASS(MEMORY);
+	dump->pages = t->snapshot < 0 ? image_file_fd(t->core) : -1;
+	r = kernel_dump(&c->kernel, dump, &t->kernel, err);
+	dump->pages = -1;
+	return r;
+}
+
 static int capture_task(struct checkpoint *c, struct dump_task *t, uint64_t classes,
 			struct error **err)
 {
@@ -71,16 +111,8 @@ static int capture_task(struct checkpoint *c, struct dump_task *t, uint64_t clas
 	if (!c->own_ipc)
 		dump.classes = classes &= ~KERNEL_CLASS(SEMUNDO);
 	if (classes & KERNEL_CLASS(MEMORY)) {
-		r = task_add_core(c, t, err);
-		dump.pages = r ? -1 : image_file_fd(t->core);
-		/* by itself: when it is interrupted it goes on where it was */
-		dump.classes = KERNEL_CLASS(MEMORY);
-		if (!r)
-			r = kernel_dump(&c->kernel, &dump, &t->kernel, err);
-		t->pages_written = true;
-		classes &= ~KERNEL_CLASS(MEMORY);
-		dump.classes = classes;
-		dump.pages = -1;
+		r = capture_memory(c, t, &dump, err);
+		dump.classes = classes &= ~KERNEL_CLASS(MEMORY);
 	}
 	if (!r && classes)
 		r = kernel_dump(&c->kernel, &dump, &t->kernel, err);

@@ -27,6 +27,22 @@ int kernel_hold(const struct kernel *k, int pidfd, struct error **err)
 		      : (int)fd;
 }
 
+int kernel_snapshot(const struct kernel *k, int pidfd, int hold, struct error **err)
+{
+	struct checkpoint_error why = {0};
+	struct checkpoint_args args = {
+		.op = CHECKPOINT_SNAPSHOT,
+		.source = hold,
+		.pages = -1,
+		.error = (uintptr_t)&why,
+		.error_size = sizeof(why),
+	};
+	long fd = syscall(k->checkpoint_nr, pidfd, -1, &args, sizeof(args));
+
+	return fd < 0 ? kernel_error(&why, errno, "taking a snapshot by checkpoint(2)", err)
+		      : (int)fd;
+}
+
 int kernel_set_clocks(const struct kernel *k, int pidfd, int hold, uint64_t monotonic,
 		      uint64_t boottime, struct error **err)
 {
@@ -68,6 +84,7 @@ int kernel_dump(const struct kernel *k, struct kernel_dump *d, struct buf *recor
 	struct checkpoint_error why = {0};
 	struct checkpoint_args args = {
 		.op = CHECKPOINT_DUMP,
+		.flags = d->from_snapshot ? CHECKPOINT_FROM_SNAPSHOT : 0,
 		.classes = d->classes,
 		.realtime = d->realtime,
 		.monotonic = d->monotonic,

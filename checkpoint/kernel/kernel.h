@@ -7,6 +7,7 @@
 #ifndef FIRN_CHECKPOINT_KERNEL_H
 #define FIRN_CHECKPOINT_KERNEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct buf;
@@ -36,6 +37,12 @@ int kernel_read(const char *directory, struct kernel *k, struct error **err);
 int kernel_hold(const struct kernel *k, int pidfd, struct error **err);
 
 /*
+ * Copies the memory of a held process as a fork would, and returns a descriptor of the copy. The
+ * process may go on then. Memory that a fork leaves out is refused (-EOPNOTSUPP).
+ */
+int kernel_snapshot(const struct kernel *k, int pidfd, int hold, struct error **err);
+
+/*
  * What the clocks of the process's time namespace are now. It and all others that have the
  * namespace are held.
  */
@@ -44,6 +51,7 @@ int kernel_set_clocks(const struct kernel *k, int pidfd, int hold, uint64_t mono
 
 struct kernel_dump {
 	int pidfd, hold;
+	bool from_snapshot; /* hold is one, pidfd -1: the pages, and nothing else */
 	uint64_t classes;
 	uint64_t realtime, monotonic, boottime; /* our clocks at the begin of the checkpoint */
 	int pages;				/* where page contents go */

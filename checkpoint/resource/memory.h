@@ -27,6 +27,9 @@ int memory_write_cores(struct checkpoint *c, struct error **err);
 /* memory_adopt.c: the class's part where the kernel has recorded memory. */
 int memory_adopt(struct checkpoint *c, struct dump_task *t, struct error **err);
 
+/* Writes and takes over the pages of the snapshot; the process itself may run. */
+int memory_adopt_snapshot(struct checkpoint *c, struct dump_task *t, struct error **err);
+
 /* Fills in what the kernel does not know: the program's file, the vdso's checksum. */
 int memory_complete_mm(struct checkpoint *c, struct dump_task *t, struct ckpt_mm *mm,
 		       struct error **err);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/resource/memory.h"
@@ -135,20 +136,47 @@ static int adopt_record(struct checkpoint *c, struct dump_task *t, const struct 
 	}
 }
 
-int memory_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
+static int adopt_records(struct checkpoint *c, struct dump_task *t, const struct buf *records,
+			 struct error **err)
 {
 	page_run_vec runs = {0};
 	struct record rec;
 	size_t pos = 0;
 	int r = 0, n = 0;
 
-	if (!t)
-		return 0;
-	while (!r && (n = record_next(t->kernel.data, t->kernel.len, &pos, &rec)) == 1)
+	while (!r && (n = record_next(records->data, records->len, &pos, &rec)) == 1)
 		r = adopt_record(c, t, &rec, &runs, err);
 	t->pages.runs = runs.items;
 	t->pages.run_count = runs.count;
 	if (!r && (n < 0 || !t->auxv))
 		r = error_set(err, EPROTO, "what the kernel has recorded is not complete");
 	return r ? r : check_layout(t, err);
+}
+
+int memory_adopt_snapshot(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	__cleanup_buf struct buf records = {0};
+	struct kernel_dump dump = {
+		.pidfd = -1,
+		.hold = t->snapshot,
+		.from_snapshot = true,
+		.classes = KERNEL_CLASS(MEMORY),
+		.pages = image_file_fd(t->core),
+		.pages_offset = CORE_DATA_OFFSET,
+		.cancel = c->request->cancel,
+	};
+	int r = kernel_dump(&c->kernel, &dump, &records, err);
+
+	/* what the process writes to from now on is its alone */
+	close(t->snapshot);
+	t->snapshot = -1;
+	page_area_free(&t->pages);
+	if (!r)
+		r = adopt_records(c, t, &records, err);
+	return r ? error_wrap(err, "process %u", t->rec.pid) : 0;
+}
+
+int memory_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	return t ? adopt_records(c, t, &t->kernel, err) : 0;
 }

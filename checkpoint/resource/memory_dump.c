@@ -512,8 +512,6 @@ int memory_begin_pages(struct checkpoint *c, struct error **err)
 
 int memory_end_pages(struct checkpoint *c, struct error **err)
 {
-	vec_for_each (t, &c->tasks)
-		c->page_bytes += t->pages.data_len;
 	return page_pool_finish(c->pages, err);
 }
 
@@ -527,10 +525,14 @@ int memory_write_cores(struct checkpoint *c, struct error **err)
 	struct page_options options = {.cancel = c->request->cancel};
 	int r = page_pool_create(&pool, &options, err);
 
-	vec_for_each (t, &c->tasks)
+	vec_for_each (t, &c->tasks) {
+		if (!r && t->snapshot >= 0)
+			r = memory_adopt_snapshot(c, t, err);
 		if (!r && t->pages_written)
 			r = page_pool_hash(pool, &t->pages, image_file_fd(t->core), t->core_name,
 					   err);
+		c->page_bytes += t->pages.data_len;
+	}
 	if (!r)
 		r = page_pool_finish(pool, err);
 	vec_for_each (t, &c->tasks)

@@ -14,10 +14,6 @@ setup() {
 	setup_firn
 }
 
-teardown() {
-	teardown_firn
-}
-
 # by_kernel CLASS...: these are the kernel's in $IMAGE.
 by_kernel() {
 	local class
@@ -159,7 +155,6 @@ took() {
 
 @test "no task is traced during a checkpoint" {
 	need_command strace
-	skip "wants membarrier registrations from the kernel: processes are still traced for these"
 	ck_start ck_worker
 	IMAGE=$T/image
 	ok strace -f -qq -e trace=ptrace -o "$T/trace" \
@@ -168,6 +163,56 @@ took() {
 	run cat "$T/trace"
 	lacks "ptrace("
 	by_kernel memory threads
+}
+
+# snapshot [OPTION...]: of a container that goes on
+snapshot() {
+	rm -rf "$T/image"
+	ok firn checkpoint --provider kernel --leave-running "$@" --image-path "$T/image" "$ID"
+	FROZEN=$(jq .statistics.frozenTime "$T/image/manifest.json")
+}
+
+# restore_snapshot: in the place of who has gone on and passed
+restore_snapshot() {
+	ok firn delete --force "$ID"
+	rm "$T/b/rootfs/tmp/go"
+	: >"$T/$ID.log"
+	restore_detached "$ID" "$T/b" "$T/image"
+}
+
+@test "a snapshot is of one moment, and written while the container goes on" {
+	local frozen
+	start_payload res_snapshot
+	snapshot
+	frozen=$FROZEN
+	snapshot --snapshot
+	passes
+	echo "frozen for $FROZEN ns, without a snapshot for $frozen"
+	[ $((FROZEN * 2)) -lt "$frozen" ]
+	restore_snapshot
+	passes
+}
+
+@test "memory that a fork leaves out is saved while frozen, and a warning says so" {
+	start_payload res_advice
+	snapshot --snapshot
+	has 'is saved while it is frozen'
+	has 'a fork would not have this memory as it is'
+	passes
+	restore_snapshot
+	passes
+}
+
+@test "a container stays as it was when its snapshot cannot be written" {
+	start_payload res_snapshot
+	mkdir "$T/small"
+	mount -t tmpfs -o size=8M small "$T/small"
+	run firn checkpoint --leave-running --snapshot --image-path "$T/small/image" "$ID"
+	umount "$T/small"
+	[ "$status" -ne 0 ]
+	has 'No space left on device'
+	equal "$(container_status "$ID")" running
+	passes
 }
 
 @test "a container with a stopped process" {
@@ -182,6 +227,11 @@ took() {
 	equal "$(ps -o s= --ppid "$init" | grep -c T)" 1
 	kill -CONT "$(pgrep -P "$init" | head -n 1)"
 	works
+}
+
+@test "attachments of System V shared memory" {
+	RES_OPTIONS=(--provider kernel)
+	res_once res_shmpart
 }
 
 @test "semaphores undo what ended processes did" {
@@ -235,7 +285,6 @@ is_stopped() {
 }
 
 @test "a process that is being debugged is saved, and its debugger goes on" {
-	skip "wants membarrier registrations from the kernel: processes are still traced for these"
 	start_payload res_traced
 	fails firn checkpoint --provider user --leave-running --image-path "$T/image" "$ID"
 	has "a task that is being traced"

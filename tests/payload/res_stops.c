@@ -21,6 +21,7 @@ static void *rest(void *tid)
 	*(volatile pid_t *)tid = gettid();
 	for (;;)
 		pause();
+	return NULL;
 }
 
 /* A child in a group of its own, that ends by SIGUSR1 only when it goes on. */
