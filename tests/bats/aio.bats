@@ -12,10 +12,6 @@ setup() {
 	RES_SAVE=(--allow aio)
 }
 
-teardown() {
-	teardown_firn
-}
-
 @test "aio: without a checkpoint the program passes" {
 	res_control res_aio
 }

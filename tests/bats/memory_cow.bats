@@ -6,11 +6,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
 teardown() {
 	res_unmount
 	teardown_firn

@@ -6,15 +6,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 # start [ARG...]: packet sockets want CAP_NET_RAW.
 start() {
 	make_bundle "$T/b" res_packet /tmp/go "$@"

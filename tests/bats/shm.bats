@@ -6,15 +6,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 @test "shm: without a checkpoint the program passes" {
 	res_control res_shmpart
 }

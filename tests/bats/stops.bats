@@ -7,15 +7,6 @@ load helpers
 load payloads
 load res
 
-setup() {
-	need_root
-	setup_firn
-}
-
-teardown() {
-	teardown_firn
-}
-
 # child_named NAME: prints its pid, the host's.
 child_named() {
 	local init
