@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "libcontainer/cgroup.h"
 #include "libcontainer/freezer.h"
 #include "libcontainer/lifecycle.h"
 #include "libcontainer/state.h"
+#include "util/clock.h"
 #include "util/error.h"
 
 #define FREEZE_DEADLINE_MS 10000
@@ -109,18 +109,10 @@ static int op_kill(void *data, struct error **err)
 	return r < 0 ? r : container_destroy(ctx->c, err);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 static void op_progress(void *data, uint64_t done, uint64_t total)
 {
 	struct checkpoint_ctx *ctx = data;
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	char bar[BAR_WIDTH + 1];
 	int filled;
 

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "checkpoint/engine/engine.h"
@@ -16,20 +15,13 @@
 #include "checkpoint/resource/memory.h"
 #include "checkpoint/user/pages.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/fault.h"
 #include "util/io.h"
 #include "util/log.h"
 
 #define NSEC_PER_SEC 1000000000ull
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
 
 int checkpoint_block(struct checkpoint *c, pid_t pid, int fd, uint64_t address, const char *remedy,
 		     const char *object_fmt, ...)

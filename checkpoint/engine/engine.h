@@ -195,6 +195,8 @@ struct restore {
 	struct ipc_state *ipc;
 	struct tty_table *ttys;
 	VEC(struct memory_object *) objects;
+	/* our clocks when arming began, 0 before: relative times are counted from here */
+	uint64_t armed_realtime, armed_monotonic, armed_boottime;
 	const struct ckpt_stop *stops; /* checked */
 	size_t stop_count;
 	struct undo undo;

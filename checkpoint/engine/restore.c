@@ -23,6 +23,7 @@
 #include "checkpoint/user/pages.h"
 #include "checkpoint/user/trace.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/io.h"
 #include "util/log.h"
@@ -293,7 +294,12 @@ static int phase_cross(void *ctx, struct error **err)
 
 static int phase_arm(void *ctx, struct error **err)
 {
-	return run_stage(ctx, STAGE_ARM, err);
+	struct restore *r = ctx;
+
+	r->armed_realtime = clock_ns(CLOCK_REALTIME);
+	r->armed_monotonic = clock_ns(CLOCK_MONOTONIC);
+	r->armed_boottime = clock_ns(CLOCK_BOOTTIME);
+	return run_stage(r, STAGE_ARM, err);
 }
 
 /* --- release --- */

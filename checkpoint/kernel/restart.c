@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <time.h>
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/kernel/kernel.h"
 #include "checkpoint/user/ns.h"
 #include "checkpoint/user/trace.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 
 /* The window's data while a thread makes the call; the records follow. */
@@ -21,14 +21,6 @@ struct call_data {
 #define STREAM_MAX (REMOTE_DATA_SIZE - sizeof(struct call_data))
 /* more than a record's header and padding, and than a thread's own record in front */
 #define RECORD_SLACK 1024
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
 
 bool kernel_restores(const struct restore *r, uint64_t classes)
 {
@@ -85,8 +77,8 @@ int kernel_add_records(struct buf *stream, const struct restore_task *t,
 }
 
 /* Returns the address of the arguments in the stub, or 0. */
-static uint64_t prepare(const struct restore_task *t, uint64_t classes, const struct buf *stream,
-			struct error **err)
+static uint64_t prepare(const struct restore *r, const struct restore_task *t, uint64_t classes,
+			const struct buf *stream, struct error **err)
 {
 	struct call_data *data = remote_data(&t->remote);
 	uint64_t at = remote_data_address(&t->remote);
@@ -98,9 +90,11 @@ static uint64_t prepare(const struct restore_task *t, uint64_t classes, const st
 	memset(data, 0, sizeof(*data));
 	data->args = (struct restart_args){
 		.classes = classes,
-		.realtime = clock_ns(CLOCK_REALTIME),
-		.monotonic = clock_ns(CLOCK_MONOTONIC),
-		.boottime = clock_ns(CLOCK_BOOTTIME),
+		/* what is restored before the arming is counted from now: leases, by the host's
+		   clock */
+		.realtime = r->armed_realtime ? r->armed_realtime : clock_ns(CLOCK_REALTIME),
+		.monotonic = r->armed_monotonic ? r->armed_monotonic : clock_ns(CLOCK_MONOTONIC),
+		.boottime = r->armed_boottime ? r->armed_boottime : clock_ns(CLOCK_BOOTTIME),
 		.pages = -1,
 		.error = at + offsetof(struct call_data, why),
 		.error_size = sizeof(data->why),
@@ -124,7 +118,7 @@ int kernel_restart(struct restore *r, struct restore_task *t, const struct resto
 		   uint64_t classes, const struct buf *stream, struct error **err)
 {
 	struct remote_call *call = remote_calls(&t->remote);
-	uint64_t at = prepare(t, classes, stream, err);
+	uint64_t at = prepare(r, t, classes, stream, err);
 	int ret;
 
 	if (!at)
@@ -147,7 +141,7 @@ static int become_thread(struct restore *r, struct restore_task *t, struct resto
 	int ret = kernel_add_records(&stream, t, th, types, err);
 
 	if (!ret)
-		at = prepare(t, BECOME, &stream, err);
+		at = prepare(r, t, BECOME, &stream, err);
 	if (!at)
 		return -error_code(*err);
 	if (last) {
@@ -210,6 +204,9 @@ int kernel_put_clocks_back(struct restore *r, struct error **err)
 	hold = hold_frozen(r, err);
 	if (hold < 0)
 		return hold;
-	return kernel_set_clocks(&r->kernel, r->tasks.items[0].pidfd, hold, r->begin->monotonic,
-				 r->begin->boottime, err);
+	/* what was armed has run since then, and ends neither early nor late by them */
+	return kernel_set_clocks(
+		&r->kernel, r->tasks.items[0].pidfd, hold,
+		r->begin->monotonic + clock_ns(CLOCK_MONOTONIC) - r->armed_monotonic,
+		r->begin->boottime + clock_ns(CLOCK_BOOTTIME) - r->armed_boottime, err);
 }

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FIRN_UTIL_CLOCK_H
+#define FIRN_UTIL_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* What the clock says, in nanoseconds; one of those that there always are. */
+static inline uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+#endif
