@@ -27,13 +27,16 @@
 	(CKPT_VMA_DONTFORK | CKPT_VMA_WIPEONFORK | CKPT_VMA_HUGETLB | CKPT_VMA_HUGETLB_1G |        \
 	 CKPT_VMA_DROPPABLE)
 
+/* Locks are not given to children either, and are set when everybody has its memory. */
+#define SET_LATER (CKPT_VMA_LOCKED | CKPT_VMA_ONFAULT)
+
 /*
  * Up to where the mapping v of a process can be what is left of its parent's mapping p; 0: it
  * cannot. Only a beginning of v: growing at its end is a call, at its beginning none.
  */
 static uint64_t inheritable(const struct ckpt_vma *v, const struct ckpt_vma *p)
 {
-	if (v->shared || p->shared || v->kind != p->kind || v->flags != p->flags ||
+	if (v->shared || p->shared || v->kind != p->kind || (v->flags ^ p->flags) & ~SET_LATER ||
 	    v->flags & NEVER_INHERITED || v->start < p->start || v->start >= p->end)
 		return 0;
 	if (v->kind == CKPT_VMA_FILE &&
@@ -42,6 +45,69 @@ static uint64_t inheritable(const struct ckpt_vma *v, const struct ckpt_vma *p)
 	if (v->kind != CKPT_VMA_ANON && v->kind != CKPT_VMA_FILE)
 		return 0;
 	return v->end < p->end ? v->end : p->end;
+}
+
+/* --- what records say --- */
+
+/* The memory of a process as it is, or is to be, recorded. */
+struct view {
+	const struct ckpt_vma *vmas;
+	size_t vma_count;
+	const struct page_area *pages;
+};
+
+static bool inherits(const struct ckpt_page_run *run)
+{
+	return run->kind == CKPT_PAGES_INHERITED;
+}
+
+/* The mapping that has the address; *at is where to look from. */
+static const struct ckpt_vma *vma_at(const struct view *m, size_t *at, uint64_t address)
+{
+	while (*at < m->vma_count && m->vmas[*at].end <= address)
+		(*at)++;
+	return *at < m->vma_count && m->vmas[*at].start <= address ? &m->vmas[*at] : NULL;
+}
+
+/* Whether there are contents for all of [start, end); *at is where to look from. */
+static bool is_covered(const struct page_area *area, size_t *at, uint64_t start, uint64_t end)
+{
+	while (*at < area->run_count && area->runs[*at].address + area->runs[*at].len <= start)
+		(*at)++;
+	for (size_t i = *at; i < area->run_count && start < end; i++) {
+		const struct ckpt_page_run *run = &area->runs[i];
+
+		if (run->address > start || (run->kind != CKPT_PAGES_DATA && !inherits(run)))
+			return false;
+		start = run->address + run->len;
+	}
+	return start >= end;
+}
+
+/* A run that says it is the parent's (NULL: there is none) and cannot be; or NULL. */
+static const struct ckpt_page_run *find_orphan(const struct view *m, const struct view *parents)
+{
+	size_t v = 0, pv = 0, covered = 0;
+
+	for (size_t i = 0; i < m->pages->run_count; i++) {
+		const struct ckpt_page_run *run = &m->pages->runs[i];
+		const struct ckpt_vma *own, *theirs;
+
+		if (!inherits(run))
+			continue;
+		own = parents ? vma_at(m, &v, run->address) : NULL;
+		theirs = own ? vma_at(parents, &pv, own->start) : NULL;
+		if (!theirs || run->address + run->len > inheritable(own, theirs) ||
+		    !is_covered(parents->pages, &covered, run->address, run->address + run->len))
+			return run;
+	}
+	return NULL;
+}
+
+static int refuse(uint32_t pid, const struct ckpt_page_run *run, int code, struct error **err)
+{
+	return error_set(err, code, "process %u: pages at %#llx that its parent does not have", pid,
+			 (unsigned long long)run->address);
 }
 
 /* --- a checkpoint --- */
@@ -260,11 +326,47 @@ int cow_mark(struct checkpoint *c, const struct dump_task *t, int pagemap,
 	return r ? r : take_flags(runs, shared, err);
 }
 
+/* --- a checkpoint: what was recorded --- */
+
+static struct view recorded_view(const struct dump_task *t)
+{
+	struct view m = {.pages = &t->pages};
+	struct record rec;
+	size_t pos = 0;
+
+	while (record_next(t->records.data, t->records.len, &pos, &rec) == 1)
+		if (rec.type == CKPT_VMAS) {
+			m.vmas = rec.data;
+			m.vma_count = rec.len / sizeof(*m.vmas);
+			break;
+		}
+	return m;
+}
+
+/* Pages were looked at before mappings were recorded, and a restore goes by the records. */
+int cow_verify(const struct checkpoint *c, struct error **err)
+{
+	vec_for_each (t, &c->tasks) {
+		const struct dump_task *p = t->kin ? parent_of(c, t) : NULL;
+		const struct ckpt_page_run *orphan;
+		struct view own, parents;
+
+		if (!p)
+			continue;
+		own = recorded_view(t);
+		parents = recorded_view(p);
+		orphan = find_orphan(&own, &parents);
+		if (orphan)
+			return refuse(t->rec.pid, orphan, EPROTO, err);
+	}
+	return 0;
+}
+
 /* --- a restore: what an image says --- */
 
-static bool inherits(const struct ckpt_page_run *run)
+static struct view view_of(const struct restore_task *t)
 {
-	return run->kind == CKPT_PAGES_INHERITED;
+	return (struct view){t->vmas, t->vma_count, &t->core.pages};
 }
 
 static struct restore_task *giver_of(struct restore *r, const struct restore_task *t)
@@ -274,51 +376,18 @@ static struct restore_task *giver_of(struct restore *r, const struct restore_tas
 	return p && p < t && p->rec->state != CKPT_TASK_ZOMBIE ? p : NULL;
 }
 
-/* The mapping that has the address; *at is where to look from. */
-static const struct ckpt_vma *vma_at(const struct restore_task *t, size_t *at, uint64_t address)
-{
-	while (*at < t->vma_count && t->vmas[*at].end <= address)
-		(*at)++;
-	return *at < t->vma_count && t->vmas[*at].start <= address ? &t->vmas[*at] : NULL;
-}
-
-/* Whether the parent has contents for all of [start, end). */
-static bool is_covered(const struct page_area *area, size_t *at, uint64_t start, uint64_t end)
-{
-	while (*at < area->run_count && area->runs[*at].address + area->runs[*at].len <= start)
-		(*at)++;
-	for (size_t i = *at; i < area->run_count && start < end; i++) {
-		const struct ckpt_page_run *run = &area->runs[i];
-
-		if (run->address > start || (run->kind != CKPT_PAGES_DATA && !inherits(run)))
-			return false;
-		start = run->address + run->len;
-	}
-	return start >= end;
-}
-
 static int check_task(struct restore *r, struct restore_task *t, struct error **err)
 {
-	const struct page_area *area = &t->core.pages;
 	struct restore_task *p = giver_of(r, t);
-	size_t v = 0, pv = 0, covered = 0;
+	struct view own = view_of(t), parents = p ? view_of(p) : (struct view){0};
+	const struct ckpt_page_run *orphan = find_orphan(&own, p ? &parents : NULL);
 
-	for (size_t i = 0; i < area->run_count; i++) {
-		const struct ckpt_page_run *run = &area->runs[i];
-		const struct ckpt_vma *own, *parents;
-
-		if (!inherits(run))
-			continue;
-		own = p ? vma_at(t, &v, run->address) : NULL;
-		parents = own ? vma_at(p, &pv, own->start) : NULL;
-		if (!parents || run->address + run->len > inheritable(own, parents) ||
-		    !is_covered(&p->core.pages, &covered, run->address, run->address + run->len))
-			return error_set(err, EBADMSG,
-					 "process %u: pages at %#llx that its parent does not have",
-					 t->rec->pid, (unsigned long long)run->address);
-		t->inherits = true;
+	if (orphan)
+		return refuse(t->rec->pid, orphan, EBADMSG, err);
+	for (size_t i = 0; !t->inherits && i < own.pages->run_count; i++)
+		t->inherits = inherits(&own.pages->runs[i]);
+	if (t->inherits)
 		p->bequeaths = true;
-	}
 	return 0;
 }
 
@@ -339,20 +408,23 @@ int cow_find_kept(struct restore *r, const struct restore_task *t, cow_kept_vec 
 {
 	const struct restore_task *p = t->inherits ? giver_of(r, t) : NULL;
 	const struct page_area *area = &t->core.pages;
+	struct view view, parents_view;
 	size_t v = 0, pv = 0;
 
 	if (!p || t->born != p)
 		return 0;
+	view = view_of(t);
+	parents_view = view_of(p);
 	for (size_t i = 0; i < area->run_count; i++) {
 		const struct ckpt_vma *own, *parents;
 		struct cow_kept *k = kept->count ? &kept->items[kept->count - 1] : NULL;
 
 		if (!inherits(&area->runs[i]))
 			continue;
-		own = vma_at(t, &v, area->runs[i].address);
+		own = vma_at(&view, &v, area->runs[i].address);
 		if (k && k->vma == own)
 			continue;
-		parents = vma_at(p, &pv, own->start);
+		parents = vma_at(&parents_view, &pv, own->start);
 		k = vec_add(kept);
 		if (!k)
 			return error_errno(err, ENOMEM, "looking at what is inherited");

@@ -29,6 +29,9 @@ int cow_find_kin(struct checkpoint *c, struct error **err);
 int cow_mark(struct checkpoint *c, const struct dump_task *t, int pagemap,
 	     struct cow_parent *parent, page_run_vec *runs, bool **shared, struct error **err);
 
+/* When all is recorded: that a restore will find what tasks are to inherit. */
+int cow_verify(const struct checkpoint *c, struct error **err);
+
 /* --- a restore --- */
 
 /* A part of a mapping that the stub was born with: from the mapping's start to end. */

@@ -512,7 +512,9 @@ int memory_begin_pages(struct checkpoint *c, struct error **err)
 
 int memory_end_pages(struct checkpoint *c, struct error **err)
 {
-	return page_pool_finish(c->pages, err);
+	int r = page_pool_finish(c->pages, err);
+
+	return r ? r : cow_verify(c, err);
 }
 
 /*

@@ -18,7 +18,7 @@ teardown() {
 @test "copy-on-write: saved once, and shared after a restore" {
 	start_payload res_cow
 	around
-	# eight processes have eight MiB in common
+	# nine processes have eight MiB in common
 	bytes=$(cat "$T/image"/task-*.core | wc -c)
 	[ "$bytes" -lt $((20 << 20)) ] || fail "$bytes bytes of pages"
 	passes

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * res_cow GO: memory that processes share copy-on-write with their parent: as it was, partly
- * changed, cut, grown, protected, given up; with a grandchild, one whose parent has ended, and one
- * in the session of another. All of them see what they saw, and as much of it is shared.
+ * changed, cut, grown, protected, locked, given up; with a grandchild, one whose parent has ended,
+ * and one in the session of another. All of them see what they saw, and as much of it is shared.
  */
 #include <signal.h>
 #include <sys/mman.h>
@@ -11,14 +11,20 @@
 
 #include "res.h"
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
+#endif
+
 #define PAGE	  4096
 #define PAGES	  2048
 #define UNTOUCHED 2000 /* from here on, when the children are made */
 #define CHANGED	  10   /* up to here, by the parent when they are there */
 #define HEAP	  (64 * PAGE)
 #define FILE_SIZE (16 * PAGE)
+#define LOCKED	  8
+#define UNLOADED  3 /* of those */
 
-static char *region, *heap, *file;
+static char *region, *heap, *file, *lockable;
 static const char *go;
 static int done[2]; /* a byte of everybody for each step */
 
@@ -145,6 +151,23 @@ static void changed(void)
 	CHECK(has(region, 115) && has(region + PAGE, common(1)));
 }
 
+/*
+ * A page that was given up while it was locked is missing, which makes it another kind of lock
+ * than the parent has.
+ */
+static void locked(void)
+{
+	int given_up;
+
+	CHECK(!mlock(lockable, LOCKED * PAGE));
+	given_up = !madvise(lockable, UNLOADED * PAGE, MADV_DONTNEED_LOCKED);
+	CHECK(given_up || errno == EINVAL); /* before Linux 5.18 */
+	live(1);
+	check_common(0, PAGES);
+	for (int i = 0; i < LOCKED; i++)
+		CHECK(has(lockable + i * PAGE, given_up && i < UNLOADED ? 0 : 6));
+}
+
 static pid_t start(void (*role)(void))
 {
 	pid_t pid = fork();
@@ -233,6 +256,13 @@ static void make_memory(void)
 
 	region = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		      0);
+	lockable = mmap(NULL, LOCKED * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
+	CHECK(lockable != MAP_FAILED && !madvise(lockable, LOCKED * PAGE, MADV_NOHUGEPAGE));
+	for (int i = 0; i < LOCKED; i++)
+		put(lockable + i * PAGE, 6);
+	/* locking what can be written to makes copies */
+	CHECK(!mprotect(lockable, LOCKED * PAGE, PROT_READ));
 	CHECK(region != MAP_FAILED && !madvise(region, PAGES * PAGE, MADV_NOHUGEPAGE));
 	heap = sbrk(HEAP);
 	for (int i = 0; i < FILE_SIZE / PAGE; i++) {
@@ -253,8 +283,8 @@ static void make_memory(void)
 
 int main(int argc, char **argv)
 {
-	static void (*const roles[])(void) = {same, changed, middle, to_init, leader};
-	enum { ROLES = sizeof(roles) / sizeof(*roles), ALL = 8 };
+	static void (*const roles[])(void) = {same, changed, middle, to_init, leader, locked};
+	enum { ROLES = sizeof(roles) / sizeof(*roles), ALL = 9 };
 	pid_t pids[ROLES];
 	long before;
 
@@ -265,6 +295,7 @@ int main(int argc, char **argv)
 	make_memory();
 	for (int i = 0; i < ROLES; i++)
 		pids[i] = start(roles[i]);
+	CHECK(!mlock(lockable, LOCKED * PAGE));
 	end(pids[3]);
 	hear(ALL);
 	/* what the children do not have */

@@ -114,6 +114,61 @@ static void test_hostile(void **state)
 	REFUSED(tasks[1].vma_count, 2);
 }
 
+/* Locks come when all have their memory; a dump finds out late what kind they are. */
+static void test_locked(void **state)
+{
+	struct family f;
+
+	set_up(&f);
+	f.parents[0].flags = CKPT_VMA_LOCKED;
+	f.own[0].flags = CKPT_VMA_LOCKED | CKPT_VMA_ONFAULT;
+	assert_int_equal(check(&f), 0);
+	assert_true(f.tasks[1].inherits);
+	f.own[0].flags |= CKPT_VMA_NOHUGE;
+	assert_int_equal(check(&f), -EBADMSG);
+}
+
+/* The same family while it is saved: what was recorded of it. */
+static int verify(struct family *f)
+{
+	struct dump_task tasks[2] = {{.rec = f->recs[0]}, {.rec = f->recs[1], .kin = true}};
+	struct checkpoint c = {.tasks = {.items = tasks, .count = 2}};
+	struct error *err = NULL;
+	int ret;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct restore_task *t = &f->tasks[i];
+
+		assert_non_null(
+			record_add(&tasks[i].records, CKPT_MM, NULL, sizeof(struct ckpt_mm)));
+		assert_non_null(record_add(&tasks[i].records, CKPT_VMAS, t->vmas,
+					   t->vma_count * sizeof(*t->vmas)));
+		tasks[i].pages = t->core.pages;
+	}
+	ret = cow_verify(&c, &err);
+	assert_true(!ret == !err);
+	error_free(err);
+	for (unsigned i = 0; i < 2; i++)
+		buf_free(&tasks[i].records);
+	return ret;
+}
+
+/* What a restore would refuse is refused while the container lives. */
+static void test_verified(void **state)
+{
+	struct family f;
+
+	set_up(&f);
+	assert_int_equal(verify(&f), 0);
+	f.own[0].flags = CKPT_VMA_LOCKED | CKPT_VMA_ONFAULT;
+	assert_int_equal(verify(&f), 0);
+	f.own[0].flags = CKPT_VMA_SEQ;
+	assert_int_equal(verify(&f), -EPROTO);
+	set_up(&f);
+	f.parents_runs[1].len = 0x7000;
+	assert_int_equal(verify(&f), -EPROTO);
+}
+
 static void test_kept(void **state)
 {
 	cow_kept_vec kept = {0};
@@ -139,6 +194,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_verified),
 		cmocka_unit_test(test_kept),
 	};
 
