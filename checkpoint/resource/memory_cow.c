@@ -178,9 +178,40 @@ static bool all_exclusive(const uint64_t *entries, size_t n)
 	return true;
 }
 
-/* [start, end) is part of a run. parents: -1, or the pagemap of who could have the same pages. */
+/* The parent's side: its pagemap, and what is saved of its pages; at: where to look from. */
+struct theirs {
+	int pagemap;
+	const struct page_area *pages;
+	size_t at;
+};
+
+/*
+ * The parent's entries for own, 0 where the page cannot be the parent's. It may have been moved
+ * before they were read, and another one of the parent's have got its frame: so it must be where it
+ * was. And what is no page of the parent's to be saved is nothing to inherit: the kernel makes
+ * pages that are all zeros its page of zeros (KSM, split huge pages), which a parent that has read
+ * without ever writing has, too.
+ */
+static int read_theirs(int pagemap, struct theirs *theirs, uint64_t start, const uint64_t *own,
+		       uint64_t *others, size_t n, struct error **err)
+{
+	uint64_t again[ENTRIES];
+	int r = read_entries(theirs->pagemap, start, others, n, err);
+
+	if (!r)
+		r = read_entries(pagemap, start, again, n, err);
+	for (size_t i = 0; !r && i < n; i++) {
+		uint64_t at = start + i * PAGE;
+
+		if (own[i] != again[i] || !is_covered(theirs->pages, &theirs->at, at, at + PAGE))
+			others[i] = 0;
+	}
+	return r;
+}
+
+/* [start, end) is part of a run. theirs: of who could have the same pages, or NULL. */
 static int split(const struct ckpt_page_run *run, uint64_t start, uint64_t end, int pagemap,
-		 int parents, page_run_vec *out, struct error **err)
+		 struct theirs *theirs, page_run_vec *out, struct error **err)
 {
 	uint64_t own[ENTRIES], others[ENTRIES] = {0};
 	int r = 0;
@@ -192,8 +223,8 @@ static int split(const struct ckpt_page_run *run, uint64_t start, uint64_t end, 
 		if (!r && all_exclusive(own, n)) {
 			r = add_piece(out, run, start, start + n * PAGE, alone, err);
 		} else if (!r) {
-			if (parents >= 0)
-				r = read_entries(parents, start, others, n, err);
+			if (theirs)
+				r = read_theirs(pagemap, theirs, start, own, others, n, err);
 			for (size_t i = 0; !r && i < n; i++)
 				r = add_piece(out, run, start + i * PAGE, start + (i + 1) * PAGE,
 					      classify(own[i], others[i]), err);
@@ -280,15 +311,15 @@ static uint64_t inherited_end(struct pairs *w, uint64_t address)
 }
 
 static int mark_run(const struct ckpt_page_run *run, uint64_t cut, int pagemap,
-		    const struct cow_parent *parent, page_run_vec *out, struct error **err)
+		    struct theirs *theirs, page_run_vec *out, struct error **err)
 {
 	uint64_t start = run->address, end = start + run->len;
 	int r = 0;
 
 	cut = cut < start ? start : cut < end ? cut : end;
 	if (cut > start)
-		r = split(run, start, cut, pagemap, parent->pagemap, out, err);
-	return r || cut == end ? r : split(run, cut, end, pagemap, -1, out, err);
+		r = split(run, start, cut, pagemap, theirs, out, err);
+	return r || cut == end ? r : split(run, cut, end, pagemap, NULL, out, err);
 }
 
 /* What runs have said by a flag so far. */
@@ -309,17 +340,20 @@ int cow_mark(struct checkpoint *c, const struct dump_task *t, int pagemap,
 {
 	const struct dump_task *p = t->kin ? parent_of(c, t) : NULL;
 	struct pairs w = {.t = t, .p = p};
+	struct theirs theirs = {0};
 	page_run_vec out = {0};
 	int r = 0;
 
 	if (!t->kin)
 		return 0;
-	if (p)
+	if (p) {
 		r = open_parent(parent, p, err);
+		theirs = (struct theirs){.pagemap = parent->pagemap, .pages = &p->pages};
+	}
 	/* runs do not reach out of their mappings */
 	vec_for_each (run, runs)
 		if (!r)
-			r = mark_run(run, p ? inherited_end(&w, run->address) : 0, pagemap, parent,
+			r = mark_run(run, p ? inherited_end(&w, run->address) : 0, pagemap, &theirs,
 				     &out, err);
 	vec_free(runs);
 	*runs = out;

@@ -9,8 +9,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "checkpoint/resource/memory_cow.h"
+#include "util/cleanup.h"
 #include "util/error.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -169,6 +173,105 @@ static void test_verified(void **state)
 	assert_int_equal(verify(&f), -EPROTO);
 }
 
+/* --- page frames --- */
+
+#define PRESENT	  (1ull << 63)
+#define EXCLUSIVE (1ull << 56)
+#define TASKS	  2
+#define FIRST	  0x10
+#define PAGES	  6
+
+/* Of the parent and of the child, which has its pages moved when they have been read often enough.
+ */
+static struct {
+	int fds[TASKS];
+	unsigned reads;	 /* of the child's */
+	unsigned moving; /* behind this one of them; 0: never */
+} pagemaps;
+
+static void write_entry(unsigned task, unsigned page, uint64_t entry)
+{
+	assert_int_equal(pwrite(pagemaps.fds[task], &entry, 8, (FIRST + page) * 8), 8);
+}
+
+ssize_t pread(int fd, void *data, size_t len, off_t offset)
+{
+	ssize_t ret = syscall(SYS_pread64, fd, data, len, offset);
+
+	if (fd == pagemaps.fds[1] && ++pagemaps.reads == pagemaps.moving)
+		for (unsigned i = 0; i < PAGES; i++)
+			write_entry(1, i, PRESENT | (900 + i));
+	return ret;
+}
+
+/* What is made of the child's six pages, whose kinds are told by letters. */
+static void mark(uint64_t parents_start, unsigned moving, char kinds[PAGES + 1])
+{
+	struct vma vmas[TASKS] = {
+		{.rec = {.start = 0x10000, .end = 0x16000, .kind = CKPT_VMA_ANON}},
+		{.rec = {.start = 0x10000, .end = 0x16000, .kind = CKPT_VMA_ANON}}};
+	struct ckpt_page_run saved = {
+		.address = parents_start, .len = 0x16000 - parents_start, .kind = CKPT_PAGES_DATA};
+	struct dump_task tasks[TASKS] = {{.rec = {.pid = 1}},
+					 {.rec = {.pid = 2, .ppid = 1}, .kin = true}};
+	struct checkpoint c = {.tasks = {.items = tasks, .count = TASKS}};
+	struct cow_parent parent = {.task = &tasks[0], .pagemap = pagemaps.fds[0]};
+	__cleanup_free bool *shared = NULL;
+	page_run_vec runs = {0};
+	struct ckpt_page_run *run = vec_add(&runs);
+
+	assert_non_null(run);
+	*run = (struct ckpt_page_run){.address = 0x10000, .len = 0x6000, .kind = CKPT_PAGES_DATA};
+	for (unsigned i = 0; i < TASKS; i++) {
+		tasks[i].vmas.items = &vmas[i];
+		tasks[i].vmas.count = 1;
+	}
+	tasks[0].pages = (struct page_area){.runs = &saved, .run_count = 1};
+	pagemaps.reads = 0;
+	pagemaps.moving = moving;
+	assert_int_equal(cow_mark(&c, &tasks[1], pagemaps.fds[1], &parent, &runs, &shared, NULL),
+			 0);
+	memset(kinds, 0, PAGES + 1);
+	vec_for_each (r, &runs)
+		for (uint64_t at = r->address; at < r->address + r->len; at += 0x1000)
+			kinds[(at - 0x10000) / 0x1000] = r->kind == CKPT_PAGES_INHERITED ? 'i'
+							 : shared[r - runs.items]	 ? 's'
+											 : 'd';
+	vec_free(&runs);
+}
+
+static void write_pagemaps(void)
+{
+	for (unsigned i = 0; i < PAGES; i++) {
+		write_entry(0, i, PRESENT | (100 + i));
+		write_entry(1, i, PRESENT | (100 + i));
+	}
+	/* its own, alone and not */
+	write_entry(1, 4, PRESENT | EXCLUSIVE | 500);
+	write_entry(1, 5, PRESENT | 501);
+}
+
+static void test_marked(void **state)
+{
+	char kinds[PAGES + 1];
+
+	for (unsigned i = 0; i < TASKS; i++) {
+		pagemaps.fds[i] = memfd_create("pagemap", MFD_CLOEXEC);
+		assert_true(pagemaps.fds[i] >= 0);
+	}
+	write_pagemaps();
+	mark(0x10000, 0, kinds);
+	assert_string_equal(kinds, "iiiids");
+	/* the same frames, but pages that the parent does not have saved */
+	mark(0x12000, 0, kinds);
+	assert_string_equal(kinds, "ssiids");
+	/* moved between the reading of its own entries and of the parent's */
+	mark(0x10000, 1, kinds);
+	assert_string_equal(kinds, "ssssds");
+	for (unsigned i = 0; i < TASKS; i++)
+		close(pagemaps.fds[i]);
+}
+
 static void test_kept(void **state)
 {
 	cow_kept_vec kept = {0};
@@ -193,9 +296,8 @@ static void test_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hostile),
-		cmocka_unit_test(test_locked),
-		cmocka_unit_test(test_verified),
+		cmocka_unit_test(test_hostile),	 cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_verified), cmocka_unit_test(test_marked),
 		cmocka_unit_test(test_kept),
 	};
 
