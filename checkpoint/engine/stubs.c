@@ -17,7 +17,8 @@
  * members of a session were born is made there, and left to its parent later
  * (line_up_parents()).
  *
- * Who has pages that children have inherited gets its memory before it makes anybody.
+ * Who has pages that children have inherited gets its memory before it makes the first of those.
+ * The others come before, if their sessions allow it, and lose at once what they are born with.
  *
  * Then groups are joined, helpers leave, and zombies exit.
  */
@@ -95,6 +96,11 @@ static bool has_same(const struct restore_task *t, uint32_t its, uint32_t wanted
 	return t->rec->pid == wanted || its == wanted;
 }
 
+static bool is_heir(const struct restore_task *maker, const struct restore_task *t)
+{
+	return t->inherits && t->rec->ppid == maker->rec->pid;
+}
+
 static int make(struct restore *r, struct restore_task *maker, struct restore_task *t,
 		uint64_t flags, struct error **err)
 {
@@ -108,7 +114,7 @@ static int make(struct restore *r, struct restore_task *maker, struct restore_ta
 				 "process %u shares descriptors or a directory with others than "
 				 "who would make it",
 				 t->rec->pid);
-	if (!maker->laid_out && memory_to_bequeath(r, maker)) {
+	if (is_heir(maker, t) && !maker->laid_out && memory_to_bequeath(r, maker)) {
 		ret = memory_prepare(r, maker, err);
 		if (ret)
 			return ret;
@@ -117,7 +123,9 @@ static int make(struct restore *r, struct restore_task *maker, struct restore_ta
 	ret = remote_clone(&maker->remote, flags, flags & CLONE_PARENT ? 0 : exit_signal,
 			   t->rec->pid, &pid, err);
 	t->born = maker->laid_out ? maker : maker->born;
-	return ret ? ret : adopt(r, t, pid, err);
+	if (!ret)
+		ret = adopt(r, t, pid, err);
+	return ret || t->inherits ? ret : memory_give_up(r, t, err);
 }
 
 static int stub_call(struct restore_task *t, const char *what, struct error **err, long nr,
@@ -231,17 +239,25 @@ static void find_births(struct restore *r)
 	}
 }
 
-/* Makes the children of t that are born into session sid and are not there yet. */
-static int make_children(struct restore *r, struct restore_task *t, uint32_t sid,
-			 struct error **err)
+static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bool heirs,
+		     struct error **err)
 {
 	int ret = 0;
 
 	vec_for_each (child, &r->tasks)
 		if (!ret && !child->pid && parent_now(child) == t->rec->pid && !child->below &&
-		    child->birth == sid)
+		    child->birth == sid && child->inherits == heirs)
 			ret = make(r, t, child, 0, err);
 	return ret;
+}
+
+/* Makes the children of t that are born into session sid and are not there yet. */
+static int make_children(struct restore *r, struct restore_task *t, uint32_t sid,
+			 struct error **err)
+{
+	int ret = make_some(r, t, sid, false, err);
+
+	return ret ? ret : make_some(r, t, sid, true, err);
 }
 
 /* born: the session that the stub was cloned into */
@@ -269,6 +285,15 @@ static struct helper *find_helper(helper_vec *helpers, uint32_t pid)
 	return NULL;
 }
 
+/* Some that are not there yet may be made by who stands in for a child of t. */
+static bool has_heirs_left(struct restore *r, const struct restore_task *t)
+{
+	vec_for_each (other, &r->tasks)
+		if (!other->pid && is_heir(t, other))
+			return true;
+	return false;
+}
+
 /* Stands in for a process that is gone but whose pid names a session or group. */
 static int make_helper(struct restore *r, helper_vec *helpers, struct restore_task *parent,
 		       uint32_t pid, struct helper **helper, struct error **err)
@@ -284,8 +309,10 @@ static int make_helper(struct restore *r, helper_vec *helpers, struct restore_ta
 	h->pid = pid;
 	h->parent = parent->rec->pid;
 	h->rec.pid = pid;
+	h->rec.ppid = h->parent;
 	h->rec.exit_signal = SIGCHLD;
 	h->task.rec = &h->rec;
+	h->task.inherits = has_heirs_left(r, parent);
 	*helper = h;
 	return make(r, parent, &h->task, 0, err);
 }

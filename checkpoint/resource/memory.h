@@ -64,6 +64,9 @@ uint64_t memory_vdso_at(const struct restore *r, const struct restore_task *born
 /* memory_layout() for one whose memory others are to be born with, contents included. */
 int memory_prepare(struct restore *r, struct restore_task *t, struct error **err);
 
+/* Makes a stub that was born with another's memory one that was born with the runtime's. */
+int memory_give_up(struct restore *r, struct restore_task *t, struct error **err);
+
 /*
  * Replaces the address space of every stub by the recorded layout; other threads load the
  * contents, each as soon as its layout stands.

@@ -2,8 +2,8 @@
 /*
  * Pages that a process has from its parent and that neither of them has written to since, which
  * the kernel keeps once (copy-on-write). They are recorded once, too: as the parent's. At a restore
- * who has something to bequeath gets its memory before it clones anybody; its children keep what
- * they have inherited, and replace the rest by what they have of their own.
+ * who has something to bequeath gets its memory before it clones its heirs; they keep what they
+ * have inherited, and replace the rest by what they have of their own.
  */
 #ifndef FIRN_RESOURCE_MEMORY_COW_H
 #define FIRN_RESOURCE_MEMORY_COW_H

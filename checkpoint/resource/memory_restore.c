@@ -254,6 +254,18 @@ static uint64_t born_at(const struct restore *r, const struct restore_task *born
 	return born ? find_special(born, r->parts[part].name)->start : r->parts[part].start;
 }
 
+/* Leaves nothing where it was but what is kept. */
+static int park_vdso(struct restore *r, struct restore_task *t, const cow_kept_vec *kept,
+		     struct error **err)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; !ret && i < r->part_count; i++)
+		ret = move(&t->remote, born_at(r, t->born, i), r->parts[i].len,
+			   parked_at(r, r->parts[i].start), err);
+	return ret ? ret : unmap_rest(r, t, kept, err);
+}
+
 /* Without a vdso the stub keeps its own in the parking place, until it has other code. */
 static int move_vdso(struct restore *r, struct restore_task *t, const cow_kept_vec *kept,
 		     struct error **err)
@@ -262,11 +274,8 @@ static int move_vdso(struct restore *r, struct restore_task *t, const cow_kept_v
 	const struct ckpt_vma *vdso = find_special(t, "[vdso]");
 	int ret = check_special(r, t, err);
 
-	for (unsigned i = 0; !ret && i < r->part_count; i++)
-		ret = move(&t->remote, born_at(r, t->born, i), r->parts[i].len,
-			   parked_at(r, r->parts[i].start), err);
 	if (!ret)
-		ret = unmap_rest(r, t, kept, err);
+		ret = park_vdso(r, t, kept, err);
 	for (unsigned i = 0; !ret && i < r->part_count; i++) {
 		const struct ckpt_vma *v = find_special(t, r->parts[i].name);
 
@@ -280,6 +289,23 @@ static int move_vdso(struct restore *r, struct restore_task *t, const cow_kept_v
 	t->remote.syscall_insn +=
 		(vdso ? vdso->start : parked_at(r, r->vdso)) - memory_vdso_at(r, t->born);
 	return ret;
+}
+
+/* Now: many such copies of a large memory at a time may be more than the system commits to. */
+int memory_give_up(struct restore *r, struct restore_task *t, struct error **err)
+{
+	static const cow_kept_vec nothing;
+	int ret = 0;
+
+	if (!t->born)
+		return 0;
+	ret = park_vdso(r, t, &nothing, err);
+	for (unsigned i = 0; !ret && i < r->part_count; i++)
+		ret = move(&t->remote, parked_at(r, r->parts[i].start), r->parts[i].len,
+			   r->parts[i].start, err);
+	t->remote.syscall_insn += r->vdso - memory_vdso_at(r, t->born);
+	t->born = NULL;
+	return ret ? ret : remote_flush(&t->remote, err);
 }
 
 /* The contents are there, and with them code that makes system calls. */
