@@ -9,10 +9,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/resource/files.h"
@@ -20,32 +18,20 @@
 #include "util/error.h"
 #include "util/io.h"
 
-#define PROC_ROOT 1	  /* its inode */
-#define PID_MAX	  4194304 /* PID_MAX_LIMIT */
+#define PID_MAX 4194304 /* PID_MAX_LIMIT */
 
 /* --- a checkpoint --- */
-
-/* Whether the directory that is in front of this place of the link is the proc that d is in. */
-static bool is_its_proc(struct checkpoint *c, const struct description *d, const char *place)
-{
-	__cleanup_free char *path = strndup(d->link, place - d->link);
-	__cleanup_fd int fd =
-		path ? open_in_root(c->rootfd, *path ? path : "/", O_PATH | O_DIRECTORY, 0) : -1;
-	struct statfs fs;
-	struct stat st;
-
-	return fd >= 0 && !fstat(fd, &st) && st.st_ino == PROC_ROOT && st.st_dev == d->st.st_dev &&
-	       !fstatfs(fd, &fs) && fs.f_type == PROC_SUPER_MAGIC;
-}
 
 /* The pid in the link, 0 if there is none; *rest is what follows it. */
 static uint32_t find_pid(struct checkpoint *c, const struct description *d, const char **rest)
 {
+	const struct own_root own = {c->rootfd, c->request->init, c->tasks.items[0].rec.pid};
+
 	for (const char *at = d->link; (at = strchr(at, '/')); at++) {
 		unsigned long pid;
 		char *end;
 
-		if (!isdigit(at[1]) || !is_its_proc(c, d, at))
+		if (!isdigit(at[1]) || !file_proc_is_own(&own, d->link, at - d->link, d->st.st_dev))
 			continue;
 		pid = strtoul(at + 1, &end, 10);
 		*rest = end;

@@ -82,10 +82,15 @@ static enum ckpt_file_kind kind_of(const struct description *d)
 static int admit_path(struct checkpoint *c, struct description *d, struct error **err)
 {
 	__cleanup_fd int fd = open_in_root(c->rootfd, d->link, O_PATH | O_NOFOLLOW, 0);
+	const struct own_root own = {c->rootfd, c->request->init, c->tasks.items[0].rec.pid};
 	struct stat st;
 
-	if (fd >= 0 && !fstat(fd, &st) && st.st_dev == d->st.st_dev && st.st_ino == d->st.st_ino)
-		return 0;
+	if (fd >= 0 && !fstat(fd, &st) && st.st_dev == d->st.st_dev && st.st_ino == d->st.st_ino) {
+		if (!file_proc_is_foreign(&own, d->link, fd))
+			return 0;
+		return description_block(c, d, "close it for the checkpoint",
+					 "\"%s\", of a proc of another pid namespace", d->link);
+	}
 	if (file_is_gone(c, d))
 		return file_gone_admit(c, d, err);
 	if (fd == -ENOENT && file_find_name(c, d))
@@ -224,6 +229,16 @@ static int file_load(struct restore *r, struct file_object *o, struct error **er
 	return rec->kind == CKPT_FILE_FIFO ? 0 : ghost_load(r, o, err);
 }
 
+/* Whatever kind the record says that it is. */
+static int check_proc(const struct restore *r, const char *path, int fd, struct error **err)
+{
+	const struct own_root own = {r->rootfd, r->request->init, r->tasks.items[0].rec->pid};
+
+	if (!file_proc_is_foreign(&own, path, fd))
+		return 0;
+	return error_set(err, EXDEV, "\"%s\" is of a proc of another pid namespace", path);
+}
+
 static int check_opened(const struct ckpt_file *rec, const char *path, int fd, struct error **err)
 {
 	struct stat st;
@@ -268,6 +283,8 @@ int file_open_object(struct restore *r, const struct file_object *o, int flags, 
 		return error_hint(err, "the root file system must be as at the checkpoint");
 	}
 	ret = check_opened(rec, path, handle, err);
+	if (!ret)
+		ret = check_proc(r, path, handle, err);
 	if (ret)
 		return ret;
 	flags = files_open_flags(rec, flags);

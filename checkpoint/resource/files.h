@@ -176,6 +176,20 @@ int ghost_open(struct restore *r, const struct file_object *o, int flags, int *f
 /* Makes what had no name any more: open for reading and writing, or of O_PATH if it is no file. */
 int file_make_deleted(struct restore *r, const struct file_object *o, int *fd, struct error **err);
 
+/* The root that paths are below, and the init: as it is known here, and its pid in there. */
+struct own_root {
+	int fd;
+	pid_t init;
+	uint32_t pid;
+};
+
+/*
+ * file_proc.c: whether these len bytes of a path name the root of a proc, with device number dev,
+ * that shows the container's own pids; whether fd, by this path, is of a proc that does not.
+ */
+bool file_proc_is_own(const struct own_root *own, const char *path, size_t len, dev_t dev);
+bool file_proc_is_foreign(const struct own_root *own, const char *path, int fd);
+
 /*
  * file_gone.c: files of /proc of a process that is gone; sets d->gone. visit runs fn, and what that
  * leaves t to do, while there is one with the pid of each that t's cwd and root are directories of.
