@@ -18,6 +18,7 @@
 #include "checkpoint/user/ns.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/fault.h"
 #include "util/io.h"
 
 #define ENTRIES_MAX 200000
@@ -283,6 +284,38 @@ static int make_node(int dirfd, const char *name, const struct ckpt_file *rec, c
 	}
 }
 
+/* Before its owner and mode are set. */
+static bool is_as_made(const struct ckpt_file *rec, const struct stat *st)
+{
+	return (st->st_mode & S_IFMT) == (rec->mode & S_IFMT) && st->st_uid == geteuid() &&
+	       (S_ISDIR(st->st_mode) || st->st_nlink == 1) &&
+	       (!S_ISCHR(st->st_mode) || st->st_rdev == rec->rdev);
+}
+
+/*
+ * Its owner and mode are set by the descriptor: whoever may write to the directory can have put
+ * something else, or a link to it, in the place of what was made there.
+ */
+static int open_made(int dirfd, const char *name, const struct ckpt_file *rec, int *fd,
+		     struct error **err)
+{
+	char path[64];
+	struct stat st;
+
+	*fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (*fd < 0 || fstat(*fd, &st))
+		return error_errno(err, errno, "opening the deleted \"%s\"", name);
+	if (!is_as_made(rec, &st))
+		return error_set(err, EBUSY, "the deleted \"%s\" was replaced while it was made",
+				 name);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", *fd);
+	if (fchownat(*fd, "", rec->uid, rec->gid, AT_EMPTY_PATH) ||
+	    (!S_ISLNK(rec->mode) && chmod(path, rec->mode & 07777)))
+		return error_errno(err, errno, "setting owner and mode of the deleted \"%s\"",
+				   name);
+	return 0;
+}
+
 /* Under its own name, if that is nobody else's by now. fd is of O_PATH. */
 static int make_named(struct chain *chain, const struct file_object *o, const char *target, int *fd,
 		      struct error **err)
@@ -299,10 +332,9 @@ static int make_named(struct chain *chain, const struct file_object *o, const ch
 		if (errno != EEXIST || make_node(dirfd, name, rec, target))
 			return error_errno(err, errno, "making the deleted \"%s\"", chain->leaf);
 	}
-	*fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (*fd < 0 || fchownat(dirfd, name, rec->uid, rec->gid, AT_SYMLINK_NOFOLLOW) ||
-	    (!S_ISLNK(rec->mode) && fchmodat(dirfd, name, rec->mode & 07777, 0)))
-		ret = error_errno(err, errno, "making the deleted \"%s\"", chain->leaf);
+	ret = fault_point("deleted-made", err);
+	if (!ret)
+		ret = open_made(dirfd, name, rec, fd, err);
 	if (unlinkat(dirfd, name, flags) && !ret)
 		ret = error_errno(err, errno, "removing \"%s\" again", name);
 	return ret;

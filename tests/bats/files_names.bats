@@ -34,3 +34,26 @@ load res
 	res_goes_on res_fifo
 	res_goes_on res_deleted
 }
+
+@test "what is put in the place of a removed FIFO while that is made again is left alone" {
+	local runtime before
+	start_payload res_fifo
+	ok firn checkpoint --image-path "$T/image" "$ID"
+	touch "$T/outside"
+	chmod 600 "$T/outside"
+	before=$(stat -c '%a %u %g' "$T/outside")
+	FIRN_FAULT=deleted-made:stop "$FIRN" --root "$FIRN_ROOT" restore --detach \
+		--image-path "$T/image" --bundle "$T/b" "$ID" </dev/null >"$T/restore.log" 2>&1 3>&- &
+	runtime=$!
+	# shellcheck disable=SC2317 # by wait_for
+	is_made() {
+		[ -p "$T/b/rootfs/tmp/nameless" ] && grep -q '^State:.T' "/proc/$runtime/status"
+	}
+	wait_for 10 is_made || fail "$(cat "$T/restore.log")"
+	ln -sf "$T/outside" "$T/b/rootfs/tmp/nameless"
+	kill -CONT "$runtime"
+	! wait "$runtime" || fail "restored"
+	equal "$(stat -c '%a %u %g' "$T/outside")" "$before"
+	grep -q 'the deleted "nameless" was replaced while it was made' "$T/restore.log" ||
+		fail "$(cat "$T/restore.log")"
+}
