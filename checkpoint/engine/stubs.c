@@ -166,6 +166,14 @@ static struct restore_task *find_branch(struct restore *r, struct restore_task *
 	return NULL;
 }
 
+/* Of a session that is not lined up: its members are made as if nobody had been elsewhere. */
+static void take_back_branches(struct restore *r, uint32_t sid)
+{
+	vec_for_each (t, &r->tasks)
+		if (t->below_for == sid)
+			t->below = t->below_for = 0;
+}
+
 /*
  * What stands in for a session's leader, which is gone, makes its members for parents that are
  * all above it; init gets orphans anyway. Where parents are in different branches one
@@ -188,9 +196,12 @@ static bool line_up_parents(struct restore *r, uint32_t sid)
 			continue;
 		if (lowest && !is_ancestor(r, parent, lowest->rec->pid)) {
 			branch = find_branch(r, parent, lowest);
-			if (!branch || branch->below || !leads_session(branch))
+			if (!branch || branch->below || !leads_session(branch)) {
+				take_back_branches(r, sid);
 				return false;
+			}
 			branch->below = lowest->rec->pid;
+			branch->below_for = sid;
 		}
 		lowest = parent;
 	}

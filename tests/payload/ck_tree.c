@@ -13,7 +13,7 @@
 
 #include "ck.h"
 
-#define MEMBERS 24
+#define MEMBERS 31
 
 struct member {
 	pid_t pid, ppid, sid, pgid;
@@ -260,10 +260,82 @@ static void moved_up(void)
 		setsid();
 		live(18, "above");
 	}
-	for (int i = 18; i < MEMBERS; i++)
+	for (int i = 18; i < 24; i++)
 		wait_member(i);
 	prctl(PR_SET_CHILD_SUBREAPER, 0);
 	live(17, "top");
+}
+
+/* Its parent leaves it at once to init or a subreaper. */
+static pid_t fork_orphan(void)
+{
+	pid_t between = fork();
+
+	if (between) {
+		waitpid(between, NULL, 0);
+		return between;
+	}
+	between = getpid();
+	if (fork())
+		_exit(0);
+	while (getppid() == between)
+		usleep(1000);
+	return 0;
+}
+
+/* init's; has a child in its first session, and leads another one. */
+static void leave_session(int leader, int child)
+{
+	if (fork_orphan())
+		return;
+	if (!fork())
+		live(child, "first");
+	wait_member(child);
+	setsid();
+	live(leader, "leaver");
+}
+
+/*
+ * The session of 25, 27 and 30 has no leader any more. Two of their parents, 24 and 26, are init's
+ * and lead sessions: either could have been below the other. 29, the third one, is the child
+ * of 28, which leads none and comes last to init.
+ */
+static void three_places(void)
+{
+	volatile int *reaps = &members[MEMBERS].done;
+	pid_t above = fork();
+
+	if (above) {
+		waitpid(above, NULL, 0);
+		return;
+	}
+	above = getpid();
+	if (fork()) {
+		wait_member(30);
+		_exit(0);
+	}
+	if (!fork()) {
+		if (!fork()) {
+			setsid();
+			leave_session(24, 25);
+			leave_session(26, 27);
+			while (!*reaps)
+				usleep(1000);
+			if (!fork_orphan())
+				live(30, "first");
+			_exit(0);
+		}
+		wait_member(24);
+		wait_member(26);
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+		*reaps = 1;
+		wait(NULL);
+		prctl(PR_SET_CHILD_SUBREAPER, 0);
+		live(29, "holder");
+	}
+	while (getppid() == above)
+		usleep(1000);
+	live(28, "late comer");
 }
 
 static pid_t zombie(int code, int signo)
@@ -325,6 +397,7 @@ int main(void)
 	orphan();
 	left_session();
 	moved_up();
+	three_places();
 	by_exit = zombie(7, 0);
 	by_255 = zombie(255, 0);
 	by_kill = zombie(0, SIGKILL);
