@@ -351,6 +351,9 @@ static const char *const not_captured[] = {
 	"choose among sockets that share a port (SO_ATTACH_REUSEPORT_CBPF and EBPF)",
 	"what packet sockets have counted (PACKET_STATISTICS), and the order of those in a fanout "
 	"group",
+	"where the kernel goes on in a ring of a packet socket, if the program clears whole frames "
+	"when it is done with them: such a ring counts as unused, and begins at the first frame "
+	"again",
 	NULL,
 };
 

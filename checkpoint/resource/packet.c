@@ -105,7 +105,10 @@ static struct ckpt_packet_ring to_ring(const struct packet_diag_ring *r)
 					 r->pdr_frame_nr};
 }
 
-/* A ring is made of zeros; whatever has been there leaves its lengths behind. */
+/*
+ * A ring is made of zeros; whatever has been there leaves its lengths behind, unless the program
+ * clears whole frames. Nothing tells such a ring from a new one.
+ */
 static int rings_are_unused(int fd, const struct ckpt_packet *rec, struct error **err)
 {
 	uint64_t size = ring_size(&rec->rx) + ring_size(&rec->tx);
