@@ -126,7 +126,9 @@ outside() {
 }
 
 start_client() {
-	outside client 10.99.0.1 7000 "$T/stop" >"$T/client.log" 2>&1 3>&- &
+	# not by a function: $! would be a shell around it
+	ip netns exec "$NETNS-peer" "$(payload res_stream)" client 10.99.0.1 7000 "$T/stop" \
+		>"$T/client.log" 2>&1 3>&- &
 	CLIENT=$!
 	wait_for 10 flows_more 0
 }
