@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "oci/shapes.h"
+#include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
@@ -97,7 +98,7 @@ int oci_config_parse(const char *json, size_t len, struct oci_config **config, s
 	if (r)
 		return r;
 	parsed = document;
-	parsed->json = strndup(json, len);
+	parsed->json = text_copy(json, len);
 	if (!parsed->json)
 		return error_errno(err, ENOMEM, "reading the configuration");
 	parsed->json_len = len;

@@ -47,6 +47,17 @@ void buf_free(struct buf *b)
 	*b = (struct buf){0};
 }
 
+char *text_copy(const char *text, size_t len)
+{
+	char *copy = malloc(len + 1);
+
+	if (copy) {
+		memcpy(copy, text, len);
+		copy[len] = '\0';
+	}
+	return copy;
+}
+
 void *vec_add_item(void **items, size_t *count, size_t *size, size_t item_size)
 {
 	void *item;

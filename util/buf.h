@@ -23,6 +23,9 @@ int buf_align(struct buf *b, size_t align);
 
 void buf_free(struct buf *b);
 
+/* len bytes and a NUL, for free(); or NULL. As strndup(), which wants a string and stops at one. */
+char *text_copy(const char *text, size_t len);
+
 #define __cleanup_buf __attribute__((cleanup(buf_free)))
 
 /* A vector: struct { T *items; size_t count, size; }; vec_add() returns the new zeroed item or

@@ -152,11 +152,9 @@ int json_parse(const char *text, size_t len, yajl_val *tree, struct error **err)
 	if (r)
 		return r;
 	/* the tree parser wants a terminated string, which text need not be */
-	copy = malloc(len + 1);
+	copy = text_copy(text, len);
 	if (!copy)
 		return error_errno(err, ENOMEM, "parsing JSON");
-	memcpy(copy, text, len);
-	copy[len] = '\0';
 	*tree = yajl_tree_parse(copy, NULL, 0);
 	return *tree ? 0 : error_errno(err, ENOMEM, "parsing JSON");
 }

@@ -155,12 +155,12 @@ static void mutate(struct buf *b)
 		replace(b, tokens[i].start, end, "", 0);
 		break;
 	case 3: /* a value twice */
-		copy = strndup((char *)b->data + tokens[i].start, end - tokens[i].start);
+		copy = text_copy((char *)b->data + tokens[i].start, end - tokens[i].start);
 		replace(b, tokens[i].start, tokens[i].start, copy, strlen(copy));
 		break;
 	case 4: /* another's value */
 		end = value_end(b, tokens, count, j);
-		copy = strndup((char *)b->data + tokens[j].start, end - tokens[j].start);
+		copy = text_copy((char *)b->data + tokens[j].start, end - tokens[j].start);
 		end = value_end(b, tokens, count, i);
 		replace(b, tokens[i].start, end, copy, strlen(copy));
 		break;
