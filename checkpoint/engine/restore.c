@@ -174,10 +174,9 @@ static int load_core(struct restore *r, struct restore_task *t, struct error **e
 	size_t pos = 0;
 	int ret = core_read(r->image, t->rec->pid, &t->core, err);
 
-	snprintf(t->core_name, sizeof(t->core_name), "task-%u.core", t->rec->pid);
-
 	if (ret)
 		return ret;
+	snprintf(t->core_name, sizeof(t->core_name), "task-%u.core", t->rec->pid);
 	while ((ret = record_next(t->core.records, t->core.records_len, &pos, &rec)) == 1) {
 		ret = load_record(r, t, &rec, err);
 		if (ret)

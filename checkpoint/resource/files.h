@@ -244,6 +244,10 @@ int socket_is_inside(struct checkpoint *c, const struct description *d, struct e
 int socket_admit(struct checkpoint *c, const struct description *d, bool extras,
 		 struct error **err);
 
+/* The same with extras, for a kind that has state of its own: size bytes, zeroed, are d->state. */
+int socket_admit_state(struct checkpoint *c, struct description *d, size_t size,
+		       void (*state_free)(void *state), struct error **err);
+
 /* The items CKPT_ITEM_DEVICE and CKPT_ITEM_FILTER; the latter is set last, with SO_LOCK_FILTER. */
 int socket_save_extras(int fd, struct buf *items, struct error **err);
 int socket_load_device(const struct file_object *o, struct error **err);

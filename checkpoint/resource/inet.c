@@ -104,16 +104,12 @@ static bool is_datagram(uint32_t type, uint32_t protocol)
 
 static int inet_admit(struct checkpoint *c, struct description *d, struct error **err)
 {
-	struct inet_state *s = calloc(1, sizeof(*s));
-	int r;
+	struct inet_state *s;
+	int r = socket_admit_state(c, d, sizeof(*s), state_free, err);
 
-	if (!s)
-		return error_errno(err, ENOMEM, "looking at a socket");
-	d->state = s;
-	d->state_free = state_free;
-	r = socket_admit(c, d, true, err);
 	if (r)
 		return r < 0 ? r : 0;
+	s = d->state;
 	find_out(d, s);
 	if (s->rec.protocol == IPPROTO_TCP && s->rec.type == SOCK_STREAM)
 		return tcp_admit(c, d, s, err);

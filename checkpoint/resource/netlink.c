@@ -64,14 +64,8 @@ static int admit_state(struct checkpoint *c, const struct description *d)
 
 static int netlink_admit(struct checkpoint *c, struct description *d, struct error **err)
 {
-	struct netlink_state *s = calloc(1, sizeof(*s));
-	int r;
+	int r = socket_admit_state(c, d, sizeof(struct netlink_state), state_free, err);
 
-	if (!s)
-		return error_errno(err, ENOMEM, "looking at a socket");
-	d->state = s;
-	d->state_free = state_free;
-	r = socket_admit(c, d, true, err);
 	if (r)
 		return r < 0 ? r : 0;
 	return admit_state(c, d);

@@ -162,17 +162,13 @@ static int admit_state(struct checkpoint *c, const struct description *d, struct
 
 static int packet_admit(struct checkpoint *c, struct description *d, struct error **err)
 {
-	struct packet_state *s = calloc(1, sizeof(*s));
+	struct packet_state *s;
 	socklen_t len = sizeof(s->diag.cookie);
-	int r;
+	int r = socket_admit_state(c, d, sizeof(*s), state_free, err);
 
-	if (!s)
-		return error_errno(err, ENOMEM, "looking at a socket");
-	d->state = s;
-	d->state_free = state_free;
-	r = socket_admit(c, d, true, err);
 	if (r)
 		return r < 0 ? r : 0;
+	s = d->state;
 	if (getsockopt(d->fd, SOL_SOCKET, SO_COOKIE, &s->diag.cookie, &len))
 		return error_errno(err, errno, "asking for a socket's cookie");
 	r = packet_diag_read(c->request->init, &s->diag, err);

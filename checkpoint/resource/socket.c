@@ -248,6 +248,16 @@ int socket_admit(struct checkpoint *c, const struct description *d, bool extras,
 	return admit_options(c, d, extras);
 }
 
+int socket_admit_state(struct checkpoint *c, struct description *d, size_t size,
+		       void (*state_free)(void *state), struct error **err)
+{
+	d->state = calloc(1, size);
+	if (!d->state)
+		return error_errno(err, ENOMEM, "looking at a socket");
+	d->state_free = state_free;
+	return socket_admit(c, d, true, err);
+}
+
 static uint64_t get_timeout(int fd, int name)
 {
 	struct timeval tv = {0};
