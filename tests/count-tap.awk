@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Counts one TAP file of tests/run-tests: prints "passed failed skipped"; or, with
 # show=failed or show=skipped and name=FILE's, a line for each such test, and below one
-# that failed what it said, at most 15 lines of it. What was planned but not run, and a bad
+# that failed what it said, at most 15 lines of it. The kernel's selftests say it before their
+# "not ok", behind a line with RUN; all others after it. What was planned but not run, and a bad
 # exit status that no test explains, count as failures.
 # A file may hold several plans: one for each group of tests in a program.
 
@@ -9,6 +10,19 @@ function note(kind, what) {
 	if (show == kind)
 		printf "%s %s: %s\n", kind, name, what
 	said = show == kind && kind == "failed" ? 15 : 0
+	if (said && before != "")
+		printf "%s", before
+}
+
+/^# +RUN /{
+	running = 1
+	said = 0
+	before = ""
+	next
+}
+
+running && /^# / {
+	before = before "    " substr($0, 3) "\n"
 }
 
 said > 0 && /^# / && !/^# exit / {
@@ -31,6 +45,7 @@ said > 0 && /^# / && !/^# exit / {
 # cmocka calls a skipped test "not ok N # SKIP name", bats "ok N name # skip reason"
 /^(not )?ok [0-9]+/ {
 	ran++
+	running = 0
 	if (tolower($0) ~ /# skip/) {
 		skipped++
 		what = $0
@@ -45,7 +60,7 @@ said > 0 && /^# / && !/^# exit / {
 		sub(/^not ok [0-9]+ (- )?/, "", what)
 		note("failed", what)
 	}
-	reason = ""
+	reason = before = ""
 }
 
 /^# exit [0-9]+$/ {
