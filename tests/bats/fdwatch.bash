@@ -3,9 +3,10 @@
 # Descriptors that a verb of firn leaves open when it ends. Wants payloads.bash.
 
 # watch_fds: from now on $FIRN runs observed by tests/payload/fdwatch.c, which writes $T/fds.
-# Fails under LeakSanitizer, which wants to trace the process itself.
+# Fails under LeakSanitizer, which wants to trace the process itself, and under Valgrind, which has
+# descriptors of its own there.
 watch_fds() {
-	[ -z "${ASAN_OPTIONS:-}" ] || return 1
+	[ -z "${ASAN_OPTIONS:-}${FIRN_MEMCHECK:-}" ] || return 1
 	printf '#!/bin/sh\nexec %q %q %q "$@"\n' "$(payload fdwatch)" "$T/fds" "$FIRN" >"$T/firn"
 	chmod 755 "$T/firn"
 	FIRN=$T/firn

@@ -58,3 +58,10 @@ counts() {
 	}
 	wait_for 10 beyond "$1" "${before:-0}"
 }
+
+# on_terminal MAKER ARG...: runs the command line that MAKER prints on a terminal of its own, and
+# says "status N" behind it. Its input does not end before it does: what a terminal still holds
+# is lost when it hangs up.
+on_terminal() {
+	script -qc "$("$@"); echo status \$?" /dev/null < <(exec sleep 5 2>/dev/null 3>&-)
+}

@@ -15,20 +15,42 @@ podman_here() {
 		--runtime "$FIRN" "$@"
 }
 
+# The same as a line for a shell, quoted by the caller where it needs to be.
+podman_command() {
+	echo podman --root "$SHORT/storage" --runroot "$SHORT/run" --tmpdir "$SHORT/tmp" \
+		--cgroup-manager cgroupfs --storage-driver vfs --events-backend file --runtime "$FIRN" "$@"
+}
+
 podman_run() {
-	podman_here run --network none --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 "$@"
+	podman_here run --network none "$@"
+}
+
+# Without CAP_SYS_RESOURCE a container, and the infra container of a pod, cannot have Podman's own
+# limits. An init that needs no library of the image.
+start_podman() {
+	need_command podman conmon tini-static
+	make_short
+	cat >"$T/containers.conf" <<-END
+		[containers]
+		default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
+		init_path = "$(command -v tini-static)"
+	END
+	export CONTAINERS_CONF=$T/containers.conf
+	make_image "$T/image.tar"
+	run podman_here import "$T/image.tar" localhost/busybox
+	[ "$status" -eq 0 ] || skip "podman does not work here: $output"
 }
 
 logs() {
 	podman_here logs c
 }
 
+has_logs() {
+	[[ $(logs 2>&1) == "$1" ]]
+}
+
 @test "podman: run, exit status, exec, logs, pause, unpause, stop, start, rm" {
-	need_command podman conmon
-	make_short
-	make_image "$T/image.tar"
-	run podman_here import "$T/image.tar" localhost/busybox
-	[ "$status" -eq 0 ] || skip "podman does not work here: $output"
+	start_podman
 	ok podman_run --rm localhost/busybox echo hello
 	has hello
 	run podman_run --rm localhost/busybox sh -c 'exit 7'
@@ -49,14 +71,83 @@ logs() {
 	equal "$(podman_here ps -a -q)" ""
 }
 
+@test "podman: an init, a terminal, a health check, a restart policy" {
+	start_podman
+	ok podman_run --rm --init localhost/busybox busybox ps -o pid,args
+	has "1 /run/podman-init -- busybox ps"
+	run on_terminal podman_command run --rm -it --network none localhost/busybox \
+		sh -c "'test -t 0 && echo has one; exit 3'"
+	has "has one"
+	has "status 3"
+	podman_run -d --name c --health-cmd 'test -e /well' --health-interval disable --health-retries 1 \
+		localhost/busybox sh -c "$COUNTER" >"$T/id" 3>&-
+	counts logs
+	run podman_here healthcheck run c
+	equal "$status" 1 "exit status of a health check that fails"
+	ok podman_here exec c sh -c ': >/well'
+	ok podman_here healthcheck run c
+	ok podman_here rm -f -t 0 c
+	podman_run -d --name c --restart on-failure:2 localhost/busybox \
+		sh -c 'echo once more; exit 1' >"$T/id" 3>&-
+	wait_for 10 has_logs $'once more\nonce more\nonce more'
+	equal "$(podman_here wait c)" 1
+	equal "$(podman_here inspect -f '{{.RestartCount}}' c)" 2
+}
+
+@test "podman: a pod, paused and stopped as a whole" {
+	start_podman
+	ok podman_here pod create --name p --network none --infra-image localhost/busybox \
+		--infra-command "/bin/busybox sleep 1000"
+	podman_here run -d --pod p --name c localhost/busybox sh -c "$COUNTER" >"$T/id" 3>&-
+	counts logs
+	podman_here run -d --pod p --name d localhost/busybox busybox sleep 1000 >"$T/id" 3>&-
+	# what a pod shares
+	equal "$(podman_here exec c busybox readlink /proc/self/ns/ipc)" \
+		"$(podman_here exec d busybox readlink /proc/self/ns/ipc)"
+	ok podman_here pod pause p
+	equal "$(podman_here inspect -f '{{.State.Status}}' c d | sort -u)" paused
+	ok podman_here pod unpause p
+	counts logs
+	ok podman_here pod stop -t 0 p
+	equal "$(podman_here inspect -f '{{.State.Status}}' c d | sort -u)" exited
+	ok podman_here pod rm -f p
+	equal "$(podman_here ps -a -q)" ""
+}
+
+# --userns=auto takes ids from what /etc/subuid gives to "containers": here, in a mount namespace.
+@test "podman: users of its own" {
+	start_podman
+	ok podman_run --rm --uidmap 0:100000:1000 --gidmap 0:200000:1000 localhost/busybox \
+		busybox cat /proc/self/uid_map /proc/self/gid_map
+	equal "$(tr -s ' ' <<<"$output")" $' 0 100000 1000\n 0 200000 1000'
+	[ -e /etc/subuid ] && [ -e /etc/subgid ] || skip "wants /etc/subuid and /etc/subgid"
+	echo containers:300000:100000 >"$T/ids"
+	podman_command run --rm --network none --userns=auto localhost/busybox \
+		busybox cat /proc/self/uid_map >"$T/command"
+	ok unshare -m sh -c "mount --bind '$T/ids' /etc/subuid && mount --bind '$T/ids' /etc/subgid && $(cat "$T/command")"
+	equal "$(tr -s ' ' <<<"$output" | cut -d' ' -f 2,3)" "0 300000"
+}
+
+@test "podman and buildah build an image, its steps run by firn" {
+	start_podman
+	need_command buildah
+	local build=(--isolation oci --network none)
+	printf '%s\n' 'FROM localhost/busybox' 'RUN echo first >/made' 'RUN busybox id -u >>/made' \
+		'CMD ["/bin/busybox", "cat", "/made"]' >"$T/Dockerfile"
+	ok podman_here build "${build[@]}" -t localhost/made "$T"
+	ok podman_run --rm localhost/made
+	equal "$output" $'first\n0'
+	ok buildah --root "$SHORT/storage" --runroot "$SHORT/run" --storage-driver vfs \
+		bud --no-cache --runtime "$FIRN" "${build[@]}" -t localhost/again "$T"
+	ok podman_run --rm localhost/again
+	equal "$output" $'first\n0'
+}
+
 # Podman's default manager.
 @test "podman: systemd makes the cgroups: limits, update, pause, exec, stop, rm" {
-	need_command podman conmon
 	need_systemd
 	local MANAGER=systemd unit
-	make_short
-	make_image "$T/image.tar"
-	ok podman_here import "$T/image.tar" localhost/busybox
+	start_podman
 	podman_run -d --name c --memory 64m --pids-limit 50 \
 		--annotation org.systemd.property.TimeoutStopUSec='uint64 3000000' localhost/busybox sh -c "$COUNTER" >"$T/id" 3>&-
 	unit=libpod-$(cat "$T/id").scope
