@@ -127,6 +127,26 @@ static int take_listener(const struct packet *packet, const struct sync_listener
 	return listener->take(listener->ctx, packet->errnum, packet->value, err);
 }
 
+/* Of a program that was found. What execve(2) says of the file may be true of another that it
+ * names. */
+static const struct {
+	int errnum;
+	const char *hint;
+} execute_hints[] = {
+	{ENOENT, "the interpreter or loader that it names is not there"},
+	{ENOEXEC, "for another architecture, or a script without #!"},
+	{EACCES, "it, or its interpreter, is not executable for the user, or mounted noexec"},
+};
+
+static int execute_error(int errnum, const char *program, struct error **err)
+{
+	error_errno(err, errnum, "executing \"%s\" in the container", program);
+	for (size_t i = 0; i < sizeof(execute_hints) / sizeof(*execute_hints); i++)
+		if (execute_hints[i].errnum == errnum)
+			error_hint(err, "%s", execute_hints[i].hint);
+	return -errnum;
+}
+
 int sync_receive_executed(int fd, const struct sync_listener *listener, struct error **err)
 {
 	struct packet packet = {0};
@@ -153,5 +173,5 @@ int sync_receive_executed(int fd, const struct sync_listener *listener, struct e
 	if (n != sizeof(errnum))
 		return 0;
 	memcpy(&errnum, &packet, sizeof(errnum));
-	return error_errno(err, errnum, "executing \"%s\" in the container", program);
+	return execute_error(errnum, program, err);
 }

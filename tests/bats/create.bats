@@ -111,6 +111,23 @@ create_fails() {
 	one_line
 	has "/bin/broken"
 	has "No such file"
+	has "(the interpreter or loader that it names is not there)"
+}
+
+@test "start says that the program is none" {
+	echo 'exit 0' >"$B/rootfs/bin/broken"
+	chmod 755 "$B/rootfs/bin/broken"
+	set_args "$B" /bin/broken
+	create "$ID"
+	fails firn start "$ID"
+	one_line
+	has "Exec format error (for another architecture, or a script without #!)"
+	firn delete --force "$ID"
+	chmod 644 "$B/rootfs/bin/broken"
+	create "$ID"
+	fails firn start "$ID"
+	one_line
+	has "Permission denied (it, or its interpreter, is not executable"
 }
 
 @test "create says that a program is not there" {
