@@ -287,9 +287,16 @@ static int make_group(void *ctx, struct error **err)
 static int fanotify_open(struct restore *r, struct file_object *o, struct error **err)
 {
 	const struct ckpt_fanotify *rec = o->rec;
+	const struct ckpt_fanotify_mark *m;
+	const char *tail = o->tail;
+	size_t left = o->tail_len;
 	struct make make = {.rec = rec, .fd = -1};
-	int ret = in_thread(make_group, &make, err);
+	int ret = 0;
 
+	while (!ret && (m = next_mark(&tail, &left)))
+		ret = file_check_readable(r, (const char *)(m + 1), m->path_len, err);
+	if (!ret)
+		ret = in_thread(make_group, &make, err);
 	o->fd = make.fd;
 	return ret ? ret : files_set_flags(o->fd, rec->open_flags, err);
 }

@@ -266,6 +266,36 @@ int files_open_flags(const struct ckpt_file *rec, int flags)
 	return flags & FILE_OPEN_FLAGS & (S_ISDIR(rec->mode) ? ~0 : ~O_DIRECTORY);
 }
 
+/* Whatever it is, and by whomever it was opened. */
+static int check_found(const struct restore *r, const struct ckpt_file *rec, const char *path,
+		       int fd, struct error **err)
+{
+	int ret = check_opened(rec, path, fd, err);
+
+	return ret ? ret : check_proc(r, path, fd, err);
+}
+
+static int open_found(struct restore *r, const struct ckpt_file *rec, const char *path, int handle,
+		      int flags, int *fd, struct error **err)
+{
+	__cleanup_fd int opened = -1;
+	int ret = file_wants_inside(r, handle, err);
+
+	if (ret < 0)
+		return ret;
+	if (!ret) {
+		*fd = reopen_fd(handle, flags & ~O_NOFOLLOW);
+		return *fd < 0 ? error_errno(err, -*fd, "opening \"%s\" in the container", path)
+			       : 0;
+	}
+	ret = file_open_inside(r, path, flags, &opened, err);
+	if (!ret)
+		ret = check_found(r, rec, path, opened, err);
+	if (!ret)
+		*fd = take_fd(&opened);
+	return ret;
+}
+
 int file_open_object(struct restore *r, const struct file_object *o, int flags, int *fd,
 		     struct error **err)
 {
@@ -282,14 +312,14 @@ int file_open_object(struct restore *r, const struct file_object *o, int flags, 
 		error_errno(err, -handle, "opening \"%s\" in the container", path);
 		return error_hint(err, "the root file system must be as at the checkpoint");
 	}
-	ret = check_opened(rec, path, handle, err);
-	if (!ret)
-		ret = check_proc(r, path, handle, err);
+	ret = check_found(r, rec, path, handle, err);
 	if (ret)
 		return ret;
 	flags = files_open_flags(rec, flags);
-	*fd = flags & O_PATH ? take_fd(&handle) : reopen_fd(handle, flags & ~O_NOFOLLOW);
-	return *fd < 0 ? error_errno(err, -*fd, "opening \"%s\" in the container", path) : 0;
+	if (!(flags & O_PATH))
+		return open_found(r, rec, path, handle, flags, fd, err);
+	*fd = take_fd(&handle);
+	return 0;
 }
 
 /*
@@ -357,6 +387,9 @@ int files_open(struct restore *r, uint32_t id, int flags, int *fd, struct error 
 
 	if (!rec || !rec->path_len)
 		return error_set(err, EBADMSG, "file %u is missing", id);
+	/* of any type, devices too, or waited for: only a descriptor can be so */
+	if (rec->kind == CKPT_FILE_PATH || rec->kind == CKPT_FILE_FIFO)
+		return error_set(err, EBADMSG, "file %u is nothing to map or execute", id);
 	if (rec->kind == CKPT_FILE_MEMFD)
 		return open_memfd(r, rec, flags, fd, err);
 	if (rec->flags & CKPT_FILE_DELETED)

@@ -93,6 +93,10 @@ struct file_table {
 	VEC(struct file_group) ghosts, pipes;
 	VEC(struct record) locks_wanted, owners_wanted;
 	bool late_opened;
+	struct {
+		bool known, own_user_ns;
+		uint64_t inheritable, permitted; /* of the init's stub */
+	} inside;				 /* file_inside.c's */
 };
 
 /*
@@ -189,6 +193,15 @@ struct own_root {
  */
 bool file_proc_is_own(const struct own_root *own, const char *path, size_t len, dev_t dev);
 bool file_proc_is_foreign(const struct own_root *own, const char *path, int fd);
+
+/*
+ * file_inside.c: 1 if what fd is of has to be opened by the container's own init; opens it so, by a
+ * path as the init sees it; refuses a path of len bytes of what root of a user namespace may not
+ * read, and so not watch. The init can do that as long as it is a stub: until STAGE_TASK.
+ */
+int file_wants_inside(struct restore *r, int fd, struct error **err);
+int file_open_inside(struct restore *r, const char *path, int flags, int *fd, struct error **err);
+int file_check_readable(struct restore *r, const char *text, size_t len, struct error **err);
 
 /*
  * file_gone.c: files of /proc of a process that is gone; sets d->gone. visit runs fn, and what that

@@ -223,7 +223,15 @@ static int inotify_load(struct restore *r, struct file_object *o, struct error *
 static int inotify_open(struct restore *r, struct file_object *o, struct error **err)
 {
 	const struct ckpt_inotify *rec = o->rec;
+	const struct ckpt_inotify_watch *row;
+	const char *tail = o->tail;
+	size_t left = o->tail_len;
+	int ret = 0;
 
+	while (!ret && (row = next_row(&tail, &left)))
+		ret = file_check_readable(r, (const char *)(row + 1), row->path_len, err);
+	if (ret)
+		return ret;
 	o->fd = inotify_init1(IN_CLOEXEC);
 	if (o->fd < 0)
 		return error_errno(err, errno, "making an inotify descriptor");

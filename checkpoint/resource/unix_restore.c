@@ -130,18 +130,30 @@ static int enter_base(struct restore *r, const struct file_object *o, const char
 				    number, 0, 0, 0, 0, 0);
 }
 
-static int remote_bind(struct restore *r, const struct file_object *o, int fd, struct error **err)
+/* old: what has the name now is to go first, which is the container's to do like the binding. */
+static int remote_bind(struct restore *r, const struct file_object *o, int fd, bool old,
+		       struct error **err)
 {
 	struct restore_task *init = &r->tasks.items[0];
+	uint64_t at = remote_data_address(&init->remote);
 	struct sockaddr_un un;
 	socklen_t len = address_of(o, &un);
 	int number, ret = fdpass_send(r, init, &fd, 1, &number, err);
+	long unlinked;
 
 	if (ret)
 		return ret;
 	memcpy(remote_data(&init->remote), &un, sizeof(un));
+	/* an address may fill the path, without a NUL */
+	((char *)remote_data(&init->remote))[sizeof(un)] = '\0';
+	if (old)
+		ret = remote_syscall(&init->remote, err, "removing a unix socket", &unlinked,
+				     SYS_unlink, at + offsetof(struct sockaddr_un, sun_path), 0, 0,
+				     0, 0, 0);
+	if (ret)
+		return ret;
 	ret = remote_syscall(&init->remote, err, "binding a unix socket", NULL, SYS_bind, number,
-			     remote_data_address(&init->remote), len, 0, 0, 0);
+			     at, len, 0, 0, 0);
 	if (ret)
 		return error_wrap(err, "\"%.*s\"", (int)sizeof(un.sun_path), un.sun_path);
 	return remote_syscall(&init->remote, err, "closing a unix socket", NULL, SYS_close, number,
@@ -155,6 +167,7 @@ static int bind_path(struct restore *r, const struct file_object *o, int fd, str
 	__cleanup_fd int dirfd = -1, file = -1;
 	char path[UNIX_PATH_SIZE + 4097], self[64], *name;
 	struct stat st;
+	bool old;
 	int ret;
 
 	file_of(o, path);
@@ -170,15 +183,18 @@ static int bind_path(struct restore *r, const struct file_object *o, int fd, str
 		ret = ids_mapped(r->request->init, rec->uid, rec->gid, err);
 	if (ret)
 		return ret;
-	if (!fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISSOCK(st.st_mode))
-		unlinkat(dirfd, name, 0);
-	ret = remote_bind(r, o, fd, err);
+	old = !fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISSOCK(st.st_mode);
+	ret = remote_bind(r, o, fd, old, err);
 	if (ret)
 		return ret;
 	file = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (file < 0 || fstat(file, &st))
+		return error_errno(err, errno, "opening the socket \"%s\"", name);
+	if (!S_ISSOCK(st.st_mode) || st.st_nlink != 1)
+		return error_set(err, EBUSY, "the socket \"%s\" was replaced while it was made",
+				 name);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", file);
-	if (file < 0 || fchownat(file, "", rec->uid, rec->gid, AT_EMPTY_PATH) ||
-	    chmod(self, rec->mode))
+	if (fchownat(file, "", rec->uid, rec->gid, AT_EMPTY_PATH) || chmod(self, rec->mode))
 		return error_errno(err, errno, "setting owner and mode of the socket \"%s\"", name);
 	return 0;
 }

@@ -408,6 +408,38 @@ static void test_hostile_links(void **state)
 	REFUSED(CKPT_FILE, f, "/a/bc", 5);
 }
 
+/* A descriptor of O_PATH may be of any device; mapped, it would be opened. */
+static void test_hostile_mapped(void **state)
+{
+	static const struct {
+		enum ckpt_file_kind kind;
+		uint32_t open_flags, mode;
+	} objects[] = {
+		{CKPT_FILE_PATH, O_PATH, S_IFBLK | 0600},
+		{CKPT_FILE_PATH, O_PATH, S_IFCHR | 0600},
+		{CKPT_FILE_FIFO, O_RDONLY, S_IFIFO | 0600},
+	};
+
+	for (size_t i = 0; i < sizeof(objects) / sizeof(*objects); i++) {
+		struct restore_request request = {.init = getpid()};
+		struct restore r = {.request = &request, .rootfd = -1};
+		struct ckpt_file f = good_file();
+		struct error *err = NULL;
+		struct buf b = {0};
+		int fd = -1;
+
+		f.kind = objects[i].kind;
+		f.open_flags = objects[i].open_flags;
+		f.mode = objects[i].mode;
+		assert_int_equal(load_one(&r, &b, CKPT_FILE, &f, sizeof(f), "/a/bc", 5), 0);
+		assert_int_equal(files_open(&r, 1, O_RDWR, &fd, &err), -EBADMSG);
+		assert_int_equal(fd, -1);
+		error_free(err);
+		resource_files.release(NULL, &r);
+		buf_free(&b);
+	}
+}
+
 static void test_hostile_gone(void **state)
 {
 	struct ckpt_file f = good_file();
@@ -713,6 +745,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_packets),
 		cmocka_unit_test(test_hostile_deleted),
 		cmocka_unit_test(test_hostile_links),
+		cmocka_unit_test(test_hostile_mapped),
 		cmocka_unit_test(test_hostile_gone),
 		cmocka_unit_test(test_hostile_namespaces),
 		cmocka_unit_test(test_hostile_others),
