@@ -259,10 +259,12 @@ int build_start(struct container *c, const struct oci_config *config, struct err
 
 	if (ret == 0)
 		ret = container_set_state(c, CONTAINER_RUNNING, err);
-	if (ret == 0)
-		hooks_run_all(&config->hooks.poststart, "poststart", c, config, "running",
-			      c->init.pid);
-	return ret;
+	if (ret < 0)
+		return ret;
+	/* they may work on the container themselves, and delete it */
+	container_unlock(c);
+	hooks_run_all(&config->hooks.poststart, "poststart", c, config, "running", c->init.pid);
+	return 0;
 }
 
 void build_remove(struct container *c, const struct oci_config *config)

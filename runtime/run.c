@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 
+#include "libcontainer/netdevices.h"
 #include "libcontainer/self_image.h"
 #include "libcontainer/state.h"
 #include "oci/config.h"
@@ -20,11 +21,17 @@ static const struct option_spec options[] = {
 	{NULL, 0, NULL, NULL},
 };
 
-/* Others may want the container while it runs: they must not find it locked. */
-static int wait_unlocked(struct container *c, struct foreground *f, struct error **err)
+/* What the init was given from outside goes back if it does not come to run its program. */
+static int start(struct container *c, const struct oci_config *config, struct init_process *init,
+		 struct error **err)
 {
-	container_unlock(c);
-	return foreground_wait(f, c->init.pid, err);
+	int ret = build_start(c, config, err);
+
+	if (ret < 0) {
+		net_devices_return(init->devices);
+		build_remove(c, config);
+	}
+	return ret;
 }
 
 static int run_in(const struct runtime *rt, const char *bundle, const struct oci_config *config,
@@ -35,17 +42,12 @@ static int run_in(const struct runtime *rt, const char *bundle, const struct oci
 	int status = 0;
 	int ret = build_container(rt, bundle, config, create, &c, &init, err);
 
+	if (ret == 0)
+		ret = start(c, config, &init, err);
 	init_process_close(&init);
-	if (ret < 0)
+	if (ret < 0 || !f)
 		return ret;
-	ret = build_start(c, config, err);
-	if (ret < 0) {
-		build_remove(c, config);
-		return ret;
-	}
-	if (!f)
-		return 0;
-	status = wait_unlocked(c, f, err);
+	status = foreground_wait(f, c->init.pid, err);
 	if (!option_flag(rt, "keep"))
 		build_remove_ended(rt, config);
 	return status;

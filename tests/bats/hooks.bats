@@ -103,3 +103,26 @@ add_hook() {
 	one_line
 	has "/no/such/hook"
 }
+
+# firn_hook WORDS...: a script that calls firn with these verbs, one after the other.
+firn_hook() {
+	printf '#!/bin/bash\nset -e\nexec >>%s 2>&1\n' "$T/log/verbs" >"$T/verbs"
+	printf "$FIRN --root $FIRN_ROOT %s $ID\n" "$@" >>"$T/verbs"
+	chmod 755 "$T/verbs"
+}
+
+@test "hooks see the state of their container" {
+	firn_hook state
+	add_hook createRuntime "$T/verbs"
+	firn create --bundle "$B" "$ID" </dev/null >"$T/$ID.log" 2>&1 3>&-
+	equal "$(jq -r .status "$T/log/verbs")" creating
+}
+
+@test "a poststart hook may work on its container, and remove it" {
+	set_args "$B" sleep 1000
+	firn_hook state pause resume "delete --force"
+	add_hook poststart "$T/verbs"
+	run_detached "$ID" "$B"
+	is_gone "$ID" || fail "$(cat "$T/log/verbs")"
+	equal "$(jq -r .status "$T/log/verbs")" running
+}

@@ -126,6 +126,18 @@ make_devices() {
 	has ",UP"
 }
 
+@test "a run that fails at its program gives the network devices back" {
+	make_devices
+	edit_config "$B" --arg d "fa$$" '.linux.netDevices = {($d): {name: "inside0"}}'
+	install -m 755 /dev/stdin "$B/rootfs/bin/broken" <<<"no program"
+	set_args "$B" /bin/broken
+	fails firn run --bundle "$B" "$ID"
+	has /bin/broken
+	ok ip -4 addr show dev "fa$$"
+	has "192.0.2.7/24"
+	has ",UP"
+}
+
 # --- seccomp ---------------------------------------------------------------------------
 
 @test "seccomp: the default action, and its errno" {
