@@ -47,11 +47,13 @@ refused() {
 	wait_for 20 grep -qx ready "$T/$ID.log"
 	ck_checkpoint
 	edit_config "$B" --argjson id 200000 "$maps"
+	chown -R 200000:200000 "$B/rootfs"
 	fails firn restore --detach --image-path "$IMAGE" --bundle "$B" "$ID"
 	one_line
 	has "id 100000 is not in the container's uid_map"
 	is_gone "$ID" || fail "the container is still there"
 	edit_config "$B" --argjson id 100000 "$maps"
+	chown -R 100000:100000 "$B/rootfs"
 	ck_restore
 	touch "$B/rootfs/tmp/go"
 	wait_for 20 grep -qx PASS "$T/$ID.log"
