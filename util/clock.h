@@ -14,4 +14,17 @@ static inline uint64_t clock_ns(clockid_t clock)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
+struct clocks {
+	uint64_t realtime, monotonic, boottime;
+};
+
+static inline struct clocks clocks_now(void)
+{
+	return (struct clocks){
+		.realtime = clock_ns(CLOCK_REALTIME),
+		.monotonic = clock_ns(CLOCK_MONOTONIC),
+		.boottime = clock_ns(CLOCK_BOOTTIME),
+	};
+}
+
 #endif

@@ -18,6 +18,7 @@
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/remote.h"
 #include "util/buf.h"
+#include "util/clock.h"
 #include "util/undo.h"
 
 struct cow_loan;
@@ -197,7 +198,7 @@ struct restore {
 	struct tty_table *ttys;
 	VEC(struct memory_object *) objects;
 	/* our clocks when arming began, 0 before: relative times are counted from here */
-	uint64_t armed_realtime, armed_monotonic, armed_boottime;
+	struct clocks armed;
 	const struct ckpt_stop *stops; /* checked */
 	size_t stop_count;
 	struct undo undo;

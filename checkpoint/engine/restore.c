@@ -295,9 +295,7 @@ static int phase_arm(void *ctx, struct error **err)
 {
 	struct restore *r = ctx;
 
-	r->armed_realtime = clock_ns(CLOCK_REALTIME);
-	r->armed_monotonic = clock_ns(CLOCK_MONOTONIC);
-	r->armed_boottime = clock_ns(CLOCK_BOOTTIME);
+	r->armed = clocks_now();
 	return run_stage(r, STAGE_ARM, err);
 }
 

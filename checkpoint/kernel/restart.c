@@ -82,6 +82,8 @@ static uint64_t prepare(const struct restore *r, const struct restore_task *t, u
 {
 	struct call_data *data = remote_data(&t->remote);
 	uint64_t at = remote_data_address(&t->remote);
+	/* what is restored before the arming is counted from now: leases, by the host's clock */
+	const struct clocks clocks = r->armed.monotonic ? r->armed : clocks_now();
 
 	if (stream->len > STREAM_MAX) {
 		error_set(err, E2BIG, "process %u: too many records for restart(2)", t->rec->pid);
@@ -90,11 +92,9 @@ static uint64_t prepare(const struct restore *r, const struct restore_task *t, u
 	memset(data, 0, sizeof(*data));
 	data->args = (struct restart_args){
 		.classes = classes,
-		/* what is restored before the arming is counted from now: leases, by the host's
-		   clock */
-		.realtime = r->armed_realtime ? r->armed_realtime : clock_ns(CLOCK_REALTIME),
-		.monotonic = r->armed_monotonic ? r->armed_monotonic : clock_ns(CLOCK_MONOTONIC),
-		.boottime = r->armed_boottime ? r->armed_boottime : clock_ns(CLOCK_BOOTTIME),
+		.realtime = clocks.realtime,
+		.monotonic = clocks.monotonic,
+		.boottime = clocks.boottime,
 		.pages = -1,
 		.error = at + offsetof(struct call_data, why),
 		.error_size = sizeof(data->why),
@@ -207,6 +207,6 @@ int kernel_put_clocks_back(struct restore *r, struct error **err)
 	/* what was armed has run since then, and ends neither early nor late by them */
 	return kernel_set_clocks(
 		&r->kernel, r->tasks.items[0].pidfd, hold,
-		r->begin->monotonic + clock_ns(CLOCK_MONOTONIC) - r->armed_monotonic,
-		r->begin->boottime + clock_ns(CLOCK_BOOTTIME) - r->armed_boottime, err);
+		r->begin->monotonic + clock_ns(CLOCK_MONOTONIC) - r->armed.monotonic,
+		r->begin->boottime + clock_ns(CLOCK_BOOTTIME) - r->armed.boottime, err);
 }

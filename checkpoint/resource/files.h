@@ -257,9 +257,17 @@ int socket_is_inside(struct checkpoint *c, const struct description *d, struct e
 int socket_admit(struct checkpoint *c, const struct description *d, bool extras,
 		 struct error **err);
 
-/* The same with extras, for a kind that has state of its own: size bytes, zeroed, are d->state. */
+/*
+ * The same with extras, for a kind that has state of its own: size bytes, zeroed, are d->state.
+ * They begin with the items, a struct buf.
+ */
 int socket_admit_state(struct checkpoint *c, struct description *d, size_t size,
-		       void (*state_free)(void *state), struct error **err);
+		       struct error **err);
+void socket_state_free(void *state);
+
+/* An option that is a number; 0 if there is none. ask: a negative errno then. */
+int socket_get_int(int fd, int level, int name);
+int socket_ask_int(int fd, int level, int name, int *value);
 
 /* The items CKPT_ITEM_DEVICE and CKPT_ITEM_FILTER; the latter is set last, with SO_LOCK_FILTER. */
 int socket_save_extras(int fd, struct buf *items, struct error **err);

@@ -61,30 +61,13 @@ socklen_t inet_size(const union inet_address *a)
 	return a->any.sa_family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in);
 }
 
-int inet_get_int(int fd, int level, int name)
-{
-	socklen_t len = sizeof(int);
-	int value = 0;
-
-	getsockopt(fd, level, name, &value, &len);
-	return value;
-}
-
-static void state_free(void *state)
-{
-	struct inet_state *s = state;
-
-	buf_free(&s->items);
-	free(s);
-}
-
 static void find_out(const struct description *d, struct inet_state *s)
 {
 	socklen_t len = sizeof(s->local);
 
-	s->rec.family = inet_get_int(d->fd, SOL_SOCKET, SO_DOMAIN);
-	s->rec.type = inet_get_int(d->fd, SOL_SOCKET, SO_TYPE);
-	s->rec.protocol = inet_get_int(d->fd, SOL_SOCKET, SO_PROTOCOL);
+	s->rec.family = socket_get_int(d->fd, SOL_SOCKET, SO_DOMAIN);
+	s->rec.type = socket_get_int(d->fd, SOL_SOCKET, SO_TYPE);
+	s->rec.protocol = socket_get_int(d->fd, SOL_SOCKET, SO_PROTOCOL);
 	if (getsockname(d->fd, &s->local.any, &len))
 		s->local.any.sa_family = s->rec.family;
 	len = inet_size(&s->local); /* exactly, for SO_PEERNAME */
@@ -105,7 +88,7 @@ static bool is_datagram(uint32_t type, uint32_t protocol)
 static int inet_admit(struct checkpoint *c, struct description *d, struct error **err)
 {
 	struct inet_state *s;
-	int r = socket_admit_state(c, d, sizeof(*s), state_free, err);
+	int r = socket_admit_state(c, d, sizeof(*s), err);
 
 	if (r)
 		return r < 0 ? r : 0;
@@ -245,7 +228,7 @@ static void make_reset(int fd, const struct ckpt_inet *rec)
 /* The option is as it was afterwards, however that was. */
 static int bind_absent(int fd, const union inet_address *local)
 {
-	int before = inet_get_int(fd, IPPROTO_IP, IP_FREEBIND), on = 1, r;
+	int before = socket_get_int(fd, IPPROTO_IP, IP_FREEBIND), on = 1, r;
 
 	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on));
 	r = bind(fd, &local->any, inet_size(local));
@@ -373,7 +356,7 @@ static int settle_reuseport(const struct file_object *o, struct error **err)
 	int wanted = rec->options.values[REUSEPORT];
 
 	if (!(rec->options.known[0] >> REUSEPORT & 1) ||
-	    inet_get_int(o->fd, SOL_SOCKET, SO_REUSEPORT) == wanted)
+	    socket_get_int(o->fd, SOL_SOCKET, SO_REUSEPORT) == wanted)
 		return 0;
 	if (setsockopt(o->fd, SOL_SOCKET, SO_REUSEPORT, &wanted, sizeof(wanted)))
 		return error_errno(err, errno, "setting SO_REUSEPORT");

@@ -23,14 +23,13 @@ void inet_print(const union inet_address *a, char text[INET_TEXT]);
 bool inet_has_port(const union inet_address *a);
 bool inet_has_host(const union inet_address *a);
 socklen_t inet_size(const union inet_address *a);
-int inet_get_int(int fd, int level, int name);
 
 /* --- a checkpoint --- */
 
 struct inet_state {
+	struct buf items; /* first */
 	struct ckpt_inet rec;
 	union inet_address local, remote;
-	struct buf items;
 	bool repaired; /* the original is in repair mode */
 	int reuse;     /* its SO_REUSEADDR, which leaving that mode takes away */
 };

@@ -166,7 +166,7 @@ static void let_go(void *ctx)
 		const struct inet_state *s = state_of(c, i);
 
 		if (s && s->rec.state == CKPT_SOCKET_KEPT &&
-		    inet_get_int(d->fd, IPPROTO_TCP, TCP_REPAIR) > 0)
+		    socket_get_int(d->fd, IPPROTO_TCP, TCP_REPAIR) > 0)
 			leave_repair(d, s, NULL);
 	}
 	netns = c->net_hold ? open_netns(c->request->init, NULL) : -1;
@@ -182,7 +182,7 @@ static int guard_connections(struct checkpoint *c, struct error **err)
 		struct inet_state *s = state_of(c, i);
 
 		if (s && s->rec.state == CKPT_SOCKET_KEPT)
-			s->reuse = inet_get_int(d->fd, SOL_SOCKET, SO_REUSEADDR);
+			s->reuse = socket_get_int(d->fd, SOL_SOCKET, SO_REUSEADDR);
 	}
 	return apart_guard(let_go, c, &c->files->guard, err);
 }

@@ -22,8 +22,8 @@ static const int switches[] = {
 };
 
 struct netlink_state {
+	struct buf items; /* first */
 	struct ckpt_netlink rec;
-	struct buf items;
 };
 
 static bool matches(const struct description *d)
@@ -31,29 +31,12 @@ static bool matches(const struct description *d)
 	return description_is_socket(d, AF_NETLINK);
 }
 
-static void state_free(void *state)
-{
-	struct netlink_state *s = state;
-
-	buf_free(&s->items);
-	free(s);
-}
-
-static int get_int(int fd, int level, int name)
-{
-	socklen_t len = sizeof(int);
-	int value = 0;
-
-	getsockopt(fd, level, name, &value, &len);
-	return value;
-}
-
 static int admit_state(struct checkpoint *c, const struct description *d)
 {
 	struct pollfd p = {.fd = d->fd, .events = POLLIN};
 
 	/* tables and queues may be the socket's own, which nothing shows */
-	if (get_int(d->fd, SOL_SOCKET, SO_PROTOCOL) == NETLINK_NETFILTER)
+	if (socket_get_int(d->fd, SOL_SOCKET, SO_PROTOCOL) == NETLINK_NETFILTER)
 		return description_block(c, d, "close it for the checkpoint",
 					 "netlink socket of netfilter");
 	if (poll(&p, 1, 0) == 1 && p.revents & (POLLIN | POLLERR))
@@ -64,7 +47,7 @@ static int admit_state(struct checkpoint *c, const struct description *d)
 
 static int netlink_admit(struct checkpoint *c, struct description *d, struct error **err)
 {
-	int r = socket_admit_state(c, d, sizeof(struct netlink_state), state_free, err);
+	int r = socket_admit_state(c, d, sizeof(struct netlink_state), err);
 
 	if (r)
 		return r < 0 ? r : 0;
@@ -109,13 +92,13 @@ static int netlink_dump(struct checkpoint *c, struct description *d, struct erro
 		return error_errno(err, errno, "asking for the address of a netlink socket");
 	s->rec.id = d->id;
 	s->rec.open_flags = d->open_flags;
-	s->rec.type = get_int(d->fd, SOL_SOCKET, SO_TYPE);
-	s->rec.protocol = get_int(d->fd, SOL_SOCKET, SO_PROTOCOL);
+	s->rec.type = socket_get_int(d->fd, SOL_SOCKET, SO_TYPE);
+	s->rec.protocol = socket_get_int(d->fd, SOL_SOCKET, SO_PROTOCOL);
 	s->rec.portid = own.nl_pid;
 	s->rec.to_portid = to.nl_pid;
 	s->rec.to_group = to.nl_groups;
 	for (size_t i = 0; i < sizeof(switches) / sizeof(*switches); i++)
-		if (get_int(d->fd, SOL_NETLINK, switches[i]))
+		if (socket_get_int(d->fd, SOL_NETLINK, switches[i]))
 			s->rec.flags |= 1u << switches[i];
 	if (!record_add2(&c->records, CKPT_NETLINK, &s->rec, sizeof(s->rec), s->items.data,
 			 s->items.len))

@@ -46,9 +46,9 @@ static const int options[] = {
 _Static_assert(OPTION_COUNT <= 16, "as many values as a record has");
 
 struct packet_state {
+	struct buf items; /* first */
 	struct ckpt_packet rec;
 	struct packet_diag diag;
-	struct buf items;
 };
 
 static bool matches(const struct description *d)
@@ -61,16 +61,7 @@ static void state_free(void *state)
 	struct packet_state *s = state;
 
 	buf_free(&s->diag.members);
-	buf_free(&s->items);
-	free(s);
-}
-
-static int get_int(int fd, int level, int name, int *value)
-{
-	socklen_t len = sizeof(*value);
-
-	*value = 0;
-	return getsockopt(fd, level, name, value, &len) ? -errno : 0;
+	socket_state_free(s);
 }
 
 static bool has_ring(const struct ckpt_packet_ring *ring)
@@ -149,7 +140,7 @@ static int admit_state(struct checkpoint *c, const struct description *d, struct
 	if (!unused)
 		return description_block(c, d, "close it for the checkpoint",
 					 "packet socket with a ring in use");
-	if (s->diag.fanout && !get_int(d->fd, SOL_PACKET, PACKET_FANOUT, &fanout)) {
+	if (s->diag.fanout && !socket_ask_int(d->fd, SOL_PACKET, PACKET_FANOUT, &fanout)) {
 		s->rec.flags |= CKPT_PACKET_FANOUT;
 		s->rec.fanout = fanout;
 		/* the program that chooses cannot be read back */
@@ -164,8 +155,9 @@ static int packet_admit(struct checkpoint *c, struct description *d, struct erro
 {
 	struct packet_state *s;
 	socklen_t len = sizeof(s->diag.cookie);
-	int r = socket_admit_state(c, d, sizeof(*s), state_free, err);
+	int r = socket_admit_state(c, d, sizeof(*s), err);
 
+	d->state_free = state_free;
 	if (r)
 		return r < 0 ? r : 0;
 	s = d->state;
@@ -246,13 +238,13 @@ static int packet_dump(struct checkpoint *c, struct description *d, struct error
 		r = save_members(d, s, err);
 	if (r)
 		return r;
-	get_int(d->fd, SOL_SOCKET, SO_TYPE, &type);
+	socket_ask_int(d->fd, SOL_SOCKET, SO_TYPE, &type);
 	s->rec.id = d->id;
 	s->rec.open_flags = d->open_flags;
 	s->rec.type = type;
 	s->rec.protocol = s->diag.protocol;
 	for (size_t i = 0; i < OPTION_COUNT; i++)
-		if (!get_int(d->fd, SOL_PACKET, options[i], &s->rec.values[i]))
+		if (!socket_ask_int(d->fd, SOL_PACKET, options[i], &s->rec.values[i]))
 			s->rec.known |= 1u << i;
 	if (!record_add2(&c->records, CKPT_PACKET, &s->rec, sizeof(s->rec), s->items.data,
 			 s->items.len))
@@ -301,7 +293,7 @@ static int load_options(const struct file_object *o, struct error **err)
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
 		int now;
 
-		if (!(rec->known >> i & 1) || get_int(o->fd, SOL_PACKET, options[i], &now) ||
+		if (!(rec->known >> i & 1) || socket_ask_int(o->fd, SOL_PACKET, options[i], &now) ||
 		    now == rec->values[i])
 			continue;
 		if (setsockopt(o->fd, SOL_PACKET, options[i], &rec->values[i],

@@ -149,12 +149,20 @@ static const struct {
 #define OPTION_COUNT (sizeof(options) / sizeof(*options))
 _Static_assert(OPTION_COUNT <= 96, "as many values as a record has");
 
-static int get_int(int fd, int level, int name, int *value)
+int socket_ask_int(int fd, int level, int name, int *value)
 {
 	socklen_t len = sizeof(*value);
 
 	*value = 0;
 	return getsockopt(fd, level, name, value, &len) ? -errno : 0;
+}
+
+int socket_get_int(int fd, int level, int name)
+{
+	int value;
+
+	socket_ask_int(fd, level, name, &value);
+	return value;
 }
 
 static bool is_multicast(size_t i)
@@ -195,7 +203,7 @@ bool description_is_socket(const struct description *d, int domain)
 	int value;
 
 	return S_ISSOCK(d->st.st_mode) && !(d->open_flags & O_PATH) &&
-	       !get_int(d->fd, SOL_SOCKET, SO_DOMAIN, &value) && value == domain;
+	       !socket_ask_int(d->fd, SOL_SOCKET, SO_DOMAIN, &value) && value == domain;
 }
 
 /* What nothing here saves. */
@@ -248,13 +256,20 @@ int socket_admit(struct checkpoint *c, const struct description *d, bool extras,
 	return admit_options(c, d, extras);
 }
 
-int socket_admit_state(struct checkpoint *c, struct description *d, size_t size,
-		       void (*state_free)(void *state), struct error **err)
+void socket_state_free(void *state)
+{
+	struct buf *items = state;
+
+	buf_free(items);
+	free(state);
+}
+
+int socket_admit_state(struct checkpoint *c, struct description *d, size_t size, struct error **err)
 {
 	d->state = calloc(1, size);
 	if (!d->state)
 		return error_errno(err, ENOMEM, "looking at a socket");
-	d->state_free = state_free;
+	d->state_free = socket_state_free;
 	return socket_admit(c, d, true, err);
 }
 
@@ -274,12 +289,13 @@ int socket_save_options(int fd, struct ckpt_socket_options *saved, struct error 
 	struct linger linger;
 	socklen_t len = sizeof(linger);
 
-	if (get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) || get_int(fd, SOL_SOCKET, SO_TYPE, &type))
+	if (socket_ask_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) ||
+	    socket_ask_int(fd, SOL_SOCKET, SO_TYPE, &type))
 		return error_errno(err, errno, "asking for a socket's type");
 	*saved = (struct ckpt_socket_options){0};
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
 		if (!applies(i, domain, type) ||
-		    get_int(fd, options[i].level, options[i].name, &value))
+		    socket_ask_int(fd, options[i].level, options[i].name, &value))
 			continue;
 		saved->known[i / 64] |= 1ull << i % 64;
 		saved->values[i] = value;
@@ -288,9 +304,9 @@ int socket_save_options(int fd, struct ckpt_socket_options *saved, struct error 
 		saved->linger_on = !!linger.l_onoff;
 		saved->linger = linger.l_linger;
 	}
-	get_int(fd, SOL_SOCKET, SO_SNDBUF, &value);
+	socket_ask_int(fd, SOL_SOCKET, SO_SNDBUF, &value);
 	saved->sndbuf = value;
-	get_int(fd, SOL_SOCKET, SO_RCVBUF, &value);
+	socket_ask_int(fd, SOL_SOCKET, SO_RCVBUF, &value);
 	saved->rcvbuf = value;
 	saved->rcvtimeo = get_timeout(fd, SO_RCVTIMEO);
 	saved->sndtimeo = get_timeout(fd, SO_SNDTIMEO);
@@ -302,7 +318,7 @@ static void load_buffer(int fd, int name, int force, uint32_t wanted)
 {
 	int value, half = wanted / 2;
 
-	get_int(fd, SOL_SOCKET, name, &value);
+	socket_ask_int(fd, SOL_SOCKET, name, &value);
 	if ((uint32_t)value != wanted && setsockopt(fd, SOL_SOCKET, force, &half, sizeof(half)))
 		setsockopt(fd, SOL_SOCKET, name, &half, sizeof(half));
 }
@@ -336,7 +352,8 @@ int socket_load_options(int fd, const struct ckpt_socket_options *saved, struct 
 {
 	int domain, type, ret;
 
-	if (get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) || get_int(fd, SOL_SOCKET, SO_TYPE, &type))
+	if (socket_ask_int(fd, SOL_SOCKET, SO_DOMAIN, &domain) ||
+	    socket_ask_int(fd, SOL_SOCKET, SO_TYPE, &type))
 		return error_errno(err, errno, "asking for a socket's type");
 	load_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, saved->sndbuf);
 	load_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, saved->rcvbuf);
@@ -345,7 +362,8 @@ int socket_load_options(int fd, const struct ckpt_socket_options *saved, struct 
 
 		/* only what differs: setting some has side effects */
 		if (!(saved->known[i / 64] >> i % 64 & 1) || !applies(i, domain, type) ||
-		    get_int(fd, options[i].level, options[i].name, &now) || now == saved->values[i])
+		    socket_ask_int(fd, options[i].level, options[i].name, &now) ||
+		    now == saved->values[i])
 			continue;
 		if (setsockopt(fd, options[i].level, options[i].name, &saved->values[i],
 			       sizeof(saved->values[i])) &&
@@ -429,7 +447,7 @@ int socket_save_extras(int fd, struct buf *items, struct error **err)
 	len = BPF_MAXINSNS;
 	if (!r && !getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, rows, &len) && len)
 		r = items_add(items, CKPT_ITEM_FILTER, rows, len * sizeof(*rows));
-	if (!r && !get_int(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked) && locked)
+	if (!r && !socket_ask_int(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked) && locked)
 		r = items_add(items, CKPT_ITEM_LOCKED, NULL, 0);
 	return r ? error_errno(err, ENOMEM, "recording a socket") : 0;
 }

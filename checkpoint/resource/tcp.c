@@ -286,8 +286,8 @@ static int save_connection(int fd, struct inet_state *s, struct ckpt_tcp *t, str
 
 int tcp_dump(struct description *d, struct inet_state *s, struct error **err)
 {
-	int reuse = inet_get_int(d->fd, SOL_SOCKET, SO_REUSEADDR);
-	int peek = inet_get_int(d->fd, SOL_SOCKET, SO_PEEK_OFF), off = -1, back, r;
+	int reuse = socket_get_int(d->fd, SOL_SOCKET, SO_REUSEADDR);
+	int peek = socket_get_int(d->fd, SOL_SOCKET, SO_PEEK_OFF), off = -1, back, r;
 	struct ckpt_tcp t = {0};
 	char address[INET_TEXT];
 

@@ -308,8 +308,8 @@ void tcp_open_closed(struct restore *r, struct file_object *o)
 /* However the pieces that it comes in fit into the buffer, which had room for it all. */
 static int send_unsent(int fd, const char *data, size_t len, struct error **err)
 {
-	int size = inet_get_int(fd, SOL_SOCKET, SO_SNDBUF) / 2, large = 1 << 29, ret = 0;
-	int locked = inet_get_int(fd, SOL_SOCKET, SO_BUF_LOCK);
+	int size = socket_get_int(fd, SOL_SOCKET, SO_SNDBUF) / 2, large = 1 << 29, ret = 0;
+	int locked = socket_get_int(fd, SOL_SOCKET, SO_BUF_LOCK);
 
 	if (!len)
 		return 0;

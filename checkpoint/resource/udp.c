@@ -142,7 +142,7 @@ static bool shares_port(const struct checkpoint *c, const struct description *d,
 		socklen_t len = sizeof(a);
 
 		if (other != d && other->kind == &file_kind_inet &&
-		    inet_get_int(other->fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM &&
+		    socket_get_int(other->fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM &&
 		    !getsockname(other->fd, &a.any, &len) && a.in.sin_port == s->local.in.sin_port)
 			return true;
 	}
@@ -164,8 +164,8 @@ static int read_queue(struct checkpoint *c, struct description *d, struct inet_s
 {
 	bool v6 = s->rec.family == AF_INET6;
 	int level = v6 ? IPPROTO_IPV6 : IPPROTO_IP, name = v6 ? IPV6_RECVPKTINFO : IP_PKTINFO;
-	int info = inet_get_int(d->fd, level, name);
-	int offset = inet_get_int(d->fd, SOL_SOCKET, SO_PEEK_OFF);
+	int info = socket_get_int(d->fd, level, name);
+	int offset = socket_get_int(d->fd, SOL_SOCKET, SO_PEEK_OFF);
 	__cleanup_free struct peeked *p = calloc(1, sizeof(*p));
 	int r;
 
@@ -208,8 +208,8 @@ int udp_admit(struct checkpoint *c, struct description *d, struct inet_state *s,
 		return description_block(c, d, "let the program read them first",
 					 "socket of protocol %u with messages that were not read",
 					 s->rec.protocol);
-	if (inet_get_int(d->fd, IPPROTO_UDP, UDP_GRO) ||
-	    inet_get_int(d->fd, IPPROTO_UDP, UDP_ENCAP) ||
+	if (socket_get_int(d->fd, IPPROTO_UDP, UDP_GRO) ||
+	    socket_get_int(d->fd, IPPROTO_UDP, UDP_ENCAP) ||
 	    (!getsockopt(d->fd, SOL_SOCKET, SO_BINDTODEVICE, device, &len) && *device))
 		return block(c, d, s,
 			     "of a device, with UDP_GRO or UDP_ENCAP, with unread datagrams");

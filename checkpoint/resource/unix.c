@@ -34,15 +34,6 @@ static void state_free(void *state)
 	free(s);
 }
 
-int unix_get_int(int fd, int name)
-{
-	socklen_t len = sizeof(int);
-	int value = 0;
-
-	getsockopt(fd, SOL_SOCKET, name, &value, &len);
-	return value;
-}
-
 static int by_ino(const void *pa, const void *pb)
 {
 	const struct unix_socket *a = pa, *b = pb;
@@ -79,10 +70,10 @@ static int gather_one(struct checkpoint *c, struct description *d, struct error 
 		return error_errno(err, ENOMEM, "looking at a socket");
 	d->state = s;
 	d->state_free = state_free;
-	s->rec.type = unix_get_int(d->fd, SO_TYPE);
+	s->rec.type = socket_get_int(d->fd, SOL_SOCKET, SO_TYPE);
 	if (known)
 		known->d = d;
-	return unix_get_int(d->fd, SO_ACCEPTCONN) ? 0 : unix_read_queue(c, d, s, err);
+	return socket_get_int(d->fd, SOL_SOCKET, SO_ACCEPTCONN) ? 0 : unix_read_queue(c, d, s, err);
 }
 
 int unix_gather(struct checkpoint *c, struct error **err)
@@ -384,7 +375,7 @@ static int admit_state(struct checkpoint *c, struct description *d, struct unix_
 	r = find_file(c, d, s, err);
 	if (r)
 		return r;
-	if (unix_get_int(d->fd, SO_ACCEPTCONN))
+	if (socket_get_int(d->fd, SOL_SOCKET, SO_ACCEPTCONN))
 		return admit_listener(c, d, s, known);
 	if (s->rec.type == SOCK_DGRAM && (connected || known->peer))
 		return admit_datagram_peer(c, d, s, known);

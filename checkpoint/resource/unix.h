@@ -68,8 +68,6 @@ int unix_read_queue(struct checkpoint *c, struct description *d, struct unix_sta
 /* The container's number for a process, as the kernel shows it to us; 0: nobody inside. */
 pid_t unix_pid_inside(const struct checkpoint *c, pid_t pid);
 
-int unix_get_int(int fd, int name);
-
 /* --- a restore --- */
 
 /* Who does something that the other end sees in SO_PEERCRED. */

@@ -184,8 +184,9 @@ struct borrowed {
 
 static struct borrowed borrow(int fd)
 {
-	struct borrowed b = {fd, unix_get_int(fd, SO_SNDBUF), unix_get_int(fd, SO_PASSCRED),
-			     unix_get_int(fd, SO_BUF_LOCK)};
+	struct borrowed b = {fd, socket_get_int(fd, SOL_SOCKET, SO_SNDBUF),
+			     socket_get_int(fd, SOL_SOCKET, SO_PASSCRED),
+			     socket_get_int(fd, SOL_SOCKET, SO_BUF_LOCK)};
 	int room = 1 << 29, off = 0;
 
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));

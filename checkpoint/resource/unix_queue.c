@@ -394,8 +394,9 @@ static const struct description *peer_of(const struct checkpoint *c, const struc
 int unix_read_queue(struct checkpoint *c, struct description *d, struct unix_state *s,
 		    struct error **err)
 {
-	int offset = unix_get_int(d->fd, SO_PEEK_OFF), creds = unix_get_int(d->fd, SO_PASSCRED);
-	int r, zero = 0, on = 1, type = unix_get_int(d->fd, SO_TYPE);
+	int offset = socket_get_int(d->fd, SOL_SOCKET, SO_PEEK_OFF),
+	    creds = socket_get_int(d->fd, SOL_SOCKET, SO_PASSCRED);
+	int r, zero = 0, on = 1, type = socket_get_int(d->fd, SOL_SOCKET, SO_TYPE);
 	struct piece p = {.data = malloc(PIECE)};
 
 	if (!p.data)

@@ -554,7 +554,7 @@ static int disconnect(struct restore *r, const struct file_object *o, struct err
 
 	if (connect(o->fd, &none, sizeof(none)))
 		return error_errno(err, errno, "disconnecting a unix socket");
-	unix_get_int(partner ? partner->fd : o->other, SO_ERROR);
+	socket_get_int(partner ? partner->fd : o->other, SOL_SOCKET, SO_ERROR);
 	return 0;
 }
 
