@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,25 @@ static inline void ready_and_wait(const char *go)
 	fflush(stdout);
 	while (access(go, F_OK))
 		nanosleep(&ms10, NULL);
+}
+
+/* A child that plays a role, in which nothing is amiss if it ends with 0. */
+static inline pid_t start_role(void (*role)(void))
+{
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid)
+		return pid;
+	role();
+	_exit(0);
+}
+
+static inline void end_role(pid_t pid)
+{
+	int status;
+
+	CHECK(waitpid(pid, &status, 0) == pid && !status);
 }
 
 static inline int passed(void)

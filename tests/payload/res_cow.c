@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "res.h"
 
@@ -168,23 +167,18 @@ static void locked(void)
 		CHECK(has(lockable + i * PAGE, given_up && i < UNLOADED ? 0 : 6));
 }
 
-static pid_t start(void (*role)(void))
-{
-	pid_t pid = fork();
+static void (*chosen)(void);
 
-	CHECK(pid >= 0);
-	if (pid)
-		return pid;
-	role();
+static void play(void)
+{
+	chosen();
 	tell();
-	_exit(7);
 }
 
-static void end(pid_t pid)
+static pid_t start(void (*role)(void))
 {
-	int status;
-
-	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	chosen = role;
+	return start_role(play);
 }
 
 static void grandchild(void)
@@ -205,17 +199,13 @@ static void middle(void)
 	live(1);
 	check_common(201, PAGES);
 	CHECK(has(region + 200 * PAGE, 120));
-	end(pid);
+	end_role(pid);
 }
 
 static void go_away(void (*role)(void))
 {
-	if (!fork()) {
-		role();
-		tell();
-		_exit(7);
-	}
-	_exit(7);
+	start(role);
+	_exit(0);
 }
 
 static void to_init(void)
@@ -243,11 +233,11 @@ static void leader(void)
 
 	CHECK(setsid() > 0);
 	gone = start(leave_stranger);
-	end(gone);
+	end_role(gone);
 	pid = start(same);
 	live(1);
 	check_common(0, PAGES);
-	end(pid);
+	end_role(pid);
 }
 
 static void make_memory(void)
@@ -296,7 +286,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < ROLES; i++)
 		pids[i] = start(roles[i]);
 	CHECK(!mlock(lockable, LOCKED * PAGE));
-	end(pids[3]);
+	end_role(pids[3]);
 	hear(ALL);
 	/* what the children do not have */
 	for (int i = 0; i < CHANGED; i++)
@@ -316,6 +306,6 @@ int main(int argc, char **argv)
 	hear(ALL);
 	for (int i = 0; i < ROLES; i++)
 		if (i != 3)
-			end(pids[i]);
+			end_role(pids[i]);
 	return passed();
 }

@@ -5,7 +5,6 @@
  * session leader between the two.
  */
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include "res.h"
 
@@ -31,24 +30,6 @@ static void check_memory(void)
 		CHECK(memory[i] == (char)(1 + i / PAGE % 100));
 }
 
-static void end(pid_t pid)
-{
-	int status;
-
-	CHECK(waitpid(pid, &status, 0) == pid && !status);
-}
-
-static pid_t start(void (*role)(void))
-{
-	pid_t pid = fork();
-
-	CHECK(pid >= 0);
-	if (pid)
-		return pid;
-	role();
-	_exit(0);
-}
-
 static void heir(void)
 {
 	tell_and_wait();
@@ -65,12 +46,12 @@ static void branch(void)
 {
 	pid_t pids[2];
 
-	pids[0] = start(heir);
+	pids[0] = start_role(heir);
 	CHECK(setsid() > 0);
-	pids[1] = start(program);
+	pids[1] = start_role(program);
 	heir();
-	end(pids[0]);
-	end(pids[1]);
+	end_role(pids[0]);
+	end_role(pids[1]);
 }
 
 int main(int argc, char **argv)
@@ -91,13 +72,13 @@ int main(int argc, char **argv)
 	CHECK(memory != MAP_FAILED);
 	for (int i = 0; i < SIZE; i += PAGE)
 		memory[i] = 1 + i / PAGE % 100;
-	pids[0] = start(branch);
-	pids[1] = start(program);
+	pids[0] = start_role(branch);
+	pids[1] = start_role(program);
 	for (int i = 0; i < 4; i++)
 		CHECK(read(told[0], &byte, 1) == 1);
 	ready_and_wait(go);
 	check_memory();
-	end(pids[0]);
-	end(pids[1]);
+	end_role(pids[0]);
+	end_role(pids[1]);
 	return passed();
 }
