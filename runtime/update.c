@@ -41,28 +41,39 @@ static const struct option_spec options[] = {
 	{NULL, 0, NULL, NULL},
 };
 
-/* Which option is which number of struct oci_resources. */
-#define MEMBER(m) offsetof(struct oci_resources, m)
+/* Which option is which number of struct oci_resources. What takes BYTES may have a unit: 64M. */
+#define NUMBER(option, parent, member)                                                             \
+	{                                                                                          \
+		option, offsetof(struct oci_resources, parent member),                             \
+			offsetof(struct oci_resources, parent has_##member)                        \
+	}
 static const struct {
 	const char *option;
-	bool bytes; /* with a unit: 64M */
 	size_t value, has;
 } numbers[] = {
-	{"blkio-weight", false, MEMBER(block_io.weight), MEMBER(block_io.has_weight)},
-	{"cpu-period", false, MEMBER(cpu.period), MEMBER(cpu.has_period)},
-	{"cpu-quota", false, MEMBER(cpu.quota), MEMBER(cpu.has_quota)},
-	{"cpu-burst", false, MEMBER(cpu.burst), MEMBER(cpu.has_burst)},
-	{"cpu-share", false, MEMBER(cpu.shares), MEMBER(cpu.has_shares)},
-	{"cpu-rt-period", false, MEMBER(cpu.realtime_period), MEMBER(cpu.has_realtime_period)},
-	{"cpu-rt-runtime", false, MEMBER(cpu.realtime_runtime), MEMBER(cpu.has_realtime_runtime)},
-	{"cpu-idle", false, MEMBER(cpu.idle), MEMBER(cpu.has_idle)},
-	{"memory", true, MEMBER(memory.limit), MEMBER(memory.has_limit)},
-	{"memory-reservation", true, MEMBER(memory.reservation), MEMBER(memory.has_reservation)},
-	{"memory-swap", true, MEMBER(memory.swap), MEMBER(memory.has_swap)},
-	{"kernel-memory", true, MEMBER(memory.kernel), MEMBER(memory.has_kernel)},
-	{"kernel-memory-tcp", true, MEMBER(memory.kernel_tcp), MEMBER(memory.has_kernel_tcp)},
-	{"pids-limit", false, MEMBER(pids_limit), MEMBER(has_pids_limit)},
+	NUMBER("blkio-weight", block_io., weight),
+	NUMBER("cpu-period", cpu., period),
+	NUMBER("cpu-quota", cpu., quota),
+	NUMBER("cpu-burst", cpu., burst),
+	NUMBER("cpu-share", cpu., shares),
+	NUMBER("cpu-rt-period", cpu., realtime_period),
+	NUMBER("cpu-rt-runtime", cpu., realtime_runtime),
+	NUMBER("cpu-idle", cpu., idle),
+	NUMBER("memory", memory., limit),
+	NUMBER("memory-reservation", memory., reservation),
+	NUMBER("memory-swap", memory., swap),
+	NUMBER("kernel-memory", memory., kernel),
+	NUMBER("kernel-memory-tcp", memory., kernel_tcp),
+	NUMBER("pids-limit", , pids_limit),
 };
+
+static bool takes_bytes(const char *option)
+{
+	for (const struct option_spec *o = options; o->name; o++)
+		if (!strcmp(o->name, option))
+			return !strcmp(o->argument, "BYTES");
+	return false;
+}
 
 /* "-1", "1048576", and with a unit of bytes "1m", "1M", "1MiB". */
 static int parse_amount(const char *text, bool bytes, int64_t *amount)
@@ -88,15 +99,15 @@ static int parse_amount(const char *text, bool bytes, int64_t *amount)
 static int read_numbers(const struct runtime *rt, struct oci_resources *res, struct error **err)
 {
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-		const char *text = option_string(rt, numbers[i].option);
+		const char *option = numbers[i].option, *text = option_string(rt, option);
+		bool bytes = takes_bytes(option);
 		int64_t amount;
 
 		if (!text || !*text)
 			continue;
-		if (parse_amount(text, numbers[i].bytes, &amount) < 0)
+		if (parse_amount(text, bytes, &amount) < 0)
 			return error_set(err, EINVAL, "option \"--%s\": \"%s\" is not a number%s",
-					 numbers[i].option, text,
-					 numbers[i].bytes ? " of bytes" : "");
+					 option, text, bytes ? " of bytes" : "");
 		memcpy((char *)res + numbers[i].value, &amount, sizeof(amount));
 		*((bool *)res + numbers[i].has) = true;
 	}
