@@ -134,15 +134,15 @@ int build_find_rootfs(const char *bundle, const struct oci_config *config, char 
 	return 0;
 }
 
+/* Of the first one, in every kernel: PROC_USER_INIT_INO, USER_NS_INIT_INO since Linux 6.18. */
+#define FIRST_USER_NS 0xeffffffd
+
 /* As engines run it for an ordinary user: as root, but of a user namespace. */
 static bool in_user_namespace(void)
 {
-	__cleanup_free char *map = NULL;
-	unsigned int inside, outside, size;
+	struct stat st;
 
-	return proc_read(&map, NULL, "self/uid_map") == 0 &&
-	       !(sscanf(map, "%u %u %u", &inside, &outside, &size) == 3 && !inside && !outside &&
-		 size == UINT32_MAX);
+	return stat("/proc/self/ns/user", &st) == 0 && st.st_ino != FIRST_USER_NS;
 }
 
 static bool is_rootless(const struct runtime *rt)
