@@ -73,7 +73,7 @@ int file_wants_inside(struct restore *r, int fd, struct error **err)
 	return ret ? ret : r->files->inside.own_user_ns || asks_who_opens(fd);
 }
 
-/* In the stub's data area. */
+/* In the stub's window. */
 struct open_data {
 	struct __user_cap_header_struct header;
 	struct __user_cap_data_struct less[2], all[2];
@@ -112,19 +112,24 @@ enum { CALL_LESS, CALL_OPEN, CALL_ALL, CALLS };
 int file_open_inside(struct restore *r, const char *path, int flags, int *fd, struct error **err)
 {
 	static const struct remote_note close_note = {.what = "closing a file"};
-	struct restore_task *init = &r->tasks.items[0];
-	struct open_data *data = remote_data(&init->remote);
-	uint64_t at = remote_data_address(&init->remote);
-	uint64_t header = at + offsetof(struct open_data, header);
-	struct remote_call *call = remote_calls(&init->remote);
+	struct remote *stub = &r->tasks.items[0].remote;
+	struct open_data *data;
+	struct remote_call *call;
+	uint64_t at, header;
 	int ret;
 
+	/* it may be making calls yet: this waits for them */
+	data = remote_later_data(stub, sizeof(*data) + strlen(path) + 1, &at, err);
+	if (!data)
+		return -error_code(*err);
 	fill(r, data, path, flags);
+	header = at + offsetof(struct open_data, header);
+	call = remote_calls(stub);
 	remote_set(&call[CALL_LESS], SYS_capset, header, at + offsetof(struct open_data, less));
 	remote_set(&call[CALL_OPEN], SYS_openat2, AT_FDCWD, at + offsetof(struct open_data, path),
 		   at + offsetof(struct open_data, how), sizeof(data->how));
 	remote_set(&call[CALL_ALL], SYS_capset, header, at + offsetof(struct open_data, all));
-	ret = remote_run(&init->remote, 0, CALLS, err);
+	ret = remote_run(stub, 0, CALLS, err);
 	if (ret)
 		return ret;
 	for (unsigned i = 0; i < CALLS; i++)
@@ -135,10 +140,10 @@ int file_open_inside(struct restore *r, const char *path, int flags, int *fd, st
 		return error_hint(err, "it must be there as at the checkpoint, and for the "
 				       "container to open");
 	}
-	*fd = syscall(SYS_pidfd_getfd, init->pidfd, call[CALL_OPEN].ret, 0);
+	*fd = syscall(SYS_pidfd_getfd, r->tasks.items[0].pidfd, call[CALL_OPEN].ret, 0);
 	if (*fd < 0)
 		return error_errno(err, errno, "taking \"%s\" from the init", path);
-	return remote_later(&init->remote, 0, &close_note, err, SYS_close, call[CALL_OPEN].ret);
+	return remote_later(stub, 0, &close_note, err, SYS_close, call[CALL_OPEN].ret);
 }
 
 int file_check_readable(struct restore *r, const char *text, size_t len, struct error **err)
