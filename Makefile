@@ -194,6 +194,8 @@ support: $(BUILD)/tests/unit/test_support ## write the table in docs/support.md 
 .PHONY: install
 install: $(BUILD)/firn ## install command and completions below PREFIX (/usr/local)
 	install -D -m 755 $(BUILD)/firn $(DESTDIR)$(PREFIX)/sbin/firn
+	install -d $(DESTDIR)$(PREFIX)/libexec/firn
+	ln -sfn ../../sbin/firn $(DESTDIR)$(PREFIX)/libexec/firn/criu
 	install -D -m 644 contrib/completion/firn.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/firn
 	install -D -m 644 contrib/completion/_firn $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_firn

@@ -10,6 +10,7 @@
 #include "libcontainer/state.h"
 #include "oci/config.h"
 #include "runtime/checkpoint_ops.h"
+#include "runtime/criu.h"
 #include "runtime/verb.h"
 #include "runtime/view.h"
 #include "util/cleanup.h"
@@ -35,7 +36,7 @@ static const struct option_spec options[] = {
 	{"provider", 0, "PROVIDER",
 	 "who saves: auto (default; the patched kernel what it can), kernel, or user"},
 	{"wait", 0, NULL, "wait while another verb works on the container"},
-	{"work-path", 0, "DIR", NULL},
+	{"work-path", 0, "DIR", "leave what container engines want there, and in the image"},
 	{"parent-path", 0, "DIR", NULL},
 	{"tcp-skip-in-flight", 0, NULL, NULL},
 	{"link-remap", 0, NULL, NULL},
@@ -187,6 +188,10 @@ static int save(struct runtime *rt, struct container *c, struct checkpoint_reque
 	if (r == 0)
 		r = checkpoint_save(q, &result, err);
 	s = settle(c, q, r == 0, r == 0 ? err : &settling);
+	if (r == 0 && !q->check_only)
+		criu_saved(q->image, option_string(rt, "work-path"),
+			   &(struct criu_figures){result.frozen_ns, result.total_ns,
+						  result.page_bytes});
 	if (q->check_only && (r == 0 || r == -EBUSY)) {
 		print_blockers(&result.blockers);
 		/* what was asked for has been answered */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "oci/config.h"
+#include "runtime/criu.h"
 #include "runtime/verb.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -229,8 +230,12 @@ int main(int argc, char **argv)
 	rt.command_line = calloc(argc + 1, sizeof(*argv));
 	if (rt.command_line)
 		memcpy(rt.command_line, argv, argc * sizeof(*argv));
-	ret = rt.command_line ? run_command(&rt, argc ? argv + 1 : argv, &err)
-			      : error_errno(&err, ENOMEM, "reading the command line");
+	if (!rt.command_line)
+		ret = error_errno(&err, ENOMEM, "reading the command line");
+	else if (criu_is_meant(argv))
+		ret = criu_main(argc, argv, &err);
+	else
+		ret = run_command(&rt, argc ? argv + 1 : argv, &err);
 
 	if (ret < 0) {
 		report(&rt, err);

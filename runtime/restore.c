@@ -24,6 +24,7 @@
 #include "oci/config.h"
 #include "runtime/build.h"
 #include "runtime/checkpoint_ops.h"
+#include "runtime/criu.h"
 #include "runtime/foreground.h"
 #include "runtime/verb.h"
 #include "util/cleanup.h"
@@ -39,7 +40,7 @@ static const struct option_spec options[] = {
 	{"no-pivot", 0, NULL, "use MS_MOVE instead of pivot_root"},
 	{"no-new-keyring", 0, NULL, "keep the caller's session keyring"},
 	{"no-subreaper", 0, NULL, NULL},
-	{"work-path", 0, "DIR", NULL},
+	{"work-path", 0, "DIR", "leave what container engines want there"},
 	{"tcp", 0, "WHAT", "TCP connections that were kept: keep (the default) or reset"},
 	{"tcp-close", 0, NULL, "the same as --tcp reset"},
 	{"tcp-established", 0, NULL, NULL},
@@ -189,7 +190,7 @@ static void let_cancel(int how)
 	sigprocmask(how, &set, NULL);
 }
 
-static int load(struct restoring *r, struct error **err)
+static int load(struct runtime *rt, struct restoring *r, struct error **err)
 {
 	struct restore_result result = {0};
 	struct checkpoint_ctx ctx;
@@ -218,6 +219,9 @@ static int load(struct restoring *r, struct error **err)
 		if (r->front.signal_fd >= 0)
 			let_cancel(SIG_BLOCK);
 	}
+	if (ret == 0)
+		criu_restored(option_string(rt, "work-path"),
+			      &(struct criu_figures){0, result.total_ns, result.page_bytes});
 	checkpoint_ctx_close(&ctx);
 	return ret;
 }
@@ -318,7 +322,7 @@ static int run(struct runtime *rt, struct error **err)
 		if (ret == 0)
 			ret = make_empty(rt, &r, err);
 		if (ret == 0)
-			ret = load(&r, err);
+			ret = load(rt, &r, err);
 		if (ret == 0)
 			ret = go_on(rt, &r, err);
 		if (ret < 0)

@@ -21,7 +21,7 @@
 
 enum entry {
 	ENTRY_OURS,
-	ENTRY_ENGINE,	/* links and logs that container engines put beside an image */
+	ENTRY_ENGINE,	/* what container engines put beside an image, or want there */
 	ENTRY_MANIFEST, /* manifest.json of a Firn image */
 	ENTRY_MARKER,	/* manifest.json.tmp: an image that was begun */
 	ENTRY_FOREIGN
@@ -58,7 +58,7 @@ static enum entry classify(int dirfd, const char *name)
 	if (!S_ISREG(st.st_mode))
 		return ENTRY_FOREIGN;
 	if (has_suffix(name, ".log") || !strncmp(name, "stats-", 6) ||
-	    !strcmp(name, "descriptors.json"))
+	    !strcmp(name, "descriptors.json") || !strcmp(name, "inventory.img"))
 		return ENTRY_ENGINE;
 	if (!strcmp(name, MANIFEST_NAME))
 		return is_manifest(dirfd, name) ? ENTRY_MANIFEST : ENTRY_FOREIGN;

@@ -23,6 +23,8 @@ setup() {
 	ok dpkg --root="$T/root" --path-include='/usr/share/*' --force-depends -i "$deb"
 	ok "$T/root/usr/sbin/firn" --version
 	has "firn version"
+	ok "$T/root/usr/libexec/firn/criu" --version
+	has "answered by firn"
 	[ -f "$T/root/usr/share/man/man8/firn.8.gz" ]
 	[ -f "$T/root/usr/share/bash-completion/completions/firn" ]
 	make_bundle "$T/b" echo hello

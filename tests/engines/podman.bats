@@ -143,6 +143,34 @@ has_logs() {
 	equal "$output" $'first\n0'
 }
 
+@test "podman: checkpoint and restore in place, and as another container from a file" {
+	local last
+	start_podman
+	# nobody here has CRIU, or it would be asked
+	mkdir "$T/bin"
+	ln -s "$FIRN" "$T/bin/criu"
+	PATH=$T/bin:$PATH
+	podman_run -d --name c localhost/busybox sh -c "$COUNTER" >"$T/id" 3>&-
+	counts logs
+	ok podman_here container checkpoint --print-stats c
+	[ "$(jq '.container_statistics[0].criu_statistics.pages_written' <<<"$output")" -gt 0 ]
+	equal "$(podman_here inspect -f '{{.State.Status}} {{.State.Checkpointed}}' c)" "exited true"
+	last=$(logs | tail -n 1)
+	ok podman_here container restore c
+	counts logs
+	# it went on counting where it was
+	equal "$(logs | awk -v n="$last" '$1 == n { getline; print $1 - n }')" 1
+	ok podman_here container checkpoint --leave-running c
+	counts logs
+	ok podman_here exec c sh -c 'echo made inside >/made'
+	ok podman_here container checkpoint --export "$T/c.tar.gz" c
+	ok podman_here rm -f c
+	ok podman_here container restore --import "$T/c.tar.gz" --name d
+	equal "$(podman_here exec d cat /made)" "made inside"
+	equal "$(podman_here inspect -f '{{.State.Status}}' d)" running
+	ok podman_here rm -f -t 0 d
+}
+
 # Podman's default manager.
 @test "podman: systemd makes the cgroups: limits, update, pause, exec, stop, rm" {
 	need_systemd
