@@ -138,6 +138,21 @@ static int read_timers(struct timers *t, struct error **err)
 	return r ? error_errno(err, -r, "reading /proc/timer_list") : 0;
 }
 
+/*
+ * A task says that it sleeps before its timer is armed, and may lose its processor in between: then the
+ * list lacks it, and looks like one that it never will be in. The kernel waits for who really
+ * sleeps before it shows its call (task_current_syscall() in lib/syscall.c).
+ */
+static bool has_gone_to_sleep(pid_t tid)
+{
+	__cleanup_free char *call = NULL;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
+	return read_file(AT_FDCWD, path, 4096, &call, NULL) == 0 &&
+	       strncmp(call, "running", strlen("running"));
+}
+
 /* *asleep is false if it does not get there: no processor for it, or the sleep is over. */
 static int wait_asleep(pid_t tid, bool *asleep, struct error **err)
 {
@@ -149,7 +164,7 @@ static int wait_asleep(pid_t tid, bool *asleep, struct error **err)
 		struct proc_stat s;
 		int r = proc_stat(tid, &s, err);
 
-		*asleep = !r && s.state == 'S';
+		*asleep = !r && s.state == 'S' && has_gone_to_sleep(tid);
 		if (r || *asleep || s.state == 't' || now() > until)
 			return r;
 		nanosleep(&pause, NULL);
@@ -254,7 +269,7 @@ static int toggle(struct dump_thread *th, struct search *s, bool *asleep, struct
 	return r ? r : e;
 }
 
-/* Nothing but one timer less. */
+/* Nothing but one timer less, which has not ended by itself. */
 static bool one_gone(const struct timers *asleep, const struct timers *stopped, int64_t *expiry)
 {
 	size_t gone = 0;
@@ -266,7 +281,7 @@ static bool one_gone(const struct timers *asleep, const struct timers *stopped, 
 			*expiry = *e;
 			gone++;
 		}
-	return gone == 1;
+	return gone == 1 && *expiry > stopped->read;
 }
 
 /* What has ended, one way or the other, while the thread sleeps on, was another's. */
