@@ -139,8 +139,8 @@ static int read_timers(struct timers *t, struct error **err)
 }
 
 /*
- * A task says that it sleeps before its timer is armed, and may lose its processor in between: then the
- * list lacks it, and looks like one that it never will be in. The kernel waits for who really
+ * A task says that it sleeps before its timer is armed, and may lose its processor in between: then
+ * the list lacks it, and looks like one that it never will be in. The kernel waits for who really
  * sleeps before it shows its call (task_current_syscall() in lib/syscall.c).
  */
 static bool has_gone_to_sleep(pid_t tid)
