@@ -25,6 +25,7 @@
 #include "checkpoint/resource/thread.h"
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/trace.h"
+#include "util/clock.h"
 #include "util/error.h"
 
 #define ERESTARTNOHAND	      514
@@ -114,6 +115,31 @@ static int64_t ahead_of_monotonic(clockid_t clock)
 	       monotonic.tv_nsec;
 }
 
+static void note_sleep(struct dump_thread *th, long nr, uint64_t left)
+{
+	th->rec.sleep = CKPT_SLEEP_RESTART;
+	th->rec.sleep_nr = nr;
+	th->rec.sleep_clock = nr == SYS_clock_nanosleep ? th->stopped.rdi : CLOCK_MONOTONIC;
+	th->rec.sleep_left = left;
+}
+
+static bool has_timed_out(long nr, long ret)
+{
+	return nr == SYS_futex ? ret == -ETIMEDOUT : ret == 0;
+}
+
+/*
+ * The call has ended while we looked: its result is in the registers, and for a thread that is let
+ * go that is true. But a restored one is back at the beginning of the checkpoint, when it still
+ * slept, and by its own clock would have slept too short. When it ended nobody knows; late is
+ * allowed.
+ */
+static void note_ended(const struct checkpoint *c, struct dump_thread *th, long nr)
+{
+	if (has_timed_out(nr, th->regs.rax))
+		note_sleep(th, nr, clock_ns(CLOCK_MONOTONIC) - c->begin_host_monotonic);
+}
+
 static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, struct error **err)
 {
 	long nr = original_call(th);
@@ -147,14 +173,14 @@ static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, stru
 	/* what it has written just now may have missed the image: once more, it is ready at once */
 	if (nr == SYS_poll && (long)th->regs.rax > 0)
 		reissue(th, nr);
-	if ((long)th->regs.rax != -ERESTART_RESTARTBLOCK)
-		return 0; /* over: its result is in the registers */
-	th->rec.sleep = CKPT_SLEEP_RESTART;
-	th->rec.sleep_nr = nr;
-	th->rec.sleep_clock = nr == SYS_clock_nanosleep ? th->stopped.rdi : CLOCK_MONOTONIC;
+	if ((long)th->regs.rax != -ERESTART_RESTARTBLOCK) {
+		note_ended(c, th, nr);
+		return 0;
+	}
+	note_sleep(th, nr, 0);
 	expiry -= ahead_of_monotonic(th->rec.sleep_clock);
-	th->rec.sleep_left =
-		expiry > (int64_t)c->begin_host_monotonic ? expiry - c->begin_host_monotonic : 0;
+	if (expiry > (int64_t)c->begin_host_monotonic)
+		th->rec.sleep_left = expiry - c->begin_host_monotonic;
 	th->regs.orig_rax = nr;
 	return 0;
 }
@@ -181,6 +207,17 @@ int sleep_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th
 		return 0;
 	reissue(th, nr);
 	return 0;
+}
+
+void sleep_save_regs(struct dump_thread *th)
+{
+	struct user_regs_struct regs = th->regs;
+
+	if (th->rec.sleep == CKPT_SLEEP_RESTART) {
+		regs.rax = -ERESTART_RESTARTBLOCK;
+		regs.orig_rax = th->rec.sleep_nr;
+	}
+	memcpy(th->rec.regs, &regs, sizeof(regs));
 }
 
 int sleep_validate(const struct ckpt_thread *rec, struct error **err)

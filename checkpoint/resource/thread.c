@@ -212,7 +212,7 @@ static int record_thread(struct checkpoint *c, struct dump_task *t, struct dump_
 		r = sleep_dump(c, t, th, err);
 	if (r)
 		return r;
-	memcpy(th->rec.regs, &th->regs, sizeof(th->regs));
+	sleep_save_regs(th);
 	memcpy(t->records.data + at, &th->rec, sizeof(th->rec));
 	return 0;
 }

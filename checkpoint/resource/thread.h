@@ -26,10 +26,13 @@ int threads_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
 /*
  * Finds out what an interrupted system call needs to go on: the time that a
  * sleep had left, and calls that returned EINTR for no signal's sake.
- * Changes th->regs and th->rec.
+ * Changes th->regs, with which the thread goes on if it is let go, and th->rec.
  */
 int sleep_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
 	       struct error **err);
+
+/* th->regs, as they are to be recorded: those of a sleep are in it, whatever became of it since. */
+void sleep_save_regs(struct dump_thread *th);
 
 /* Whether a recorded sleep is one that sleep_restore() can make. */
 int sleep_validate(const struct ckpt_thread *rec, struct error **err);

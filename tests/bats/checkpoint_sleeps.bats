@@ -50,6 +50,30 @@ slept() {
 	slept $((1500 * FIRN_SLOW)) 1500
 }
 
+# Then they have ended by the time that they are looked at, and not by the container's own clock.
+@test "checkpoint: sleeps that end while it works on them are not short" {
+	local saver
+	ck_start ck_sleeps 3000
+	sleep 1
+	IMAGE=$T/image
+	FIRN_FAULT=checkpoint-capture:stop "$FIRN" --root "$FIRN_ROOT" checkpoint \
+		--image-path "$IMAGE" "$ID" </dev/null >"$T/out" 2>&1 3>&- &
+	saver=$!
+	# shellcheck disable=SC2317 # by wait_for
+	stopped() {
+		grep -q '^State:.*T' "/proc/$saver/status"
+	}
+	wait_for 20 stopped
+	sleep 3
+	kill -CONT "$saver"
+	wait "$saver"
+	WORKED=$(now_ms)
+	ck_restore
+	WORKED=$(($(now_ms) - WORKED))
+	ck_result
+	slept $((4500 * FIRN_SLOW)) 4500
+}
+
 @test "checkpoint: sleeps after two live checkpoints, and one for good" {
 	ck_start ck_sleeps 3000
 	WORKED=$(now_ms)
