@@ -36,7 +36,7 @@ refused() {
 
 @test "checkpoint: a deleted file of an id that the user namespace does not have is refused" {
 	local maps='.linux.uidMappings = [{containerID: 0, hostID: $id, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
-	chmod 711 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$BATS_TEST_TMPDIR"
+	let_users_through
 	B=$T/b
 	make_bundle "$B" res_files /tmp/go
 	edit_config "$B" --argjson id 100000 ".linux.namespaces += [{type: \"user\"}] | $maps"

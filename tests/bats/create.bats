@@ -5,10 +5,7 @@
 load helpers
 
 setup() {
-	setup_firn
-	new_id
-	B=$T/bundle
-	make_bundle "$B" sleep 1000
+	setup_bundle sleep 1000
 }
 
 # create ID [OPTION...]: with streams that do not keep bats waiting.

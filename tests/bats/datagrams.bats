@@ -7,50 +7,27 @@ load helpers
 load payloads
 load res
 
-# start [ARG...]: raw sockets want CAP_NET_RAW.
-start() {
-	make_bundle "$T/b" res_datagrams /tmp/go "$@"
-	edit_config "$T/b" '.process.capabilities[] += ["CAP_NET_ADMIN", "CAP_NET_RAW"]'
-	add_payload "$T/b" res_datagrams
-	new_id
-	run_detached "$ID" "$T/b"
-	wait_for 10 says ready
-}
-
-save() {
-	rm -rf "$T/image"
-	ok firn checkpoint --image-path "$T/image" "$@" "$ID"
-}
+# raw sockets want CAP_NET_RAW
+RES_EDIT='.process.capabilities[] += ["CAP_NET_ADMIN", "CAP_NET_RAW"]'
 
 @test "without a checkpoint the program passes" {
-	start
-	passes
+	res_control res_datagrams
 }
 
 @test "datagrams in queues, groups, devices, filters, raw sockets, netlink" {
-	start
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	res_once res_datagrams
 }
 
 @test "twice in a row" {
-	start
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	res_twice res_datagrams
 }
 
 @test "a checkpoint leaves them as they were in a program that goes on" {
-	start
-	save --leave-running
-	passes
+	res_goes_on res_datagrams
 }
 
 @test "an image does not bring raw sockets that config.json does not grant" {
-	start
+	start_payload res_datagrams
 	save
 	cp "$T/b/config.json" "$T/config.json"
 	edit_config "$T/b" '.process.capabilities[] -= ["CAP_NET_RAW"]'
@@ -64,7 +41,7 @@ save() {
 }
 
 @test "what cannot be saved of them is named, and goes on" {
-	start refused
+	start_payload res_datagrams refused
 	fails firn checkpoint --check "$ID"
 	has "fd 20: netlink socket with queued messages"
 	has "fd 21: netlink socket of netfilter"

@@ -5,12 +5,8 @@
 load helpers
 
 setup() {
-	setup_firn
-	# root of a user namespace is nobody special outside
-	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* 2>/dev/null || :
-	new_id
-	B=$T/bundle
-	make_bundle "$B" sleep 1000
+	setup_bundle sleep 1000
+	let_users_through
 }
 
 @test "exec joins all namespaces and the cgroup" {

@@ -6,69 +6,35 @@ load helpers
 load payloads
 load res
 
-# start_payload NAME [ARG...]: runs it until it says that it is ready.
-start_payload() {
-	local name=$1
-	shift
-	make_bundle "$T/b" "$name" /tmp/go "$@"
-	edit_config "$T/b" '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 1024, hard: 4000}]'
-	add_payload "$T/b" "$name"
-	new_id
-	run_detached "$ID" "$T/b"
-	wait_for 10 says ready
-}
-
-save() {
-	ok firn checkpoint --image-path "$T/image" "$@" "$ID"
-}
+RES_EDIT='.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 1024, hard: 4000}]'
 
 @test "without a checkpoint all programs pass" {
 	for name in res_files res_shared res_sockets; do
-		start_payload $name
-		passes
-		rm -rf "$T/b"
+		res_control $name
 	done
 }
 
 @test "files, deleted files, directories, devices, pipes, FIFOs" {
-	start_payload res_files
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	res_once res_files
 }
 
 @test "processes that share pipes and offsets, and 1500 descriptors" {
-	start_payload res_shared
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	res_once res_shared
 }
 
 @test "unix sockets with messages in them, listeners, TCP, UDP" {
-	start_payload res_sockets
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	res_once res_sockets
 }
 
 @test "they survive two checkpoints in a row" {
 	for name in res_files res_shared res_sockets; do
-		start_payload $name
-		save
-		restore_detached "$ID" "$T/b" "$T/image"
-		save
-		restore_detached "$ID" "$T/b" "$T/image"
-		passes
-		rm -rf "$T/b" "$T/image"
+		res_twice $name
 	done
 }
 
 @test "a checkpoint leaves them as they were in a program that goes on" {
 	for name in res_files res_shared res_sockets; do
-		start_payload $name
-		save --leave-running
-		passes
-		rm -rf "$T/b" "$T/image"
+		res_goes_on $name
 	done
 }
 

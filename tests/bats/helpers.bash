@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2016,SC2154 # bats sets status and lines; jq has its own $
+# shellcheck shell=bash disable=SC2016,SC2119,SC2120,SC2154 # arguments may be left out; bats sets status and lines; jq has its own $
 # What every bats file needs: `load helpers`. A file that needs more before each test than
 # setup() below has one of its own, which calls setup_firn; teardown() likewise. Works
 # alike on the host and in the test VM.
@@ -52,6 +52,20 @@ setup() {
 
 teardown() {
 	teardown_firn
+}
+
+# setup_bundle CMD [ARG...]: for a setup(): bundle B, and ID of a container that is not made yet.
+setup_bundle() {
+	need_root
+	setup_firn
+	new_id
+	B=$T/bundle
+	make_bundle "$B" "$@"
+}
+
+# let_users_through: root of a user namespace is nobody special outside.
+let_users_through() {
+	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* "$BATS_TEST_TMPDIR" 2>/dev/null || :
 }
 
 # firn ARG...: the command under test with this test's state directory.
@@ -249,6 +263,12 @@ run_detached() {
 		cat "$T/$id.log"
 		return 1
 	}
+}
+
+# in_container CMD [ARG...]: bundle B runs it as container ID; what it prints is in $output.
+in_container() {
+	set_args "$B" "$@"
+	ok firn run --bundle "$B" "$ID"
 }
 
 # restore_detached ID BUNDLE IMAGE [OPTION...]: the same for `firn restore`.

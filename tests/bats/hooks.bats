@@ -5,10 +5,7 @@
 load helpers
 
 setup() {
-	setup_firn
-	new_id
-	B=$T/bundle
-	make_bundle "$B" sh -c 'echo program >>/log/order'
+	setup_bundle sh -c 'echo program >>/log/order'
 	mkdir "$T/log"
 	add_mount "$B" "$T/log" /log
 	# one that notes its name and the state it was given

@@ -6,34 +6,12 @@ load helpers
 load payloads
 load res
 
+RES_EDIT='.process.capabilities[] += ["CAP_SETUID"]'
 PROGRAMS=(res_locks res_leases res_owners)
 
 teardown() {
 	[ -z "${HOLDER:-}" ] || kill "$HOLDER" 2>/dev/null || :
 	teardown_firn
-}
-
-# start_payload NAME [ARG...]: runs it until it says that it is ready.
-start_payload() {
-	local name=$1
-	shift
-	make_bundle "$T/b" "$name" /tmp/go "$@"
-	edit_config "$T/b" '.process.capabilities[] += ["CAP_SETUID"]'
-	add_payload "$T/b" "$name"
-	new_id
-	run_detached "$ID" "$T/b"
-	wait_for 10 says ready
-}
-
-save() {
-	ok firn checkpoint --image-path "$T/image" "$@" "$ID"
-}
-
-once() {
-	start_payload "$@"
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
 }
 
 # hold PROGRAM...: flock(1) or the like outside, in the background; HOLDER is its pid.
@@ -48,42 +26,31 @@ waits_for_lock() {
 
 @test "without a checkpoint all programs pass" {
 	for name in "${PROGRAMS[@]}"; do
-		start_payload "$name"
-		passes
-		rm -rf "$T/b"
+		res_control "$name"
 	done
 }
 
 @test "locks of processes and of descriptions, and who waits for one" {
-	once res_locks
+	res_once res_locks
 }
 
 @test "leases, also those that are being broken" {
-	once res_leases
+	res_once res_leases
 }
 
 @test "signals for descriptors: owner, signal, O_ASYNC" {
-	once res_owners
+	res_once res_owners
 }
 
 @test "they survive two checkpoints in a row" {
 	for name in "${PROGRAMS[@]}"; do
-		start_payload "$name"
-		save
-		restore_detached "$ID" "$T/b" "$T/image"
-		save
-		restore_detached "$ID" "$T/b" "$T/image"
-		passes
-		rm -rf "$T/b" "$T/image"
+		res_twice "$name"
 	done
 }
 
 @test "a checkpoint leaves them as they were in a program that goes on" {
 	for name in "${PROGRAMS[@]}"; do
-		start_payload "$name"
-		save --leave-running
-		passes
-		rm -rf "$T/b" "$T/image"
+		res_goes_on "$name"
 	done
 }
 

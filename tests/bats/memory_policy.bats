@@ -7,20 +7,11 @@ load helpers
 load payloads
 load res
 
+RES_EDIT='.process.capabilities[] += ["CAP_IPC_LOCK"]'
+
 teardown() {
 	teardown_firn
 	[ -z "${HUGE_BEFORE:-}" ] || echo "$HUGE_BEFORE" >/proc/sys/vm/nr_hugepages
-}
-
-# start_payload [NAME]: runs it, or res_advice, until it says that it is ready.
-start_payload() {
-	local name=${1:-res_advice}
-	make_bundle "$T/b" "$name" /tmp/go
-	edit_config "$T/b" '.process.capabilities[] += ["CAP_IPC_LOCK"]'
-	add_payload "$T/b" "$name"
-	new_id
-	run_detached "$ID" "$T/b"
-	wait_for 10 says ready
 }
 
 # passes: lets it go on, and it finds everything in order. What the kernel lacks is shown.
@@ -34,35 +25,20 @@ passes() {
 	sed -n 's/^no /# without /p' "$T/$ID.log" | sort -u >&3
 }
 
-save() {
-	ok firn checkpoint --image-path "$T/image" "$@" "$ID"
-}
-
 @test "without a checkpoint it passes" {
-	start_payload
-	passes
+	res_control res_advice
 }
 
 @test "advice, guard pages, locks, NUMA policies, protection keys, huge pages" {
-	start_payload
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	res_once res_advice
 }
 
 @test "they survive two checkpoints in a row" {
-	start_payload
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	res_twice res_advice
 }
 
 @test "a checkpoint leaves them as they were in a program that goes on" {
-	start_payload
-	save --leave-running
-	passes
+	res_goes_on res_advice
 }
 
 # need_huge_pages N: so many of 2 MiB, free.
@@ -76,13 +52,6 @@ need_huge_pages() {
 
 @test "private memory of huge pages, twice in a row" {
 	need_huge_pages 8
-	start_payload res_hugetlb
-	passes
-	rm -rf "$T/b"
-	start_payload res_hugetlb
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	res_control res_hugetlb
+	res_twice res_hugetlb
 }

@@ -5,10 +5,7 @@
 load helpers
 
 setup() {
-	setup_firn
-	new_id
-	B=$T/bundle
-	make_bundle "$B" true
+	setup_bundle true
 	mkdir -p "$T/source/sub"
 	echo text >"$T/source/file"
 }
@@ -16,12 +13,6 @@ setup() {
 teardown() {
 	umount -l "$T/source/sub" 2>/dev/null || :
 	teardown_firn
-}
-
-# in_container CMD...: what it prints is in $output.
-in_container() {
-	set_args "$B" "$@"
-	ok firn run --bundle "$B" "$ID"
 }
 
 # options_of PATH: the mount's options as the container sees them.

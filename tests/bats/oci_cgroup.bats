@@ -5,16 +5,7 @@
 load helpers
 
 setup() {
-	need_root
-	setup_firn
-	new_id
-	B=$T/bundle
-	make_bundle "$B" true
-}
-
-in_container() {
-	set_args "$B" "$@"
-	ok firn run --bundle "$B" "$ID"
+	setup_bundle true
 }
 
 @test "the cgroup is where cgroupsPath says" {

@@ -5,11 +5,7 @@
 load helpers
 
 setup() {
-	need_root
-	setup_firn
-	new_id
-	B=$T/bundle
-	make_bundle "$B" true
+	setup_bundle true
 	cat >"$T/hook" <<-END
 		#!/bin/bash
 		echo "\$0 \$*" >>$T/args

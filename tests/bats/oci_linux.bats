@@ -6,11 +6,7 @@
 load helpers
 
 setup() {
-	need_root
-	setup_firn
-	new_id
-	B=$T/bundle
-	make_bundle "$B" true
+	setup_bundle true
 	BUILD_DIR=$(cd "$REPO/${BUILD:-build}" 2>/dev/null && pwd || realpath "$BUILD")
 	DEVICES=()
 }
@@ -21,11 +17,6 @@ teardown() {
 		ip link del "$d" 2>/dev/null || :
 	done
 	teardown_firn
-}
-
-in_container() {
-	set_args "$B" "$@"
-	ok firn run --bundle "$B" "$ID"
 }
 
 @test "annotations are in the state" {

@@ -5,22 +5,13 @@
 load helpers
 
 setup() {
-	need_root
-	setup_firn
-	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* 2>/dev/null || :
-	new_id
-	B=$T/bundle
-	make_bundle "$B" true
+	setup_bundle true
+	let_users_through
 }
 
 teardown() {
 	[ -z "${T:-}" ] || umount -Rl "$T/source" 2>/dev/null || :
 	teardown_firn
-}
-
-in_container() {
-	set_args "$B" "$@"
-	ok firn run --bundle "$B" "$ID"
 }
 
 # A source that can be mapped: what the other file systems of this machine can is not known.

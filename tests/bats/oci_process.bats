@@ -6,16 +6,7 @@
 load helpers
 
 setup() {
-	need_root
-	setup_firn
-	new_id
-	B=$T/bundle
-	make_bundle "$B" true
-}
-
-in_container() {
-	set_args "$B" "$@"
-	ok firn run --bundle "$B" "$ID"
+	setup_bundle true
 }
 
 # stat_field N: of /proc/self/stat as seen by a program that the container runs.

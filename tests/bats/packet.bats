@@ -6,36 +6,23 @@ load helpers
 load payloads
 load res
 
-# start [ARG...]: packet sockets want CAP_NET_RAW.
-start() {
-	make_bundle "$T/b" res_packet /tmp/go "$@"
-	edit_config "$T/b" '.process.capabilities[] += ["CAP_NET_RAW"]'
-	add_payload "$T/b" res_packet
-	new_id
-	run_detached "$ID" "$T/b"
-	wait_for 10 says ready || fail "$(cat "$T/$ID.log")"
-}
+# packet sockets want CAP_NET_RAW
+RES_EDIT='.process.capabilities[] += ["CAP_NET_RAW"]'
 
 @test "packet sockets: without a checkpoint the program passes" {
-	start
-	passes
+	res_control res_packet
 }
 
 @test "packet sockets have their devices, options, groups and rings, twice in a row" {
-	start
-	around
-	around
-	passes
+	res_twice res_packet
 }
 
 @test "packet sockets of a program that goes on" {
-	start
-	ok firn checkpoint --leave-running --image-path "$T/image" "$ID"
-	passes
+	res_goes_on res_packet
 }
 
 @test "an image does not bring packet sockets that config.json does not grant" {
-	start
+	start_payload res_packet
 	ok firn checkpoint --image-path "$T/image" "$ID"
 	edit_config "$T/b" '.process.capabilities[] -= ["CAP_NET_RAW"]'
 	run restore_detached "$ID" "$T/b" "$T/image"
@@ -44,7 +31,7 @@ start() {
 }
 
 @test "packets that were not read, and rings in use, are named" {
-	start refused
+	start_payload res_packet refused
 	fails firn checkpoint --check "$ID"
 	has "fd 20: packet socket with packets that were not read"
 	has "fd 21: packet socket with packets that were not read"

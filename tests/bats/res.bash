@@ -12,7 +12,7 @@ ended() {
 
 # start_payload NAME [ARG...]: runs it until it says that it is ready. RES_PLACE is "user" for
 # a user namespace, "overlay" for a root file system on overlayfs; RES_CAPS has further capabilities
-# of the program, an array of JSON.
+# of the program, an array of JSON; RES_EDIT is a jq filter for its config.json.
 start_payload() {
 	local name=$1
 	shift
@@ -20,6 +20,7 @@ start_payload() {
 	add_payload "$T/b" "$name"
 	[ -z "${RES_CAPS:-}" ] ||
 		edit_config "$T/b" ".process.capabilities[] += $RES_CAPS"
+	[ -z "${RES_EDIT:-}" ] || edit_config "$T/b" "$RES_EDIT"
 	case ${RES_PLACE:-} in
 	user) enter_user_namespace ;;
 	overlay) mount_overlay ;;
@@ -33,7 +34,7 @@ start_payload() {
 }
 
 enter_user_namespace() {
-	chmod 711 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$BATS_TEST_TMPDIR"
+	let_users_through
 	edit_config "$T/b" '.linux.namespaces += [{type: "user"}]
 		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
 		| .linux.gidMappings = .linux.uidMappings'
@@ -68,10 +69,15 @@ passes() {
 	}
 }
 
-# around: a checkpoint and a restore. RES_OPTIONS are options of both, RES_SAVE of the former.
-around() {
+# save [OPTION...]: a checkpoint. RES_SAVE are further options of it, RES_OPTIONS of a restore too.
+save() {
 	rm -rf "$T/image"
-	ok firn checkpoint "${RES_OPTIONS[@]}" "${RES_SAVE[@]}" --image-path "$T/image" "$ID"
+	ok firn checkpoint "${RES_OPTIONS[@]}" "${RES_SAVE[@]}" --image-path "$T/image" "$@" "$ID"
+}
+
+# around: a checkpoint and a restore.
+around() {
+	save
 	restore_detached "$ID" "$T/b" "$T/image" "${RES_OPTIONS[@]}"
 }
 
@@ -105,7 +111,7 @@ res_twice() {
 
 res_goes_on() {
 	start_payload "$@"
-	ok firn checkpoint "${RES_SAVE[@]}" --leave-running --image-path "$T/image" "$ID"
+	save --leave-running
 	passes
 	again
 }

@@ -8,7 +8,7 @@ setup() {
 	need_root
 	need_command setpriv
 	setup_firn
-	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* 2>/dev/null || :
+	let_users_through
 	new_id
 	B=$T/bundle
 	make_rootfs "$B/rootfs"

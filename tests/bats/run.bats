@@ -5,18 +5,8 @@
 load helpers
 
 setup() {
-	setup_firn
-	# root of a user namespace is nobody special outside
-	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* 2>/dev/null || :
-	new_id
-	B=$T/bundle
-	make_bundle "$B" true
-}
-
-# in_container CMD...: what it prints is in $output.
-in_container() {
-	set_args "$B" "$@"
-	ok firn run --bundle "$B" "$ID"
+	setup_bundle true
+	let_users_through
 }
 
 @test "run passes the exit status on and leaves nothing" {

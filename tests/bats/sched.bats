@@ -7,28 +7,15 @@ load helpers
 load payloads
 load res
 
-# start_payload [ARG...]: runs res_sched until it says that it is ready.
-start_payload() {
-	make_bundle "$T/b" res_sched /tmp/go "$@"
-	edit_config "$T/b" '.process.capabilities[] += ["CAP_SYS_NICE", "CAP_SYS_ADMIN"] |
-		.process.noNewPrivileges = false'
-	add_payload "$T/b" res_sched
-	new_id
-	run_detached "$ID" "$T/b"
-	wait_for 10 says ready
-}
-
-save() {
-	ok firn checkpoint --image-path "$T/image" "$@" "$ID"
-}
+RES_EDIT='.process.capabilities[] += ["CAP_SYS_NICE", "CAP_SYS_ADMIN"] |
+	.process.noNewPrivileges = false'
 
 @test "without a checkpoint it passes" {
-	start_payload
-	passes
+	res_control res_sched
 }
 
 @test "policies, priorities, deadlines, processors, personality of each thread" {
-	start_payload
+	start_payload res_sched
 	save
 	# what the runtime itself has must not show
 	renice -n 3 $$ >/dev/null
@@ -37,25 +24,18 @@ save() {
 }
 
 @test "they survive two checkpoints in a row" {
-	start_payload
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	res_twice res_sched
 }
 
 @test "a checkpoint leaves them as they were in a program that goes on" {
-	start_payload
-	save --leave-running
-	passes
+	res_goes_on res_sched
 }
 
 @test "keys, and filters that ask a listener, are refused by name" {
 	local what
 	declare -A name=([keys]="keys in its process keyring" [listener]="seccomp filter that asks a listener")
 	for what in keys listener; do
-		start_payload "$what"
+		start_payload res_sched "$what"
 		fails firn checkpoint --image-path "$T/image" "$ID"
 		one_line
 		has "${name[$what]}"
@@ -65,20 +45,9 @@ save() {
 	done
 }
 
-# start_dates SECONDS: the same with res_dates.
-start_dates() {
-	make_bundle "$T/b" res_dates /tmp/go "$1"
-	add_payload "$T/b" res_dates
-	new_id
-	run_detached "$ID" "$T/b"
-	wait_for 10 says ready
-}
-
 @test "timers that are set to dates keep them, others what they have left" {
-	start_dates 0
-	passes
-	rm -rf "$T/b"
-	start_dates 3
+	res_control res_dates 0
+	start_payload res_dates 3
 	save
 	# not a wait: this time must be missing for the one and not for the other
 	sleep 3

@@ -6,12 +6,8 @@
 load helpers
 
 setup() {
-	need_root
-	setup_firn
+	setup_bundle true
 	INTACT=$FIRN
-	new_id
-	B=$T/bundle
-	make_bundle "$B" true
 	mkdir -p "$T/outside"
 	echo secret >"$T/outside/secret"
 }
@@ -20,11 +16,6 @@ teardown() {
 	# own_copy's may be damaged
 	FIRN=$INTACT
 	teardown_firn
-}
-
-in_container() {
-	set_args "$B" "$@"
-	ok firn run --bundle "$B" "$ID"
 }
 
 # all_capabilities: a container's root that may look at processes of the runtime.
@@ -208,7 +199,7 @@ untouched() {
 
 @test "an ordinary user's container cannot drop groups, by which others are kept out" {
 	need_command setpriv
-	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* 2>/dev/null || :
+	let_users_through
 	install -m 755 "$FIRN" "$T/firn"
 	chown -R 1234:1234 "$B" "$FIRN_ROOT"
 	rm "$B/config.json"

@@ -6,64 +6,32 @@ load helpers
 load payloads
 load res
 
-# start [ARG...]: buffers beyond the limits want CAP_NET_ADMIN.
-start() {
-	make_bundle "$T/b" res_unix /tmp/go "$@"
-	edit_config "$T/b" '.process.capabilities[] += ["CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID"]'
-	[ -z "${EDIT:-}" ] || edit_config "$T/b" "$EDIT"
-	[ -z "${EDIT:-}" ] || {
-		chown -R 100000:100000 "$T/b/rootfs"
-		chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* 2>/dev/null || :
-	}
-	add_payload "$T/b" res_unix
-	new_id
-	run_detached "$ID" "$T/b"
-	wait_for 10 says ready
-}
-
-save() {
-	rm -rf "$T/image"
-	ok firn checkpoint --image-path "$T/image" "$@" "$ID"
-}
+# buffers beyond the limits want CAP_NET_ADMIN
+RES_EDIT='.process.capabilities[] += ["CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID"]'
 
 @test "without a checkpoint the program passes" {
-	start
-	passes
+	res_control res_unix
 }
 
 @test "names, queues with senders, credentials and descriptors, connections that wait" {
-	start
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	res_once res_unix
 }
 
 @test "twice in a row" {
-	start
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	res_twice res_unix
 }
 
 @test "a checkpoint leaves them as they were in a program that goes on" {
-	start
-	save --leave-running
-	passes
+	res_goes_on res_unix
 }
 
 @test "in a user namespace" {
-	local map='[{containerID: 0, hostID: 100000, size: 65536}]'
-	EDIT=".linux.namespaces += [{type: \"user\"}] | .linux.uidMappings = $map | .linux.gidMappings = $map"
-	start
-	save
-	restore_detached "$ID" "$T/b" "$T/image"
-	passes
+	RES_PLACE=user
+	res_once res_unix
 }
 
 @test "no name is left in the container's files that was not there" {
-	start
+	start_payload res_unix
 	(cd "$T/b/rootfs/tmp" && find . | sort) >"$T/before"
 	save
 	restore_detached "$ID" "$T/b" "$T/image"
@@ -73,7 +41,7 @@ save() {
 }
 
 @test "what cannot be saved of them is named, and goes on" {
-	start refused
+	start_payload res_unix refused
 	fails firn checkpoint --check "$ID"
 	has "fd 20: unix socket with queued urgent data"
 	has "fd 21: unix connection waiting to be accepted with data in it"

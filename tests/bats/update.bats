@@ -5,11 +5,7 @@
 load helpers
 
 setup() {
-	need_root
-	setup_firn
-	new_id
-	B=$T/bundle
-	make_bundle "$B" sleep 1000
+	setup_bundle sleep 1000
 	run_detached "$ID" "$B"
 }
 
