@@ -71,7 +71,7 @@ deps: ## install the Debian packages that building and testing need (tests/deps)
 
 # Static: they run in containers that hold nothing but busybox.
 PAYLOADS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/payload/*.c))
-$(BUILD)/tests/payload/%: tests/payload/%.c
+$(BUILD)/tests/payload/%: tests/payload/%.c $(wildcard tests/payload/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -Wall -Wextra $(CPPFLAGS) -O2 -static -o $@ $<

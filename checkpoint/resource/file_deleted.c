@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "checkpoint/resource/files.h"
+#include "checkpoint/resource/mounts.h"
 #include "checkpoint/user/ns.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -117,31 +118,27 @@ static void search_directory(struct search *s, int fd, const char *path, unsigne
 	}
 }
 
-/* Where the mount is through which it was opened; mountinfo writes spaces as \040. */
+/* Where the mount is through which it was opened. */
 static char *mount_point(struct checkpoint *c, const struct description *d)
 {
 	const char *id = d->fdinfo ? fdinfo_find(d->fdinfo, "mnt_id") : NULL;
-	__cleanup_free char *text = NULL;
-	char *rest, *line;
+	mount_vec mounts = {0};
+	char pid[16], *point = NULL;
 
-	if (!id || proc_read(&text, NULL, "%d/mountinfo", c->request->init))
+	snprintf(pid, sizeof(pid), "%d", c->request->init);
+	if (!id || mounts_read(pid, &mounts, NULL))
 		return NULL;
-	rest = text;
-	while ((line = strsep(&rest, "\n"))) {
-		char *point = NULL;
-
-		if (atoi(line) == atoi(id) && sscanf(line, "%*d %*d %*s %*s %ms", &point) == 1)
-			return point;
-	}
-	return NULL;
+	vec_for_each (m, &mounts)
+		if (m->id == strtoul(id, NULL, 10))
+			point = take_ptr(m->point);
+	mounts_free(&mounts);
+	return point;
 }
 
 bool file_find_name(struct checkpoint *c, struct description *d)
 {
 	__cleanup_free char *mount = S_ISREG(d->st.st_mode) ? mount_point(c, d) : NULL;
-	int fd = mount && !strchr(mount, '\\')
-			 ? open_in_root(c->rootfd, mount, O_RDONLY | O_DIRECTORY, 0)
-			 : -1;
+	int fd = mount ? open_in_root(c->rootfd, mount, O_RDONLY | O_DIRECTORY, 0) : -1;
 	struct search s = {.wanted = d};
 	struct stat st;
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "checkpoint/resource/inotify.h"
+#include "checkpoint/resource/mounts.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
@@ -27,14 +28,9 @@
 #define ENTRIES_MAX 2000000
 #define DEPTH_MAX   128
 
-struct mount_point {
-	uint32_t dev;
-	char *path;
-};
-
 struct search {
 	struct checkpoint *c;
-	VEC(struct mount_point) mounts;
+	mount_vec mounts;
 	VEC(struct watch *) wanted; /* without a path; sorted by handle */
 	size_t found;
 	unsigned long entries;
@@ -101,61 +97,21 @@ static bool leads_to(struct search *s, const char *path, const struct watch *w)
 	       st.st_dev == makedev(w->dev >> 20, w->dev & 0xfffff);
 }
 
-/* --- mounts --- */
-
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (char *c = text; *c; c++) {
-		unsigned code;
-
-		if (*c == '\\' && sscanf(c + 1, "%3o", &code) == 1) {
-			*to++ = code;
-			c += 3;
-		} else {
-			*to++ = *c;
-		}
-	}
-	*to = '\0';
-}
-
-static int read_mounts(struct search *s, struct error **err)
-{
-	__cleanup_free char *text = NULL;
-	char *rest, *line;
-	int r = proc_read(&text, NULL, "%d/mountinfo", s->c->request->init);
-
-	if (r)
-		return error_errno(err, -r, "reading the container's mounts");
-	rest = text;
-	while ((line = strsep(&rest, "\n"))) {
-		struct mount_point *m;
-		unsigned major, minor;
-		char *point;
-
-		if (sscanf(line, "%*d %*d %u:%u %*s %ms", &major, &minor, &point) != 3)
-			continue;
-		unescape(point);
-		m = vec_add(&s->mounts);
-		if (!m) {
-			free(point);
-			return error_errno(err, ENOMEM, "reading the container's mounts");
-		}
-		*m = (struct mount_point){major << 20 | minor, point};
-	}
-	return 0;
-}
-
 /* --- the short ways --- */
 
-/* open_by_handle_at(2) wants something open on the file system: its root, if no watch sees that. */
-static int open_anchor(struct search *s, const struct mount_point *m)
+/* As in fdinfo. */
+static uint32_t device_of(const struct mount *m)
 {
-	__cleanup_fd int handle = open_in_root(s->c->rootfd, m->path, O_PATH, 0);
+	return m->major << 20 | m->minor;
+}
+
+/* open_by_handle_at(2) wants something open on the file system: its root, if no watch sees that. */
+static int open_anchor(struct search *s, const struct mount *m)
+{
+	__cleanup_fd int handle = open_in_root(s->c->rootfd, m->point, O_PATH, 0);
 	struct stat st;
 
-	if (handle < 0 || fstat(handle, &st) || !watches_blind(s->c, m->dev, st.st_ino) ||
+	if (handle < 0 || fstat(handle, &st) || !watches_blind(s->c, device_of(m), st.st_ino) ||
 	    !(S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)))
 		return -1;
 	return reopen_fd(handle, O_RDONLY | O_NONBLOCK);
@@ -184,7 +140,7 @@ static void find_by_handles(struct search *s, watch_vec *watches)
 		vec_for_each (w, watches) {
 			__cleanup_free char *path = NULL;
 
-			if (w->path || w->dev != m->dev || !w->handle_len)
+			if (w->path || w->dev != device_of(m) || !w->handle_len)
 				continue;
 			if (anchor < 0)
 				anchor = open_anchor(s, m);
@@ -211,9 +167,9 @@ static void find_by_guesses(struct search *s, watch_vec *watches)
 		bool some = false;
 
 		vec_for_each (w, watches)
-			some |= !w->path && w->dev == m->dev;
+			some |= !w->path && w->dev == device_of(m);
 		if (some)
-			try_path(s, watches, m->path);
+			try_path(s, watches, m->point);
 	}
 }
 
@@ -296,17 +252,17 @@ static int find_by_search(struct search *s, watch_vec *watches, struct error **e
 		int fd;
 
 		vec_for_each (w, &s->wanted)
-			some |= !(*w)->path && (*w)->dev == m->dev;
+			some |= !(*w)->path && (*w)->dev == device_of(m);
 		if (r || !some)
 			continue;
-		fd = open_in_root(s->c->rootfd, m->path, O_RDONLY | O_DIRECTORY, 0);
+		fd = open_in_root(s->c->rootfd, m->point, O_RDONLY | O_DIRECTORY, 0);
 		if (fd < 0 || fstat(fd, &st)) {
 			if (fd >= 0)
 				close(fd);
 			continue;
 		}
 		s->dev = st.st_dev;
-		r = search_tree(s, fd, strcmp(m->path, "/") ? m->path : "", 0, err);
+		r = search_tree(s, fd, strcmp(m->point, "/") ? m->point : "", 0, err);
 	}
 	return r;
 }
@@ -314,17 +270,18 @@ static int find_by_search(struct search *s, watch_vec *watches, struct error **e
 int watches_find(struct checkpoint *c, watch_vec *watches, struct error **err)
 {
 	struct search s = {.c = c};
-	int r = read_mounts(&s, err);
+	char pid[16];
+	int r;
 
+	snprintf(pid, sizeof(pid), "%d", c->request->init);
+	r = mounts_read(pid, &s.mounts, err);
 	if (!r) {
 		find_by_guesses(&s, watches);
 		find_by_handles(&s, watches);
 	}
 	if (!r && watches_blind(c, 0, 0))
 		r = find_by_search(&s, watches, err);
-	vec_for_each (m, &s.mounts)
-		free(m->path);
-	vec_free(&s.mounts);
+	mounts_free(&s.mounts);
 	vec_free(&s.wanted);
 	return r;
 }

@@ -273,6 +273,16 @@ static void policy_ask(struct dump_task *t, struct questions *q)
 	ask_policies(t, 0, q);
 }
 
+static int record_policy(struct dump_task *t, struct ckpt_mm_policy *rec, const range_vec *ranges,
+			 struct error **err)
+{
+	rec->ranges = ranges->count;
+	if (!record_add2(&t->records, CKPT_MM_POLICY, rec, sizeof(*rec), ranges->items,
+			 ranges->count * sizeof(*ranges->items)))
+		return error_errno(err, ENOMEM, "recording what was asked for memory");
+	return 0;
+}
+
 static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
 	__cleanup_fd int pagemap = -1;
@@ -298,10 +308,8 @@ static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error *
 		r = find_keys(t, &ranges, err);
 	if (!r)
 		r = find_lock_future(t, &rec.lock_future, err);
-	rec.ranges = ranges.count;
-	if (!r && !record_add2(&t->records, CKPT_MM_POLICY, &rec, sizeof(rec), ranges.items,
-			       ranges.count * sizeof(*ranges.items)))
-		r = error_errno(err, ENOMEM, "recording what was asked for memory");
+	if (!r)
+		r = record_policy(t, &rec, &ranges, err);
 	vec_free(&ranges);
 	return r ? error_wrap(err, "process %u", t->rec.pid) : 0;
 }
@@ -342,10 +350,8 @@ static int policy_adopt(struct checkpoint *c, struct dump_task *t, struct error 
 	if (!r)
 		r = take_ranges(from, &ranges, err);
 	rec = *from;
-	rec.ranges = ranges.count;
-	if (!r && !record_add2(&t->records, CKPT_MM_POLICY, &rec, sizeof(rec), ranges.items,
-			       ranges.count * sizeof(*ranges.items)))
-		r = error_errno(err, ENOMEM, "recording what was asked for memory");
+	if (!r)
+		r = record_policy(t, &rec, &ranges, err);
 	vec_free(&ranges);
 	return r ? error_wrap(err, "process %u", t->rec.pid) : 0;
 }

@@ -16,32 +16,14 @@
 #include <sys/socket.h>
 
 #include "res.h"
+#include "res_inet.h"
 
 #define BIG 60000
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
 
 static const int on = 1;
 static int v4, v6, from4, from6, connected, groups4, groups6, device, filtered, raw, raw6, ping;
 static int route, plain;
 static union address to4, to6;
-
-static union address address(int family, unsigned port)
-{
-	union address a = {.in = {.sin_family = AF_INET,
-				  .sin_port = htons(port),
-				  .sin_addr = {htonl(INADDR_LOOPBACK)}}};
-
-	if (family == AF_INET6)
-		a.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
-					      .sin6_port = htons(port),
-					      .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	return a;
-}
 
 static int bound(const union address *a)
 {

@@ -20,13 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			printf("FAIL line %d: %s (errno %d)\n", __LINE__, #condition, errno);      \
-			exit(1);                                                                   \
-		}                                                                                  \
-	} while (0)
+#include "res.h"
 
 /* what each member's data is; the upper half must not get lost either */
 #define DATA(n) (0xfedcba9800000000ull + (n))
@@ -295,7 +289,6 @@ static void check_signals(void)
 
 int main(int argc, char **argv)
 {
-	struct timespec ms10 = {0, 10000000};
 	char *before, *after;
 	sigset_t blocked;
 	pid_t pid;
@@ -312,10 +305,7 @@ int main(int argc, char **argv)
 		child();
 	drain(m.pipe[0]);
 	before = members(m.set);
-	puts("ready");
-	while (access(argv[1], F_OK))
-		nanosleep(&ms10, NULL);
-
+	ready_and_wait(argv[1]);
 	after = members(m.set);
 	if (strcmp(before, after))
 		printf("before:\n%safter:\n%s", before, after);
@@ -340,6 +330,5 @@ int main(int argc, char **argv)
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	CHECK(next(m.set, 0) == 0);
-	puts("PASS");
-	return 0;
+	return passed();
 }

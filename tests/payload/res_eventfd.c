@@ -11,13 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			printf("FAIL line %d: %s (errno %d)\n", __LINE__, #condition, errno);      \
-			return 1;                                                                  \
-		}                                                                                  \
-	} while (0)
+#include "res.h"
 
 #define BIG   ((uint64_t)5 << 40 | 6) /* beyond what eventfd(2) takes */
 #define OTHER 20
@@ -36,7 +30,6 @@ static uint64_t get(int fd)
 
 int main(int argc, char **argv)
 {
-	struct timespec ms10 = {0, 10000000};
 	int count = eventfd(0, 0),
 	    semaphore = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC);
 	int empty = eventfd(0, EFD_NONBLOCK);
@@ -45,10 +38,7 @@ int main(int argc, char **argv)
 	CHECK(argc == 2 && count >= 0 && semaphore >= 0 && empty >= 0);
 	CHECK(dup2(count, OTHER) == OTHER);
 	CHECK(!put(count, BIG) && !put(semaphore, 3));
-	puts("ready");
-	while (access(argv[1], F_OK))
-		nanosleep(&ms10, NULL);
-
+	ready_and_wait(argv[1]);
 	CHECK(fcntl(count, F_GETFL) == O_RDWR && fcntl(count, F_GETFD) == 0);
 	CHECK(fcntl(semaphore, F_GETFL) == (O_RDWR | O_NONBLOCK));
 	CHECK(fcntl(semaphore, F_GETFD) == FD_CLOEXEC);
@@ -58,6 +48,5 @@ int main(int argc, char **argv)
 		CHECK(get(semaphore) == 1);
 	CHECK(get(semaphore) == 0 && errno == EAGAIN);
 	CHECK(get(empty) == 0 && errno == EAGAIN);
-	puts("PASS");
-	return 0;
+	return passed();
 }

@@ -11,13 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			printf("FAIL line %d: %s (errno %d)\n", __LINE__, #condition, errno);      \
-			return 1;                                                                  \
-		}                                                                                  \
-	} while (0)
+#include "res.h"
 
 static int next(int fd, struct signalfd_siginfo *info)
 {
@@ -27,7 +21,6 @@ static int next(int fd, struct signalfd_siginfo *info)
 int main(int argc, char **argv)
 {
 	union sigval value = {.sival_int = 4711};
-	struct timespec ms10 = {0, 10000000};
 	struct signalfd_siginfo info;
 	sigset_t all, mask;
 	int fd;
@@ -44,10 +37,7 @@ int main(int argc, char **argv)
 	CHECK(fd >= 0);
 	raise(SIGUSR1);
 	raise(SIGUSR2);
-	puts("ready");
-	while (access(argv[1], F_OK))
-		nanosleep(&ms10, NULL);
-
+	ready_and_wait(argv[1]);
 	CHECK(fcntl(fd, F_GETFL) == (O_RDWR | O_NONBLOCK) && fcntl(fd, F_GETFD) == FD_CLOEXEC);
 	CHECK(next(fd, &info) == SIGUSR1 && (int)info.ssi_pid == getpid());
 	/* SIGUSR2 is not for it */
@@ -59,6 +49,5 @@ int main(int argc, char **argv)
 	raise(SIGRTMAX - 1);
 	raise(SIGINT);
 	CHECK(next(fd, &info) == -EAGAIN);
-	puts("PASS");
-	return 0;
+	return passed();
 }

@@ -12,14 +12,9 @@
 #include <sys/socket.h>
 
 #include "res.h"
+#include "res_inet.h"
 
 #define LONG (700 << 10)
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
 
 struct pair {
 	int client, server;
@@ -27,19 +22,6 @@ struct pair {
 
 static int listeners[3];
 static struct pair plain[3], full[3], half, both, last, finishing, optioned, closed;
-
-static union address address(int family, unsigned port)
-{
-	union address a = {.in = {.sin_family = AF_INET,
-				  .sin_port = htons(port),
-				  .sin_addr = {htonl(INADDR_LOOPBACK)}}};
-
-	if (family == AF_INET6)
-		a.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
-					      .sin6_port = htons(port),
-					      .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	return a;
-}
 
 static int listening(int family, unsigned port, bool any)
 {

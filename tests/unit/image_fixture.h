@@ -3,6 +3,8 @@
 #ifndef FIRN_TESTS_IMAGE_FIXTURE_H
 #define FIRN_TESTS_IMAGE_FIXTURE_H
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -10,6 +12,26 @@
 #include "checkpoint/image/image.h"
 #include "util/error.h"
 #include "util/io.h"
+
+static char dir[64], image[128]; /* in it; not made yet */
+
+static inline int setup(void **state)
+{
+	strcpy(dir, "/tmp/test_image.XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(image, sizeof(image), "%s/image", dir);
+	return 0;
+}
+
+static inline int teardown(void **state)
+{
+	char command[128];
+
+	unsetenv("FIRN_FAULT");
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
+}
 
 static inline int fixture_records(struct image_writer *w, struct error **err)
 {

@@ -21,15 +21,10 @@
 #include "libcontainer/cgroup.h"
 #include "libcontainer/cgroup_internal.h"
 #include "oci/config.h"
+#include "tests/unit/child.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
-
-static void no_error(struct error *err)
-{
-	if (err)
-		fail_msg("%s", error_message(err));
-}
 
 static const struct hierarchy *named(const struct cgroup *cg, const char *names)
 {

@@ -29,6 +29,7 @@
 #include "libcontainer/cgroup_internal.h"
 #include "libcontainer/freezer.h"
 #include "oci/config.h"
+#include "tests/unit/child.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
@@ -44,12 +45,6 @@ struct fixture {
 	struct freezer *f;
 	struct shared *shared;
 };
-
-static void no_error(struct error *err)
-{
-	if (err)
-		fail_msg("%s", error_message(err));
-}
 
 static int setup(void **state)
 {

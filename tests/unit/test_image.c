@@ -16,25 +16,6 @@
 #include "tests/unit/image_fixture.h"
 #include "util/cleanup.h"
 
-static char dir[64], image[128];
-
-static int setup(void **state)
-{
-	strcpy(dir, "/tmp/test_image.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(image, sizeof(image), "%s/image", dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
-}
-
 static void write_image(void)
 {
 	__cleanup_error struct error *err = NULL;

@@ -20,26 +20,6 @@
 #include "tests/unit/image_fixture.h"
 #include "util/cleanup.h"
 
-static char dir[64], image[128];
-
-static int setup(void **state)
-{
-	strcpy(dir, "/tmp/test_image.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(image, sizeof(image), "%s/image", dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	char command[128];
-
-	unsetenv("FIRN_FAULT");
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
-}
-
 /* Runs a shell command in the test's directory; its exit status must be 0. */
 static void shell(const char *command)
 {

@@ -17,6 +17,7 @@
 
 #include "checkpoint/resource/memory_object.h"
 #include "checkpoint/resource/resource.h"
+#include "tests/unit/child.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
@@ -24,12 +25,6 @@
 #define PAGE	   4096UL
 #define ANON_SIZE  (3 * 1024 * 1024UL)
 #define MEMFD_SIZE (10 * PAGE + 17)
-
-static void no_error(struct error *err)
-{
-	if (err)
-		fail_msg("%s", error_message(err));
-}
 
 static int open_mapping(void *p, size_t len)
 {

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "checkpoint/user/pages.h"
+#include "tests/unit/child.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
@@ -29,12 +30,6 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
-
-static void no_error(struct error *err)
-{
-	if (err)
-		fail_msg("%s", error_message(err));
-}
 
 static char *reserve(size_t size)
 {
@@ -48,31 +43,15 @@ static char *reserve(size_t size)
 static pid_t child_with(void (*prepare)(char *memory), char *memory)
 {
 	int sync[2];
-	char c = 0;
-	pid_t pid;
+	pid_t pid = child_fork(sync);
 
-	assert_int_equal(pipe2(sync, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
 	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nobody behind */
 		if (prepare)
 			prepare(memory);
-		if (write(sync[1], &c, 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
+		child_sleeps(sync);
 	}
-	close(sync[1]);
-	assert_int_equal(read(sync[0], &c, 1), 1);
-	close(sync[0]);
+	assert_true(child_wait(sync));
 	return pid;
-}
-
-static void end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
 }
 
 static void mark(char *page, unsigned long n)
@@ -149,8 +128,8 @@ static void round_trip(void (*prepare)(char *), void (*prepare_target)(char *), 
 	no_error(err);
 	assert_same(from, to, memory, SIZE);
 	page_area_free(&area);
-	end(from);
-	end(to);
+	child_end(from);
+	child_end(to);
 	munmap(memory, SIZE);
 }
 
@@ -240,7 +219,7 @@ static void test_guard(void **state)
 	vec_free(&guards);
 	close(fd);
 	page_area_free(&area);
-	end(pid);
+	child_end(pid);
 	munmap(memory, 4 * PAGE);
 }
 
@@ -298,8 +277,8 @@ static void test_flipped_byte(void **state)
 	assert_int_equal(pages_load(&target, &area, fd, "task-7.core", NULL, &err), -EBADMSG);
 	error_free(err);
 	page_area_free(&area);
-	end(from);
-	end(to);
+	child_end(from);
+	child_end(to);
 	munmap(memory, SIZE);
 }
 
@@ -335,7 +314,7 @@ static void test_cancel_and_progress(void **state)
 	no_error(err);
 	assert_int_equal(last, SIZE);
 	page_area_free(&area);
-	end(pid);
+	child_end(pid);
 	munmap(memory, SIZE);
 }
 
@@ -349,7 +328,7 @@ static void test_dead_process(void **state)
 	struct page_area area;
 
 	assert_int_equal(scan(pid, memory, SIZE, &area), 0);
-	end(pid);
+	child_end(pid);
 	assert_int_equal(pages_dump(&from, &area, fd, "image", NULL, &err), -ESRCH);
 	error_free(err);
 	page_area_free(&area);
@@ -394,8 +373,8 @@ static void test_pool(void **state)
 	no_error(err);
 	for (int i = 0; i < TASKS; i++) {
 		assert_same(pids[i], targets[i], memory, 128 * PAGE);
-		end(pids[i]);
-		end(targets[i]);
+		child_end(pids[i]);
+		child_end(targets[i]);
 		close(fds[i]);
 		page_area_free(&areas[i]);
 	}
@@ -429,7 +408,7 @@ static void test_hash(void **state)
 	assert_int_equal(page_pool_hash(pool, &area, fd, "image", &err), 0);
 	assert_int_equal(page_pool_finish(pool, &err), -ENODATA);
 	error_free(err);
-	end(pid);
+	child_end(pid);
 	page_area_free(&area);
 	munmap(memory, 128 * PAGE);
 }

@@ -24,16 +24,11 @@
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/remote.h"
 #include "checkpoint/user/trace.h"
+#include "tests/unit/child.h"
 #include "util/error.h"
 
 static const struct remote_note note = {
 	.what = "doing", .object = "it", .hint = "be somebody else", .forgiven = ENOENT};
-
-static void no_error(struct error *err)
-{
-	if (err)
-		fail_msg("%s", error_message(err));
-}
 
 #define LISTENER 100
 

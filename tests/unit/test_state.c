@@ -20,6 +20,7 @@
 
 #include "libcontainer/state.h"
 #include "libcontainer/state_file.h"
+#include "tests/unit/child.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -46,12 +47,6 @@ static int setup_test(void **state)
 
 	snprintf(command, sizeof(command), "rm -rf %s/* %s/,*", root, root);
 	return system(command);
-}
-
-static void no_error(struct error *err)
-{
-	if (err)
-		fail_msg("%s", error_message(err));
 }
 
 /* A new container, locked, in CREATING, whose init is this process. */

@@ -25,6 +25,7 @@
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/sysvipc.h"
 #include "checkpoint/user/ns.h"
+#include "tests/unit/child.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
@@ -41,42 +42,18 @@ struct ids {
 	int shm, private, dest, sem, msg;
 };
 
-static void no_error(struct error *err)
-{
-	if (err)
-		fail_msg("%s", error_message(err));
-}
-
-/* A process in an IPC namespace (and a UTS namespace) of its own. */
+/* A process in an IPC namespace (and a UTS namespace) of its own; -1: there can be none. */
 static pid_t new_namespace(void)
 {
 	int sync[2];
-	char c = 0;
-	pid_t pid;
+	pid_t pid = child_fork(sync);
 
-	assert_int_equal(pipe2(sync, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
 	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nobody behind */
 		if (unshare(CLONE_NEWIPC | CLONE_NEWUTS))
 			_exit(1);
-		if (write(sync[1], &c, 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
+		child_sleeps(sync);
 	}
-	close(sync[1]);
-	if (read(sync[0], &c, 1) != 1)
-		pid = -1;
-	close(sync[0]);
-	return pid;
-}
-
-static void end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	return child_wait(sync) ? pid : -1;
 }
 
 static int failed(struct error **err, const char *what)
@@ -296,8 +273,8 @@ static void test_round_trip(void **state)
 	no_error(err);
 	in_namespaces(to, CLONE_NEWUTS, check_host, "ship", &err);
 	no_error(err);
-	end(from);
-	end(to);
+	child_end(from);
+	child_end(to);
 	remove_image(path);
 }
 

@@ -22,15 +22,10 @@
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/trace.h"
+#include "tests/unit/child.h"
 #include "util/error.h"
 
 #define SEC 1000000000ULL
-
-static void no_error(struct error *err)
-{
-	if (err)
-		fail_msg("%s", error_message(err));
-}
 
 static void prepare(void)
 {
@@ -63,24 +58,14 @@ static void prepare(void)
 static pid_t child_with(void (*fn)(void))
 {
 	int sync[2];
-	char c = 0;
-	pid_t pid;
+	pid_t pid = child_fork(sync);
 
-	assert_int_equal(pipe2(sync, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
 	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nobody behind */
 		if (fn)
 			fn();
-		if (write(sync[1], &c, 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
+		child_sleeps(sync);
 	}
-	close(sync[1]);
-	assert_int_equal(read(sync[0], &c, 1), 1);
-	close(sync[0]);
+	assert_true(child_wait(sync));
 	return pid;
 }
 
@@ -112,8 +97,7 @@ static void seize(pid_t pid, struct remote *remote)
 static void end(pid_t pid, struct remote *remote)
 {
 	remote_forget(remote);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	child_end(pid);
 }
 
 /* What both classes say about a process. tid is what its thread is called in the records. */
