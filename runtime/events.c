@@ -36,7 +36,6 @@ struct follower {
 static int print_state(struct follower *f, const char *state_and_status, struct error **err)
 {
 	__cleanup_json struct json *j = json_new(false);
-	__cleanup_free char *text = NULL;
 	char when[40], state[64];
 	struct timespec now;
 	struct tm tm;
@@ -65,12 +64,7 @@ static int print_state(struct follower *f, const char *state_and_status, struct 
 	json_add_string(j, "status", dot + 1);
 	json_object_end(j);
 	json_object_end(j);
-	text = json_text(j);
-	if (!text)
-		return error_errno(err, ENOMEM, "printing an event");
-	if (puts(text) < 0 || fflush(stdout))
-		return error_errno(err, errno, "writing to standard output");
-	return 0;
+	return view_print(j, err);
 }
 
 /*

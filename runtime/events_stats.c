@@ -11,16 +11,15 @@
 #include "libcontainer/cgroup.h"
 #include "libcontainer/cgroup_stats.h"
 #include "libcontainer/state.h"
+#include "runtime/view.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/json_write.h"
 
-/* One JSON object a line, for programs at the other end of a pipe: flushed at once. */
 static int print_event(const char *type, const char *id, const struct cgroup *stats,
 		       struct error **err)
 {
 	__cleanup_json struct json *j = json_new(false);
-	__cleanup_free char *text = NULL;
 
 	json_object_begin(j);
 	json_add_string(j, "type", type);
@@ -30,12 +29,7 @@ static int print_event(const char *type, const char *id, const struct cgroup *st
 		cgroup_stats_write(j, stats);
 	}
 	json_object_end(j);
-	text = json_text(j);
-	if (!text)
-		return error_errno(err, ENOMEM, "printing an event");
-	if (puts(text) < 0 || fflush(stdout))
-		return error_errno(err, errno, "writing to standard output");
-	return 0;
+	return view_print(j, err);
 }
 
 static int open_cgroup(const struct container *c, struct cgroup **cg, struct error **err)

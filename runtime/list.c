@@ -73,7 +73,6 @@ static void owner_name(uid_t uid, char *name, size_t size)
 static int print_json(const struct rows *rows, struct error **err)
 {
 	__cleanup_json struct json *j = json_new(false);
-	__cleanup_free char *text = NULL;
 
 	json_array_begin(j);
 	vec_for_each (c, rows) {
@@ -86,11 +85,7 @@ static int print_json(const struct rows *rows, struct error **err)
 		oci_state_write(j, &state);
 	}
 	json_array_end(j);
-	text = json_text(j);
-	if (!text)
-		return error_errno(err, ENOMEM, "listing containers");
-	puts(text);
-	return 0;
+	return view_print(j, err);
 }
 
 static void print_table(const struct rows *rows)

@@ -204,6 +204,15 @@ static int run_command(struct runtime *rt, char **argv, struct error **err)
 	return run_verb(rt, word + 1, err);
 }
 
+/* Verbs print without looking: what could not be written shows here. */
+static int finish_output(struct error **err)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	return error_errno(err, errno ? errno : EIO, "writing to standard output");
+}
+
 /* One line to the user, and one to the log that callers read. */
 static void report(const struct runtime *rt, const struct error *err)
 {
@@ -218,6 +227,18 @@ static void report(const struct runtime *rt, const struct error *err)
 		rt->id ? rt->id : "", rt->verb ? ": " : "", text);
 }
 
+static int dispatch(struct runtime *rt, int argc, char **argv, struct error **err)
+{
+	/* what follows takes words out of argv */
+	rt->command_line = calloc(argc + 1, sizeof(*argv));
+	if (!rt->command_line)
+		return error_errno(err, ENOMEM, "reading the command line");
+	memcpy(rt->command_line, argv, argc * sizeof(*argv));
+	if (criu_is_meant(argv))
+		return criu_main(argc, argv, err);
+	return run_command(rt, argc ? argv + 1 : argv, err);
+}
+
 int main(int argc, char **argv)
 {
 	struct runtime rt = {0};
@@ -226,17 +247,9 @@ int main(int argc, char **argv)
 
 	/* a caller that ignores it would keep us from hearing how children have ended */
 	signal(SIGCHLD, SIG_DFL);
-	/* what follows takes words out of argv */
-	rt.command_line = calloc(argc + 1, sizeof(*argv));
-	if (rt.command_line)
-		memcpy(rt.command_line, argv, argc * sizeof(*argv));
-	if (!rt.command_line)
-		ret = error_errno(&err, ENOMEM, "reading the command line");
-	else if (criu_is_meant(argv))
-		ret = criu_main(argc, argv, &err);
-	else
-		ret = run_command(&rt, argc ? argv + 1 : argv, &err);
-
+	ret = dispatch(&rt, argc, argv, &err);
+	if (ret >= 0 && finish_output(&err) < 0)
+		ret = -error_code(err);
 	if (ret < 0) {
 		report(&rt, err);
 		ret = EXIT_FAILURE;

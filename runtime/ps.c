@@ -155,17 +155,12 @@ static void print_table(const struct pid_list *list)
 static int print_json(const struct pid_list *list, struct error **err)
 {
 	__cleanup_json struct json *j = json_new(false);
-	__cleanup_free char *text = NULL;
 
 	json_array_begin(j);
 	for (size_t i = 0; i < list->count; i++)
 		json_int(j, list->pids[i]);
 	json_array_end(j);
-	text = json_text(j);
-	if (!text)
-		return error_errno(err, ENOMEM, "listing processes");
-	puts(text);
-	return 0;
+	return view_print(j, err);
 }
 
 /* Which blank-divided column of ps' header is PID, or -1. */

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "runtime/view.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "libcontainer/state.h"
@@ -10,6 +13,7 @@
 #include "runtime/verb.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/json_write.h"
 
 int view_container(const struct runtime *rt, const char *id, struct container **c,
 		   struct error **err)
@@ -48,4 +52,15 @@ void view_state(const struct container *c, const struct oci_config *config, stru
 		.owner = "",
 		.firn = container_state_name(c->state),
 	};
+}
+
+int view_print(struct json *j, struct error **err)
+{
+	__cleanup_free char *text = json_text(j);
+
+	if (!text)
+		return error_errno(err, ENOMEM, "printing JSON");
+	if (puts(text) < 0 || fflush(stdout))
+		return error_errno(err, errno, "writing to standard output");
+	return 0;
 }

@@ -5,6 +5,7 @@
 
 struct container;
 struct error;
+struct json;
 struct oci_config;
 struct oci_state;
 struct runtime;
@@ -21,5 +22,8 @@ struct oci_config *view_config(const struct container *c);
 
 /* Fills in the state; strings are borrowed from c and config (which may be NULL). */
 void view_state(const struct container *c, const struct oci_config *config, struct oci_state *s);
+
+/* A document in a line of its own, flushed at once: a program may be at the other end of a pipe. */
+int view_print(struct json *j, struct error **err);
 
 #endif

@@ -43,3 +43,17 @@ load helpers
 	one_line
 	has "--format"
 }
+
+@test "what cannot be written is an error, of every verb that prints" {
+	local words
+	new_id
+	make_bundle "$T/b" sleep 1000
+	run_detached "$ID" "$T/b"
+	for words in --help --version "run --help" features list "list -f json" "ps $ID" "state $ID"; do
+		# shellcheck disable=SC2086
+		run bash -c '"$0" --root "$1" "${@:2}" >/dev/full' "$FIRN" "$FIRN_ROOT" $words
+		[ "$status" -eq 1 ] || fail "$words: exit status $status"
+		one_line
+		has "writing to standard output"
+	done
+}
