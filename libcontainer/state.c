@@ -6,18 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "libcontainer/state_file.h"
+#include "libcontainer/state_lock.h"
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -27,9 +24,6 @@
 /* ROOT/,new-ID becomes ROOT/ID once it is complete; no id has a comma. */
 #define NEW_PREFIX ",new-"
 #define ID_MAX	   240
-
-/* A verb that holds the lock in a lasting state is done in milliseconds: give it so long. */
-#define LOCK_PATIENCE_MS 10000
 
 #define MAY(state) (1u << CONTAINER_##state)
 
@@ -58,6 +52,11 @@ static const struct {
 const char *container_state_name(enum container_state state)
 {
 	return state < CONTAINER_STATES ? states[state].name : "UNKNOWN";
+}
+
+bool container_state_passes(enum container_state state)
+{
+	return states[state].passes;
 }
 
 bool container_passes(const struct container *c)
@@ -157,7 +156,7 @@ static void forget_file(struct container *c)
 	c->worker_since = 0;
 }
 
-static int read_state(struct container *c, struct error **err)
+int state_read(struct container *c, struct error **err)
 {
 	__cleanup_free char *text = NULL;
 	size_t len = 0;
@@ -221,7 +220,7 @@ int container_read(const char *root, const char *id, struct container **c, struc
 	r = open_dir(new, err);
 	if (r < 0)
 		return r;
-	r = read_state(new, err);
+	r = state_read(new, err);
 	if (r < 0)
 		return r;
 	if (init_died(new))
@@ -231,118 +230,11 @@ int container_read(const char *root, const char *id, struct container **c, struc
 }
 
 /*
- * A POSIX lock, and not flock() or an OFD lock: those pass to children by
- * fork, so that the init of a killed `create` would hold it for ever. The file
- * must be opened once only, since any close() of it drops the lock.
- */
-static int try_lock(int fd, bool wait)
-{
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	int r;
-
-	do
-		r = fcntl(fd, wait ? F_SETLKW : F_SETLK, &lock);
-	while (r < 0 && errno == EINTR);
-	if (r < 0)
-		return errno == EACCES ? -EAGAIN : -errno;
-	return 0;
-}
-
-static int open_lock(struct container *c)
-{
-	int fd = openat(c->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* -EBUSY naming who works on it. */
-static int busy(const struct container *c, struct error **err)
-{
-	char since[32] = "?";
-	struct tm tm;
-	time_t when = c->worker_since;
-
-	if (gmtime_r(&when, &tm))
-		strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	error_set(err, EBUSY, "container \"%s\" is %s: busy with \"%s\", pid %d, since %s", c->id,
-		  container_state_name(c->state), c->worker_verb, c->worker.pid, since);
-	return error_hint(err, "try again later, or with --wait");
-}
-
-static bool worked_on(const struct container *c)
-{
-	/* whoever goes through FROZEN keeps the lock meanwhile, and is done in milliseconds */
-	return states[c->state].passes && process_alive(&c->worker);
-}
-
-/*
- * Takes the lock from whoever has it. In a lasting state its holder is about
- * to let go, so that engines which call two verbs at once see no failure.
- */
-static int lock_patiently(struct container *c, int fd, bool wait, struct error **err)
-{
-	for (int waited = 0;; waited++) {
-		int r = try_lock(fd, wait);
-
-		if (r == 0)
-			return 0;
-		if (r != -EAGAIN)
-			return error_errno(err, -r, "locking container \"%s\"", c->id);
-		r = read_state(c, err);
-		if (r < 0)
-			return r;
-		if (worked_on(c))
-			return busy(c, err);
-		if (waited >= LOCK_PATIENCE_MS)
-			return error_set(err, EBUSY,
-					 "container \"%s\" stays locked by another verb", c->id);
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-	}
-}
-
-/* Locks; -ENOENT if the container was deleted, or deleted and made anew, meanwhile. */
-static int take_lock(struct container *c, bool wait, struct error **err)
-{
-	__cleanup_fd int fd = open_lock(c);
-	struct stat st;
-	int r;
-
-	if (fd == -ENOENT)
-		return error_set(err, ENOENT, "container \"%s\" does not exist", c->id);
-	if (fd < 0)
-		return error_errno(err, -fd, "opening the lock of container \"%s\"", c->id);
-	r = lock_patiently(c, fd, wait, err);
-	if (r < 0)
-		return r;
-	if (fstat(fd, &st) < 0 || st.st_nlink == 0)
-		return error_set(err, ENOENT, "container \"%s\" does not exist", c->id);
-	c->lock_fd = take_fd(&fd);
-	return 0;
-}
-
-void container_unlock(struct container *c)
-{
-	int saved = errno;
-
-	if (c->lock_fd >= 0)
-		close(c->lock_fd);
-	c->lock_fd = -1;
-	errno = saved;
-}
-
-int container_lock(struct container *c, struct error **err)
-{
-	if (c->lock_fd >= 0)
-		return 0;
-	return take_lock(c, true, err);
-}
-
-/*
  * Writes to ROOT/ID, or to ROOT/,new-ID while that is being made. The rename
  * makes it atomic for every reader and for a killed writer. No fsync: it would
  * only help after a crash of the whole machine, which no container outlives,
  * and where ROOT is on a disk four of them take longer than all of `run`. What a
- * crash may leave is an empty file: see read_state().
+ * crash may leave is an empty file: see state_read().
  */
 static int write_state(struct container *c, struct error **err)
 {
@@ -466,11 +358,11 @@ static int open_new(struct container *c, const char *path, struct error **err)
 	c->dir_fd = open_fmt(O_RDONLY | O_DIRECTORY | O_NOFOLLOW, "%s", path);
 	if (c->dir_fd < 0)
 		return error_errno(err, -c->dir_fd, "opening \"%s\"", path);
-	fd = open_lock(c);
+	fd = state_lock_open(c);
 	if (fd < 0)
 		return error_errno(err, -fd, "opening \"%s/lock\"", path);
 	c->lock_fd = fd;
-	r = try_lock(fd, false);
+	r = state_lock_try(fd, false);
 	if (r == -EAGAIN)
 		return exists(c->id, err);
 	if (r < 0)
@@ -541,66 +433,6 @@ int container_new(const char *root, const char *id, const char *verb, struct con
 	return 0;
 }
 
-/*
- * Waits, with the lock not held, until the state file is replaced or its
- * worker is gone. watch was set up while the lock was held: nothing is missed.
- */
-static int wait_for_worker(struct container *c, int watch, struct error **err)
-{
-	__cleanup_fd int pidfd = pidfd_open(c->worker.pid, 0);
-	struct pollfd fds[] = {
-		{.fd = watch, .events = POLLIN},
-		{.fd = pidfd, .events = POLLIN},
-	};
-	char events[4096];
-
-	if (pidfd < 0 || !process_alive(&c->worker))
-		return 0;
-	while (poll(fds, 2, -1) < 0)
-		if (errno != EINTR)
-			return error_errno(err, errno, "waiting for container \"%s\"", c->id);
-	if (fds[0].revents && read(watch, events, sizeof(events)) < 0 && errno != EAGAIN)
-		return error_errno(err, errno, "waiting for container \"%s\"", c->id);
-	return 0;
-}
-
-static int watch_state(const struct container *c, struct error **err)
-{
-	__cleanup_fd int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", c->dir_fd);
-	if (watch < 0 || inotify_add_watch(watch, path, IN_MOVED_TO | IN_DELETE_SELF) < 0)
-		return error_errno(err, errno, "watching container \"%s\"", c->id);
-	return take_fd(&watch);
-}
-
-/* Locked, read, and nobody else's: or -EBUSY, or as long as it takes. */
-static int lock_idle(struct container *c, bool wait, struct error **err)
-{
-	for (;;) {
-		__cleanup_fd int watch = -1;
-		int r = take_lock(c, wait, err);
-
-		if (r < 0)
-			return r;
-		r = read_state(c, err);
-		if (r < 0)
-			return r;
-		if (!worked_on(c))
-			return 0;
-		if (!wait)
-			return busy(c, err);
-		watch = watch_state(c, err);
-		if (watch < 0)
-			return watch;
-		container_unlock(c);
-		r = wait_for_worker(c, watch, err);
-		if (r < 0)
-			return r;
-	}
-}
-
 int container_open(const char *root, const char *id, const char *verb, bool wait,
 		   struct container **c, struct error **err)
 {
@@ -612,7 +444,7 @@ int container_open(const char *root, const char *id, const char *verb, bool wait
 	r = open_dir(new, err);
 	if (r < 0)
 		return r;
-	r = lock_idle(new, wait, err);
+	r = state_lock_idle(new, wait, err);
 	if (r < 0)
 		return r;
 	if (init_died(new))
@@ -634,7 +466,7 @@ int container_open_damaged(const char *root, const char *id, const char *verb, s
 	if (r == 0)
 		r = open_dir(new, err);
 	if (r == 0)
-		r = take_lock(new, false, err);
+		r = state_lock_take(new, false, err);
 	if (r == 0)
 		r = container_kept(new, KEPT_CGROUP, PATH_MAX, &new->cgroup_path, NULL, err);
 	if (r < 0)
