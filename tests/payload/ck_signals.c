@@ -148,18 +148,10 @@ static void check_pending(void)
 	ck_check(sizes_on_stack == 3 && senders[0] == getpid());
 }
 
-int main(int argc, char **argv)
+static void block_signals(void)
 {
-	struct kernel_action before[65], after;
-	stack_t stack = {.ss_size = 65536}, got;
-	pthread_t thread;
-	sigset_t set, mask;
+	sigset_t set;
 
-	alternate = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	stack.ss_sp = alternate;
-	sigaltstack(&stack, NULL);
-	all = argc > 1 && !strcmp(argv[1], "all");
-	set_actions();
 	sigemptyset(&set);
 	for (int i = 1; i < 10; i++)
 		sigaddset(&set, SIGRTMIN + i);
@@ -168,9 +160,10 @@ int main(int argc, char **argv)
 	if (!all)
 		sigaddset(&set, SIGURG);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	pthread_create(&thread, NULL, run, NULL);
-	while (!thread_ready)
-		usleep(1000);
+}
+
+static void send_all(void)
+{
 	send_to(SIGRTMIN + 3, 30, 0);
 	send_to(SIGRTMIN + 1, 10, 0);
 	send_to(SIGRTMIN + 1, 11, 0);
@@ -187,11 +180,12 @@ int main(int argc, char **argv)
 		send_to(SIGURG, 70, second);
 	kill(getpid(), SIGUSR2);
 	kill(getpid(), SIGUSR2);
-	for (int i = 1; i < 65; i++)
-		get_action(i, &before[i]);
-	sigprocmask(SIG_BLOCK, NULL, &mask);
-	ck_ready();
-	ck_wait_go();
+}
+
+static void check_actions(const struct kernel_action before[65])
+{
+	struct kernel_action after;
+
 	for (int i = 1; i < 65; i++) {
 		get_action(i, &after);
 		if (memcmp(&after, &before[i], sizeof(after)))
@@ -200,6 +194,31 @@ int main(int argc, char **argv)
 			       i, after.handler, after.flags, after.mask, before[i].handler,
 			       before[i].flags, before[i].mask);
 	}
+}
+
+int main(int argc, char **argv)
+{
+	struct kernel_action before[65];
+	stack_t stack = {.ss_size = 65536}, got;
+	pthread_t thread;
+	sigset_t set, mask;
+
+	alternate = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stack.ss_sp = alternate;
+	sigaltstack(&stack, NULL);
+	all = argc > 1 && !strcmp(argv[1], "all");
+	set_actions();
+	block_signals();
+	pthread_create(&thread, NULL, run, NULL);
+	while (!thread_ready)
+		usleep(1000);
+	send_all();
+	for (int i = 1; i < 65; i++)
+		get_action(i, &before[i]);
+	sigprocmask(SIG_BLOCK, NULL, &mask);
+	ck_ready();
+	ck_wait_go();
+	check_actions(before);
 	sigprocmask(SIG_BLOCK, NULL, &set);
 	ck_check(!memcmp(&mask, &set, 8));
 	sigaltstack(NULL, &got);
