@@ -106,7 +106,7 @@ static void record_stdio(struct container *c)
 		struct stat st;
 
 		memset(s, 0, sizeof(*s));
-		if (c->terminal || fstat(fd, &st) < 0)
+		if (c->terminal || !stdio_given(fd) || fstat(fd, &st) < 0)
 			continue;
 		s->dev = st.st_dev;
 		s->ino = st.st_ino;

@@ -13,6 +13,7 @@
 #include "runtime/verb.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/io.h"
 #include "util/log.h"
 
 const struct option_spec global_options[] = {
@@ -229,6 +230,11 @@ static void report(const struct runtime *rt, const struct error *err)
 
 static int dispatch(struct runtime *rt, int argc, char **argv, struct error **err)
 {
+	int ret = stdio_hold();
+
+	if (ret < 0)
+		return error_errno(err, -ret,
+				   "opening /dev/null for a standard stream that is closed");
 	/* what follows takes words out of argv */
 	rt->command_line = calloc(argc + 1, sizeof(*argv));
 	if (!rt->command_line)

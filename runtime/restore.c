@@ -29,6 +29,7 @@
 #include "runtime/verb.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/io.h"
 
 static const struct option_spec options[] = {
 	{"image-path", 0, "DIR", "the checkpoint image (default \"checkpoint\")"},
@@ -210,7 +211,7 @@ static int load(struct runtime *rt, struct restoring *r, struct error **err)
 	};
 
 	for (int i = 0; i < 3; i++)
-		request.stdio[i] = fcntl(i, F_GETFD) < 0 ? -1 : i;
+		request.stdio[i] = stdio_given(i) ? i : -1;
 	fill_privileges(r->config, &request);
 	if (ret == 0) {
 		container_unlock(r->c);

@@ -205,3 +205,18 @@ DIR *open_dir_again(int fd)
 	errno = code;
 	return dir;
 }
+
+int stdio_hold(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_PATH | O_CLOEXEC) != fd)
+			return -errno;
+	return 0;
+}
+
+bool stdio_given(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && !(flags & O_PATH);
+}

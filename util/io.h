@@ -4,6 +4,7 @@
 #define FIRN_UTIL_IO_H
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -41,6 +42,16 @@ DIR *open_dir_again(int fd);
 
 /* A fd to /proc/self/fd/FD reopened with other flags. Negative errno on failure. */
 int reopen_fd(int fd, int flags);
+
+/*
+ * Holds the numbers 0 to 2 that the caller has closed: else the next files that are opened would
+ * have them, be printed into, and be given to containers as their streams. Nothing can be read or
+ * written there, and no program gets it. Negative errno on failure.
+ */
+int stdio_hold(void);
+
+/* Whether the caller has given us this one of 0 to 2. */
+bool stdio_given(int fd);
 
 /* The target of /proc/PID/fd/FD and the like: a malloc'ed string, or NULL with errno set. */
 char *read_link(int dirfd, const char *path);

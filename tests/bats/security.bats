@@ -229,3 +229,31 @@ untouched() {
 		fail "entered"
 	grep -q paused "$T/out"
 }
+
+# without_streams ARG...: firn, by a caller that has closed all three.
+without_streams() {
+	"$FIRN" --root "$FIRN_ROOT" "$@" <&- >&- 2>&- 3>&-
+}
+
+# files_of_init: what it has open, but for a shell's own script.
+files_of_init() {
+	find "/proc/$(container_pid "$ID")/fd" -type l -printf '%f %l\n'
+}
+
+@test "a caller without standard streams gives none, and nothing of the runtime's in their place" {
+	set_args "$B" sh -c 'sleep 1000; :'
+	without_streams create --bundle "$B" "$ID"
+	equal "$(files_of_init | grep '^[012] ' | grep -v ' /dev/null$')" ""
+	without_streams start "$ID"
+	wait_for 10 pgrep -P "$(container_pid "$ID")" sleep
+	equal "$(files_of_init)" ""
+	without_streams checkpoint --image-path "$T/image" "$ID"
+	without_streams restore --detach --bundle "$B" --image-path "$T/image" "$ID"
+	equal "$(files_of_init)" ""
+	ok firn delete --force "$ID"
+	run_detached "$ID" "$B"
+	wait_for 10 pgrep -P "$(container_pid "$ID")" sleep
+	ok firn checkpoint --image-path "$T/image" "$ID"
+	without_streams restore --detach --bundle "$B" --image-path "$T/image" "$ID"
+	equal "$(files_of_init)" ""
+}
