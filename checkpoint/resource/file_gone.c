@@ -176,6 +176,11 @@ static uint32_t gone_of(struct restore *r, uint32_t id)
 	return rec && rec->flags & CKPT_FILE_GONE ? rec->ghost : 0;
 }
 
+bool file_gone_is_visited(struct restore *r, const struct restore_task *t)
+{
+	return gone_of(r, t->fs->cwd) || gone_of(r, t->fs->root);
+}
+
 int file_gone_visit(struct restore *r, struct restore_task *t,
 		    int (*fn)(void *ctx, struct error **err), void *ctx, struct error **err)
 {

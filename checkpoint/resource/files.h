@@ -205,12 +205,14 @@ int file_check_readable(struct restore *r, const char *text, size_t len, struct 
 
 /*
  * file_gone.c: files of /proc of a process that is gone; sets d->gone. visit runs fn, and what that
- * leaves t to do, while there is one with the pid of each that t's cwd and root are directories of.
+ * leaves t to do, while there is one with the pid of each that t's cwd and root are directories of;
+ * is_visited: there is such a one.
  */
 bool file_is_gone(struct checkpoint *c, struct description *d);
 int file_gone_admit(struct checkpoint *c, struct description *d, struct error **err);
 int file_gone_load(struct restore *r, struct file_object *o, struct error **err);
 int file_gone_open(struct restore *r, const struct file_object *o, struct error **err);
+bool file_gone_is_visited(struct restore *r, const struct restore_task *t);
 int file_gone_visit(struct restore *r, struct restore_task *t,
 		    int (*fn)(void *ctx, struct error **err), void *ctx, struct error **err);
 

@@ -143,6 +143,12 @@ static int place(struct restore_task *t, const struct target *targets, const int
 	return ret;
 }
 
+static void close_all(const int *fds, unsigned count)
+{
+	while (count-- > 0)
+		close(fds[count]);
+}
+
 static int give_fds(const struct restore *r, struct restore_task *t, int sock,
 		    const target_vec *targets, struct error **err)
 {
@@ -184,31 +190,46 @@ struct fs_gift {
 	int sock;
 };
 
+/* Its working directory and, if it has another one than the container, its root. */
+static int open_directories(struct restore *r, const struct restore_task *t, int fds[2],
+			    unsigned *count, struct error **err)
+{
+	const uint32_t ids[2] = {t->fs->cwd, t->fs->root};
+	int ret = 0;
+
+	for (*count = 0; !ret && *count < 2 && ids[*count]; ++*count)
+		ret = files_open(r, ids[*count], O_PATH | O_DIRECTORY, &fds[*count], err);
+	if (ret)
+		close_all(fds, --*count);
+	return ret;
+}
+
+static int enter(struct restore_task *t, const int *numbers, unsigned count, struct error **err)
+{
+	int ret = count == 2 ? change_root(t, numbers[1], err) : 0;
+
+	if (!ret)
+		ret = remote_later(&t->remote, 0, &fs_note, err, SYS_fchdir, numbers[0]);
+	return ret ? ret : remote_later(&t->remote, 0, &fs_note, err, SYS_close, numbers[0]);
+}
+
 static int enter_directories(void *ctx, struct error **err)
 {
 	const struct fs_gift *gift = ctx;
-	struct restore *r = gift->r;
-	struct restore_task *t = gift->t;
-	int fds[2] = {-1, -1}, numbers[2], ret;
-	unsigned count = 1;
+	int fds[2], numbers[2];
+	unsigned count;
+	int ret = open_directories(gift->r, gift->t, fds, &count, err);
 
-	ret = files_open(r, t->fs->cwd, O_PATH | O_DIRECTORY, &fds[0], err);
-	if (!ret && t->fs->root) {
-		ret = files_open(r, t->fs->root, O_PATH | O_DIRECTORY, &fds[1], err);
-		count = 2;
-	}
-	if (!ret)
-		ret = fdpass_send_to(r, t, gift->sock, fds, count, numbers, err);
-	for (unsigned i = 0; i < count; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	if (!ret && count == 2)
-		ret = change_root(t, numbers[1], err);
-	if (!ret)
-		ret = remote_later(&t->remote, 0, &fs_note, err, SYS_fchdir, numbers[0]);
-	if (!ret)
-		ret = remote_later(&t->remote, 0, &fs_note, err, SYS_close, numbers[0]);
-	return ret;
+	if (ret)
+		return ret;
+	ret = fdpass_send_to(gift->r, gift->t, gift->sock, fds, count, numbers, err);
+	close_all(fds, count);
+	return ret ? ret : enter(gift->t, numbers, count, err);
+}
+
+static int set_umask(struct restore_task *t, struct error **err)
+{
+	return remote_later(&t->remote, 0, &fs_note, err, SYS_umask, t->fs->umask);
 }
 
 static int give_fs(struct restore *r, struct restore_task *t, int sock, struct error **err)
@@ -221,7 +242,37 @@ static int give_fs(struct restore *r, struct restore_task *t, int sock, struct e
 	if (!t->fs)
 		return error_set(err, EBADMSG, "process %u has no working directory", t->rec->pid);
 	ret = file_gone_visit(r, t, enter_directories, &gift, err);
-	return ret ? ret : remote_later(&t->remote, 0, &fs_note, err, SYS_umask, t->fs->umask);
+	return ret ? ret : set_umask(t, err);
+}
+
+/* Most processes have few descriptors, and directories that nobody stands in for. */
+static bool fits_one_message(struct restore *r, const struct restore_task *t,
+			     const target_vec *targets)
+{
+	return !restore_shares_files(r, t) && t->fs && !t->fs_of && !file_gone_is_visited(r, t) &&
+	       targets->count + 2 <= FDPASS_MAX;
+}
+
+/* All of it, for one round trip. */
+static int give_together(struct restore *r, struct restore_task *t, int sock,
+			 const target_vec *targets, struct error **err)
+{
+	int fds[FDPASS_MAX], numbers[FDPASS_MAX], ret;
+	unsigned n = targets->count, directories;
+
+	for (unsigned i = 0; i < n; i++)
+		fds[i] = targets->items[i].ours;
+	ret = open_directories(r, t, fds + n, &directories, err);
+	if (ret)
+		return ret;
+	ret = fdpass_send_to(r, t, sock, fds, n + directories, numbers, err);
+	close_all(fds + n, directories);
+	/* first: descriptors may be wanted under the numbers that these have */
+	if (!ret)
+		ret = enter(t, numbers + n, directories, err);
+	if (!ret)
+		ret = set_umask(t, err);
+	return ret ? ret : place(t, targets->items, numbers, n, err);
 }
 
 /* Files of /proc, /dev/tty, and unix sockets, whose peers see who made them. */
@@ -276,10 +327,14 @@ int files_give(struct restore *r, struct restore_task *t, struct error **err)
 		ret = raise_limit(t, &targets, &limit, &raised, err);
 	if (!ret)
 		ret = make_room(r, t, spare, err);
-	if (!ret)
-		ret = give_all_fs(r, t, spare, err);
-	if (!ret)
-		ret = give_fds(r, t, spare, &targets, err);
+	if (!ret && !raised && fits_one_message(r, t, &targets)) {
+		ret = give_together(r, t, spare, &targets, err);
+	} else {
+		if (!ret)
+			ret = give_all_fs(r, t, spare, err);
+		if (!ret)
+			ret = give_fds(r, t, spare, &targets, err);
+	}
 	vec_free(&targets);
 	if (!ret)
 		ret = remote_later(&t->remote, 0, &room_note, err, SYS_close, spare);
