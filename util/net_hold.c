@@ -7,9 +7,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +16,7 @@
 #include "util/buf.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/thread.h"
 
 #define PREFIX	     "firn-"
 #define MESSAGE_SIZE 32768
@@ -405,14 +404,9 @@ static void *work_main(void *ctx)
 /* In a thread of its own, for it changes its network namespace. */
 static int do_work(struct work *w, const char *what, struct error **err)
 {
-	sigset_t all, old;
 	pthread_t thread;
-	int r;
+	int r = thread_start(&thread, NULL, work_main, w);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&thread, NULL, work_main, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r)
 		return error_errno(err, r, "starting a thread");
 	pthread_join(thread, NULL);

@@ -2,9 +2,7 @@
 #include "checkpoint/user/ns.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +12,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/thread.h"
 
 struct visit {
 	int pidfd;
@@ -37,14 +36,9 @@ static void *visit_main(void *ctx)
 
 static int run_visit(struct visit *v)
 {
-	sigset_t all, old;
 	pthread_t thread;
-	int r;
+	int r = thread_start(&thread, NULL, visit_main, v);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&thread, NULL, visit_main, v);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r)
 		return error_errno(v->err, r, "starting a thread");
 	pthread_join(thread, NULL);
