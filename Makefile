@@ -188,6 +188,7 @@ $(MAN_PAGES) $(CALL_PAGES):
 install-man: man ## install the manual pages below PREFIX
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(MAN_PAGES)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man2 $(CALL_PAGES)
+	packaging/man-names $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/*.scd
 support: $(BUILD)/tests/unit/test_support ## write the table in docs/support.md anew
 	$< --write
 

@@ -11,7 +11,7 @@ setup() {
 }
 
 @test "the package installs, works and purges cleanly" {
-	local deb
+	local deb verb page
 	deb=$(make -s --no-print-directory -C "$REPO" deb BUILD="${BUILD:-build}" 2>&1 3>&- | tail -1)
 	[[ $deb == /* ]] || deb=$REPO/$deb
 	[ -f "$deb" ] || fail "no package: $deb"
@@ -26,6 +26,10 @@ setup() {
 	ok "$T/root/usr/libexec/firn/criu" --version
 	has "answered by firn"
 	[ -f "$T/root/usr/share/man/man8/firn.8.gz" ]
+	for verb in exec create delete resume list; do
+		page=$(zcat "$T/root/usr/share/man/man8/firn-$verb.8.gz")
+		[ -f "$T/root/usr/share/man/${page#.so }.gz" ] || fail "firn-$verb(8): $page"
+	done
 	[ -f "$T/root/usr/share/bash-completion/completions/firn" ]
 	make_bundle "$T/b" echo hello
 	new_id
