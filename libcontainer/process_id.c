@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "libcontainer/state.h"
 #include "util/cleanup.h"
@@ -64,4 +65,24 @@ int process_identify(pid_t pid, struct process_id *p)
 		return r;
 	*p = (struct process_id){.pid = pid, .start_time = start_time};
 	return 0;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+	__cleanup_free char *text = NULL;
+	const char *after;
+	pid_t parent;
+
+	if (proc_read(&text, NULL, "%d/stat", pid) < 0)
+		return 0;
+	after = strrchr(text, ')');
+	return after && sscanf(after + 1, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
+bool process_is_above(pid_t pid)
+{
+	for (pid_t up = getppid(); up > 1; up = parent_of(up))
+		if (up == pid)
+			return true;
+	return false;
 }

@@ -166,6 +166,8 @@ int container_recover(struct container *c, struct error **err);
 bool process_alive(const struct process_id *p);
 /* Whether it stands still: in a job-control stop, or for a tracer. */
 bool process_stopped(const struct process_id *p);
+/* Whether it is an ancestor of ours. */
+bool process_is_above(pid_t pid);
 /* Fills in the start time of a live pid. */
 int process_identify(pid_t pid, struct process_id *p);
 

@@ -67,6 +67,22 @@ static bool worked_on(const struct container *c)
 	return container_state_passes(c->state) && process_alive(&c->worker);
 }
 
+/* Whoever waits for its hook is not to be waited for by that. */
+static int caught_in_hook(const struct container *c, pid_t pid, struct error **err)
+{
+	error_set(err, EDEADLK, "container \"%s\" is worked on by pid %d, which waits for this",
+		  c->id, pid);
+	return error_hint(err, "a hook that runs when the work is done, poststart, can do it");
+}
+
+/* 0: nobody that is seen in this pid namespace. */
+static pid_t holder_of(int fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK ? 0 : lock.l_pid;
+}
+
 /*
  * Takes the lock from whoever has it. In a lasting state its holder is about
  * to let go, so that engines which call two verbs at once see no failure.
@@ -74,8 +90,12 @@ static bool worked_on(const struct container *c)
 static int lock_patiently(struct container *c, int fd, bool wait, struct error **err)
 {
 	for (int waited = 0;; waited++) {
-		int r = state_lock_try(fd, wait);
+		pid_t holder = wait ? holder_of(fd) : 0;
+		int r;
 
+		if (holder > 0 && process_is_above(holder))
+			return caught_in_hook(c, holder, err);
+		r = state_lock_try(fd, wait);
 		if (r == 0)
 			return 0;
 		if (r != -EAGAIN)
@@ -177,6 +197,8 @@ int state_lock_idle(struct container *c, bool wait, struct error **err)
 			return 0;
 		if (!wait)
 			return busy(c, err);
+		if (process_is_above(c->worker.pid))
+			return caught_in_hook(c, c->worker.pid, err);
 		watch = watch_state(c, err);
 		if (watch < 0)
 			return watch;

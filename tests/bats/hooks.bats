@@ -123,3 +123,13 @@ firn_hook() {
 	is_gone "$ID" || fail "$(cat "$T/log/verbs")"
 	equal "$(jq -r .status "$T/log/verbs")" running
 }
+
+@test "a hook that would wait for the verb that waits for it is told so" {
+	firn_hook "delete --force"
+	add_hook createRuntime "$T/verbs"
+	fails timeout 20 "$FIRN" --root "$FIRN_ROOT" create --bundle "$B" "$ID"
+	one_line
+	has "/hooks/createRuntime/0"
+	grep -q "which waits for this" "$T/log/verbs"
+	is_gone "$ID"
+}

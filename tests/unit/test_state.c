@@ -310,12 +310,9 @@ static int open_waiting(const char *id)
 	return c->state == CONTAINER_FROZEN ? 0 : 2;
 }
 
-/* --wait: the other process gets it once the passing state is over, and not before. */
-static void test_wait(void **state)
+static struct container *make_checkpointed(const char *id)
 {
-	__cleanup_container struct container *c = make("wait");
-	int status;
-	pid_t pid;
+	struct container *c = make(id);
 
 	go(c, CONTAINER_CREATED);
 	go(c, CONTAINER_RUNNING);
@@ -323,15 +320,49 @@ static void test_wait(void **state)
 	go(c, CONTAINER_FROZEN);
 	go(c, CONTAINER_CKPTING);
 	container_unlock(c);
-	pid = fork();
-	if (pid == 0)
-		_exit(open_waiting("wait"));
-	usleep(50000);
-	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
-	c->user_paused = true;
+	return c;
+}
+
+/* --wait: the other process gets it once the passing state is over, and not before. */
+static void test_wait(void **state)
+{
+	int sync[2];
+	pid_t pid = child_fork(sync);
+
+	if (!pid) {
+		struct container *c = make_checkpointed("wait");
+
+		if (write(sync[1], "", 1) != 1)
+			_exit(1);
+		usleep(50000);
+		c->user_paused = true;
+		go(c, CONTAINER_FROZEN);
+		container_unlock(c);
+		for (;;)
+			pause();
+	}
+	assert_true(child_wait(sync));
+	assert_int_equal(open_waiting("wait"), 0);
+	child_end(pid);
+}
+
+static int open_caught(const char *id)
+{
+	__cleanup_error struct error *err = NULL;
+	struct container *c = NULL;
+
+	return container_open(root, id, "kill", true, &c, &err) == -EDEADLK ? 0 : 1;
+}
+
+/* Who was started by the process that works, a hook for one, is not to wait for it. */
+static void test_wait_above(void **state)
+{
+	__cleanup_container struct container *c = make_checkpointed("above");
+
+	assert_int_equal(in_child(open_caught, "above"), 0);
+	assert_int_equal(container_lock(c, NULL), 0);
+	assert_int_equal(in_child(open_caught, "above"), 0);
 	go(c, CONTAINER_FROZEN);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
 }
 
 static int leave_in(const char *id)
@@ -589,6 +620,7 @@ int main(void)
 		cmocka_unit_test_setup(test_damaged, setup_test),
 		cmocka_unit_test_setup(test_busy, setup_test),
 		cmocka_unit_test_setup(test_wait, setup_test),
+		cmocka_unit_test_setup(test_wait_above, setup_test),
 		cmocka_unit_test_setup(test_recovery, setup_test),
 		cmocka_unit_test_setup(test_recovery_takes_down, setup_test),
 		cmocka_unit_test_setup(test_dead_init, setup_test),
