@@ -188,6 +188,16 @@ int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 	return MADE_BY(SYS_prlimit64, 0, resource, (long)limit, 0);
 }
 
+static long natively(const struct call *c)
+{
+	long ret = VALGRIND_NON_SIMD_CALL1(make_natively, c);
+
+	if (ret >= 0)
+		return ret;
+	errno = -ret;
+	return -1;
+}
+
 /* Who has set the owner is a question that Valgrind refuses. */
 int fcntl(int fd, int command, ...)
 {
@@ -201,10 +211,9 @@ int fcntl(int fd, int command, ...)
 	va_end(args);
 	if (!unknown_to_it)
 		return with_errno(&c);
-	ret = VALGRIND_NON_SIMD_CALL1(make_natively, &c);
+	ret = natively(&c);
 	VALGRIND_MAKE_MEM_DEFINED(c.a[2], 2 * sizeof(uid_t));
-	errno = ret < 0 ? -ret : 0;
-	return ret < 0 ? -1 : 0;
+	return ret;
 }
 
 /* The length of a filter is told in instructions. */
@@ -298,6 +307,9 @@ struct scan {
 #define SCAN	    _IOWR('f', 16, struct scan)
 #define REGION_SIZE 24
 
+/* linux/inotify.h and fcntl.h do not go together */
+#define INOTIFY_IOC_SETNEXTWD _IOW('I', 0, int32_t)
+
 int ioctl(int fd, unsigned long request, ...)
 {
 	struct call c = {SYS_ioctl, {fd, (long)request}};
@@ -307,6 +319,9 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(args, request);
 	c.a[2] = va_arg(args, long);
 	va_end(args);
+	/* its argument is a number, and Valgrind takes it for an address */
+	if (request == INOTIFY_IOC_SETNEXTWD && RUNNING_ON_VALGRIND)
+		return natively(&c);
 	ret = with_errno(&c);
 	if (ret == 0 && request == TIOCGSID)
 		VALGRIND_MAKE_MEM_DEFINED(c.a[2], sizeof(pid_t));
