@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "util/buf.h"
 #include "util/cleanup.h"
 
 int read_full(int fd, void *data, size_t len)
@@ -180,18 +181,13 @@ int reopen_fd(int fd, int flags)
 	return open_fmt(flags, "/proc/self/fd/%d", fd);
 }
 
+/* No longer than the target: there may be one for each of very many descriptors. */
 char *read_link(int dirfd, const char *path)
 {
-	__cleanup_free char *target = malloc(PATH_MAX + 64);
-	ssize_t n;
+	char target[PATH_MAX + 64];
+	ssize_t n = readlinkat(dirfd, path, target, sizeof(target));
 
-	if (!target)
-		return NULL;
-	n = readlinkat(dirfd, path, target, PATH_MAX + 63);
-	if (n < 0)
-		return NULL;
-	target[n] = '\0';
-	return take_ptr(target);
+	return n < 0 ? NULL : text_copy(target, n);
 }
 
 DIR *open_dir_again(int fd)

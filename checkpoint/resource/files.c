@@ -6,7 +6,6 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "checkpoint/resource/inet.h"
@@ -160,18 +159,16 @@ static int load_object(struct restore *r, const struct file_kind *kind, const st
 	return kind->load(r, o, err);
 }
 
-#define FD_MAX (1u << 20)
-
 static int load_fds(struct restore *r, struct restore_task *t, const struct record *rec,
 		    struct error **err)
 {
 	const struct ckpt_fd *fds = rec->data;
 	size_t n = rec->len / sizeof(*fds);
 
-	if (rec->len % sizeof(*fds) || t->fds || n > FD_MAX)
+	if (rec->len % sizeof(*fds) || t->fds || n > FILES_MAX)
 		return error_set(err, EBADMSG, "malformed");
 	for (size_t i = 0; i < n; i++)
-		if (fds[i].fd >= FD_MAX || (i && fds[i].fd <= fds[i - 1].fd) ||
+		if (fds[i].fd >= FILES_MAX || (i && fds[i].fd <= fds[i - 1].fd) ||
 		    !files_object(r, fds[i].description) || fds[i].flags & ~CKPT_FD_CLOEXEC)
 			return error_set(err, EBADMSG, "descriptor %u is malformed", fds[i].fd);
 	t->fds = fds;
@@ -227,13 +224,9 @@ static int files_load(struct restore *r, struct restore_task *t, const struct re
 
 static int files_objects(struct restore *r, struct restore_task *t, struct error **err)
 {
-	struct rlimit limit;
 	int ret = 0;
 
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	files_raise_limit();
 	if (!r->files)
 		return 0;
 	ret = inet_hold_load(r, err);

@@ -319,14 +319,26 @@ static int gather_fs(struct checkpoint *c, struct dump_task *t, struct error **e
 	return r;
 }
 
-static void raise_limit(void)
+/* fs.nr_open, or FILES_MAX if it is more; 0: not known */
+static rlim_t most_descriptors(void)
 {
-	struct rlimit limit;
+	__cleanup_free char *text = NULL;
+	rlim_t most = proc_read(&text, NULL, "sys/fs/nr_open") ? 0 : strtoul(text, NULL, 10);
 
-	if (!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	return most < FILES_MAX ? most : FILES_MAX;
+}
+
+void files_raise_limit(void)
+{
+	struct rlimit limit, more;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	more.rlim_cur = more.rlim_max = most_descriptors();
+	if (more.rlim_max > limit.rlim_max && !setrlimit(RLIMIT_NOFILE, &more))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* What the container was given by its caller is given anew at a restore. */
@@ -361,7 +373,7 @@ int files_gather(struct checkpoint *c, struct error **err)
 	if (c->files->gathered)
 		return 0;
 	c->files->gathered = true;
-	raise_limit();
+	files_raise_limit();
 	vec_for_each (t, &c->tasks) {
 		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;

@@ -46,8 +46,10 @@ static bool writes(const struct description *d)
 	return (d->open_flags & O_ACCMODE) != O_RDONLY;
 }
 
+/* All descriptions of a pipe, by their ids. */
 struct pipe_ends {
-	struct description *first;
+	struct description *const *all;
+	size_t count;
 	bool readers, writers;
 	bool packets, streams; /* how its writers write */
 };
@@ -62,20 +64,15 @@ static void add_end(struct pipe_ends *ends, const struct description *d)
 	ends->streams |= writes(d) && !packets;
 }
 
-static struct pipe_ends ends_of(struct checkpoint *c, struct description *d)
+static bool has_writer_inside(struct checkpoint *c, const struct description *d)
 {
-	struct pipe_ends ends = {0};
-
 	for (size_t i = 0; i < c->files->descriptions.count; i++) {
-		struct description *other = c->files->descriptions.items[i];
+		const struct description *other = c->files->descriptions.items[i];
 
-		if (!is_fifo(other) || !same_pipe(d, other))
-			continue;
-		if (!ends.first)
-			ends.first = other;
-		add_end(&ends, other);
+		if (is_fifo(other) && writes(other) && same_pipe(d, other))
+			return true;
 	}
-	return ends;
+	return false;
 }
 
 /*
@@ -104,7 +101,7 @@ static short poll_end(const struct description *d)
 
 bool fifo_is_alone(struct checkpoint *c, struct description *d)
 {
-	return is_fifo(d) && !description_is_pipe(d) && reads(d) && !ends_of(c, d).writers &&
+	return is_fifo(d) && !description_is_pipe(d) && reads(d) && !has_writer_inside(c, d) &&
 	       !(poll_end(d) & POLLHUP);
 }
 
@@ -141,7 +138,10 @@ static int compare_pipes(const void *pa, const void *pb)
 	return a->id < b->id ? -1 : a->id > b->id;
 }
 
-int pipes_admit(struct checkpoint *c, struct error **err)
+typedef int pipe_fn(struct checkpoint *c, const struct pipe_ends *ends, struct error **err);
+
+/* Sorted once: there may be very many. */
+static int for_each_pipe(struct checkpoint *c, pipe_fn *fn, struct error **err)
 {
 	VEC(struct description *) all = {0};
 	int r = 0;
@@ -161,17 +161,30 @@ int pipes_admit(struct checkpoint *c, struct error **err)
 	if (all.count)
 		qsort(all.items, all.count, sizeof(*all.items), compare_pipes);
 	for (size_t i = 0; !r && i < all.count;) {
-		struct pipe_ends ends = {.first = all.items[i]};
-		uint32_t number = ++c->files->groups;
+		struct pipe_ends ends = {.all = &all.items[i]};
 
-		for (; i < all.count && same_pipe(ends.first, all.items[i]); i++) {
-			all.items[i]->group = number;
+		for (; i < all.count && same_pipe(ends.all[0], all.items[i]); i++) {
 			add_end(&ends, all.items[i]);
+			ends.count++;
 		}
-		r = admit_ends(c, ends.first, &ends);
+		r = fn(c, &ends, err);
 	}
 	vec_free(&all);
 	return r;
+}
+
+static int admit_pipe(struct checkpoint *c, const struct pipe_ends *ends, struct error **err)
+{
+	uint32_t number = ++c->files->groups;
+
+	for (size_t i = 0; i < ends->count; i++)
+		ends->all[i]->group = number;
+	return admit_ends(c, ends->all[0], ends);
+}
+
+int pipes_admit(struct checkpoint *c, struct error **err)
+{
+	return for_each_pipe(c, admit_pipe, err);
 }
 
 typedef VEC(uint32_t) length_vec;
@@ -238,8 +251,9 @@ static int record_pipe(struct checkpoint *c, const struct description *d, struct
 	return 0;
 }
 
-static int dump_pipe(struct checkpoint *c, struct description *d, struct error **err)
+static int dump_pipe(struct checkpoint *c, const struct pipe_ends *ends, struct error **err)
 {
+	const struct description *d = ends->all[0];
 	__cleanup_buf struct buf contents = {0};
 	struct ckpt_pipe rec = {.pipe = d->group};
 	int size = fcntl(d->fd, F_GETPIPE_SZ), r;
@@ -250,7 +264,7 @@ static int dump_pipe(struct checkpoint *c, struct description *d, struct error *
 	rec.size = size;
 	r = read_contents(d, size, &contents, &packets, err);
 	/* one packet looks like none, but for the flag of who writes */
-	if (!r && (packets.count > 1 || (packets.count && ends_of(c, d).packets)))
+	if (!r && (packets.count > 1 || (packets.count && ends->packets)))
 		rec.packets = packets.count;
 	if (!r)
 		r = record_pipe(c, d, &rec, &contents, &packets, err);
@@ -260,15 +274,7 @@ static int dump_pipe(struct checkpoint *c, struct description *d, struct error *
 
 int pipes_dump(struct checkpoint *c, struct error **err)
 {
-	int r = 0;
-
-	for (size_t i = 0; !r && i < c->files->descriptions.count; i++) {
-		struct description *d = c->files->descriptions.items[i];
-
-		if (is_fifo(d) && ends_of(c, d).first == d)
-			r = dump_pipe(c, d, err);
-	}
-	return r;
+	return for_each_pipe(c, dump_pipe, err);
 }
 
 /* --- a restore --- */

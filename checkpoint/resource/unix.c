@@ -31,6 +31,7 @@ static void state_free(void *state)
 
 	buf_free(&s->queue);
 	vec_free(&s->waiting);
+	free(s->file);
 	free(s);
 }
 
@@ -129,20 +130,22 @@ static bool leads_to(const struct checkpoint *c, const char *path, const struct 
 	       there.st_ino == st->st_ino;
 }
 
-/* A relative address is bound again in the directory that it is relative to. */
-static bool find_relative(struct unix_state *s, const char *path)
+/* A relative address is bound again in the directory that it is relative to. Takes the path if so.
+ */
+static bool find_relative(struct unix_state *s, char **path)
 {
 	const char *name = s->address;
-	size_t len = strlen(path), name_len;
+	size_t len = strlen(*path), name_len;
 
 	while (!strncmp(name, "./", 2))
 		name += 2;
 	name_len = strlen(name);
-	if (len <= name_len + 1 || len >= sizeof(s->file) || path[len - name_len - 1] != '/' ||
-	    strcmp(path + len - name_len, name))
+	if (len <= name_len + 1 || len >= UNIX_FILE_MAX || (*path)[len - name_len - 1] != '/' ||
+	    strcmp(*path + len - name_len, name))
 		return false;
-	memcpy(s->file, path, len);
+	s->file = *path;
 	s->rec.file_len = len;
+	*path = NULL;
 	return true;
 }
 
@@ -170,7 +173,7 @@ static int find_file(struct checkpoint *c, struct description *d, struct unix_st
 	s->rec.mode = st.st_mode & 07777;
 	s->rec.uid = st.st_uid;
 	s->rec.gid = st.st_gid;
-	if (*s->address == '/' ? leads_to(c, s->address, &st) : find_relative(s, path))
+	if (*s->address == '/' ? leads_to(c, s->address, &st) : find_relative(s, &path))
 		return 0;
 	return description_block(c, d, "let the program bind it again where it is now",
 				 "unix socket bound to \"%s\" whose file is now \"%s\"", s->address,

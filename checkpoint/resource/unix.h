@@ -12,8 +12,9 @@
 #include "checkpoint/resource/files.h"
 
 #define UNIX_PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
-#define UNIX_QUEUE_MAX (256u << 20) /* bytes queued in one socket */
-#define UNIX_FDS_MAX   253	    /* in one message: SCM_MAX_FD of the kernel */
+#define UNIX_FILE_MAX  (UNIX_PATH_SIZE + 4096) /* of the path of a file with a relative name */
+#define UNIX_QUEUE_MAX (256u << 20)	       /* bytes queued in one socket */
+#define UNIX_FDS_MAX   253		       /* in one message: SCM_MAX_FD of the kernel */
 
 static inline size_t unix_padded(size_t len)
 {
@@ -50,7 +51,7 @@ struct unix_socket *unix_find(const struct unix_table *table, uint64_t ino);
 struct unix_state {
 	struct ckpt_unix rec;
 	char address[UNIX_PATH_SIZE + 1];
-	char file[UNIX_PATH_SIZE + 4096];
+	char *file; /* rec.file_len bytes, or NULL */
 	VEC(uint32_t) waiting;
 	struct buf queue;
 	/* of the queue: */

@@ -40,7 +40,7 @@ int unix_load(struct restore *r, struct file_object *o, struct error **err)
 	const char *file = o->tail + unix_padded(rec->address_len);
 	bool path;
 
-	if (rec->address_len > UNIX_PATH_SIZE || rec->file_len > UNIX_PATH_SIZE + 4096 ||
+	if (rec->address_len > UNIX_PATH_SIZE || rec->file_len > UNIX_FILE_MAX ||
 	    rec->waiting > 1u << 20 || rec->queue_len > 2ull * UNIX_QUEUE_MAX ||
 	    !tail_valid(o, rec))
 		return error_set(err, EBADMSG, "unix socket %u is malformed", o->id);

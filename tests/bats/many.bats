@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck disable=SC2016 # jq has its own $
+# A process with very many mappings, descriptors or strewn pages comes back with all of them, and
+# the runtime needs little memory for each.
+
+load helpers
+load payloads
+load res
+
+# start_many KIND N
+start_many() {
+	make_bundle "$T/b" res_many /tmp/go "$@"
+	add_payload "$T/b" res_many
+	edit_config "$T/b" --argjson n $((${2} + 100)) \
+		'.process.rlimits = [{type: "RLIMIT_NOFILE", soft: $n, hard: $n}]'
+	new_id
+	run_detached "$ID" "$T/b"
+	wait_for 60 says ready
+}
+
+# peak_of CMD...: the peak of its memory, in KiB.
+peak_of() {
+	local tool=${BATS_RUN_TMPDIR:-/tmp}/measure
+	[ -x "$tool" ] || cc -O2 -std=gnu17 -D_GNU_SOURCE -o "$tool" "$REPO/tests/bench/measure.c"
+	"$tool" "$@" </dev/null 2>>"$T/$ID.log" | sed 's/.* //'
+}
+
+# within_memory N FIRN --root DIR VERB...: 32 MiB, and 1 KiB for each of N.
+within_memory() {
+	local limit=$((32 * 1024 + $1)) peak
+	shift
+	peak=$(peak_of "$@")
+	[ "${peak:-0}" -gt 0 ] || fail "failed: $*"
+	[ "$peak" -le "$limit" ] || fail "$4 took $peak KiB of memory, and may take $limit"
+}
+
+# many KIND N: a checkpoint and a restore, each within its memory.
+many() {
+	start_many "$@"
+	within_memory "$2" "$FIRN" --root "$FIRN_ROOT" checkpoint --image-path "$T/image" "$ID"
+	within_memory "$2" "$FIRN" --root "$FIRN_ROOT" restore --detach --image-path "$T/image" \
+		--bundle "$T/b" "$ID"
+	passes
+}
+
+# 50,000 mappings, and in the test VM as many descriptors, under check-full
+some() {
+	[ -n "$FIRN_FULL" ] && echo "$1" || echo "$2"
+}
+
+@test "very many mappings, some of a file" {
+	many mappings "$(some 50000 10000)"
+}
+
+@test "very many descriptors: files, pipes, sockets, eventfds" {
+	many descriptors "$([ -z "${FIRN_VM:-}" ] && echo 8000 || some 50000 1000)"
+}
+
+@test "single pages that are strewn over 1 TiB" {
+	many sparse "$(some 64 8)"
+}
