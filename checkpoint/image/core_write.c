@@ -259,11 +259,27 @@ static int loads(struct buf *phdrs, const struct core_info *info)
 	return r;
 }
 
+/* The program headers go to where they belong at once: there may be very many. */
+static int build_headers(struct buf *tail, const struct core_info *info, uint64_t base,
+			 size_t *count)
+{
+	Elf64_Phdr note = {
+		.p_type = PT_NOTE, .p_offset = base, .p_filesz = tail->len, .p_align = 4};
+	size_t start;
+	int r = buf_align(tail, 8);
+
+	start = tail->len;
+	if (!r && !buf_add(tail, &note, sizeof(note)))
+		r = -ENOMEM;
+	if (!r)
+		r = loads(tail, info);
+	*count = (tail->len - start) / sizeof(note);
+	return r;
+}
+
 /* Behind the data: notes, program headers and, with many of them, a section header. */
 static int build_tail(struct buf *tail, const struct core_info *info, uint64_t base, Elf64_Ehdr *eh)
 {
-	__cleanup_buf struct buf phdrs = {0};
-	Elf64_Phdr note = {.p_type = PT_NOTE, .p_offset = base, .p_align = 4};
 	Elf64_Shdr section = {0};
 	size_t count;
 	int r = notes_standard(tail, info);
@@ -272,19 +288,11 @@ static int build_tail(struct buf *tail, const struct core_info *info, uint64_t b
 		r = notes_records(tail, info->records);
 	if (!r)
 		r = note_pages(tail, info->pages);
-	note.p_filesz = tail->len;
-	if (!r && !buf_add(&phdrs, &note, sizeof(note)))
-		r = -ENOMEM;
 	if (!r)
-		r = loads(&phdrs, info);
-	if (!r)
-		r = buf_align(tail, 8);
-	eh->e_phoff = base + tail->len;
-	if (!r && !buf_add(tail, phdrs.data, phdrs.len))
-		r = -ENOMEM;
+		r = build_headers(tail, info, base, &count);
 	if (r)
 		return r;
-	count = phdrs.len / sizeof(note);
+	eh->e_phoff = base + tail->len - count * sizeof(Elf64_Phdr);
 	eh->e_phnum = count < PN_XNUM ? count : PN_XNUM;
 	if (count < PN_XNUM)
 		return 0;
