@@ -15,6 +15,7 @@
 #include "checkpoint/engine/ask.h"
 #include "checkpoint/image/image.h"
 #include "checkpoint/kernel/kernel.h"
+#include "checkpoint/user/pages.h"
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/remote.h"
 #include "util/buf.h"
@@ -61,6 +62,8 @@ struct dump_task {
 	struct image_file *core;
 	char core_name[32];
 	struct page_area pages;
+	page_run_vec guards; /* in mappings that have been looked through for pages */
+	bool guards_found;
 	bool pages_written;    /* by the kernel: checksums are to be made */
 	uint64_t syscall_insn; /* in its own code, if it has unmapped the vdso */
 	bool kin;	       /* others have begun with the same memory, see memory_cow.c */

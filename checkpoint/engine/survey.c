@@ -377,6 +377,7 @@ void tasks_free(struct checkpoint *c)
 		buf_free(&t->kernel);
 		buf_free(&t->aio);
 		page_area_free(&t->pages);
+		vec_free(&t->guards);
 		remote_forget(&t->remote);
 		answers_free(&t->answers);
 		free(t->exe);

@@ -8,6 +8,7 @@
 
 struct checkpoint;
 struct ckpt_mm;
+struct ckpt_vma;
 struct dump_task;
 struct error;
 struct restore;
@@ -20,6 +21,9 @@ struct restore_task;
  */
 int memory_begin_pages(struct checkpoint *c, struct error **err);
 int memory_end_pages(struct checkpoint *c, struct error **err);
+
+/* Whether pages of this mapping can be the process's own: it is looked through for them. */
+bool memory_has_own_pages(const struct ckpt_vma *v);
 
 /* Finishes the tasks' cores, out of what was recorded; the tasks may run. */
 int memory_write_cores(struct checkpoint *c, struct error **err);

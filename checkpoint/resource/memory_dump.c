@@ -360,7 +360,7 @@ static int dump_auxv(struct dump_task *t, struct error **err)
 	return memory_note_auxv(t, auxv, len, err);
 }
 
-static bool has_pages_of_its_own(const struct ckpt_vma *v)
+bool memory_has_own_pages(const struct ckpt_vma *v)
 {
 	return (v->kind == CKPT_VMA_ANON && !(v->flags & CKPT_VMA_DROPPABLE)) ||
 	       ((v->kind == CKPT_VMA_FILE || v->kind == CKPT_VMA_OBJECT) && !v->shared);
@@ -402,18 +402,19 @@ static int scan_pages(struct checkpoint *c, struct dump_task *t, struct cow_pare
 		const struct vma *v = t->vmas.items;
 
 		next = i + 1;
-		if (!has_pages_of_its_own(&v[i].rec))
+		if (!memory_has_own_pages(&v[i].rec))
 			continue;
-		while (next < t->vmas.count && has_pages_of_its_own(&v[next].rec) &&
+		while (next < t->vmas.count && memory_has_own_pages(&v[next].rec) &&
 		       v[next].rec.start == v[next - 1].rec.end)
 			next++;
 		found.count = 0;
 		r = pages_scan(pagemap, v[i].rec.start, v[next - 1].rec.end, PAGES_SCAN_FILE,
-			       &found, err);
+			       &found, &t->guards, err);
 		if (!r)
 			r = cut_runs(t, i, &found, &runs, err);
 	}
 	vec_free(&found);
+	t->guards_found = true;
 	if (!r)
 		r = cow_mark(c, t, pagemap, parent, &runs, &t->pages.shared, err);
 	t->pages.runs = runs.items;

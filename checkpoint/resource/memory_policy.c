@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "checkpoint/kernel/capture.h"
+#include "checkpoint/resource/memory.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/user/pages.h"
 #include "util/cleanup.h"
@@ -57,23 +58,51 @@ static bool is_kernels(const struct ckpt_vma *v)
 
 /* --- a checkpoint: page by page --- */
 
-static int find_guards(struct dump_task *t, int pagemap, range_vec *ranges, struct error **err)
+static bool is_looked_through(const struct dump_task *t, const struct ckpt_vma *v)
 {
-	page_run_vec runs = {0};
-	uint64_t end = 0;
+	return is_kernels(v) || (t->guards_found && memory_has_own_pages(v));
+}
+
+/* In mappings that nobody has looked through for pages; those without one between them at once. */
+static int scan_rest(struct dump_task *t, int pagemap, page_run_vec *runs, struct error **err)
+{
 	int r = 0;
 
-	/* the kernel's mappings hold none, and what is behind them all is no process's own */
-	vec_for_each (v, &t->vmas)
-		if (!is_kernels(&v->rec))
-			end = v->rec.end;
-	if (end)
-		r = pages_scan_guard(pagemap, t->vmas.items[0].rec.start, end, &runs, err);
-	vec_for_each (run, &runs)
+	for (size_t i = 0, next; !r && i < t->vmas.count; i = next) {
+		const struct vma *v = t->vmas.items;
+
+		for (next = i; next < t->vmas.count && !is_looked_through(t, &v[next].rec); next++)
+			;
+		if (next > i)
+			r = pages_scan_guard(pagemap, v[i].rec.start, v[next - 1].rec.end, runs,
+					     err);
+		else
+			next++;
+	}
+	return r;
+}
+
+static int add_guards(const page_run_vec *runs, range_vec *ranges, struct error **err)
+{
+	int r = 0;
+
+	vec_for_each (run, runs)
 		if (!r)
 			r = add_range(ranges, run->address, run->address + run->len,
 				      CKPT_RANGE_GUARD, 0, NULL, err);
-	vec_free(&runs);
+	return r;
+}
+
+static int find_guards(struct dump_task *t, int pagemap, range_vec *ranges, struct error **err)
+{
+	page_run_vec rest = {0};
+	int r = scan_rest(t, pagemap, &rest, err);
+
+	if (!r)
+		r = add_guards(&t->guards, ranges, err);
+	if (!r)
+		r = add_guards(&rest, ranges, err);
+	vec_free(&rest);
 	return r;
 }
 

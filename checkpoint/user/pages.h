@@ -27,14 +27,15 @@ typedef VEC(struct ckpt_page_run) page_run_vec;
  * Appends the runs of [start, end) whose contents an image needs: present or
  * swapped pages, without those that map the zero page. pagemap_fd is
  * /proc/PID/pagemap, the process must not run. Offsets are left 0. Guard pages
- * (MADV_GUARD_INSTALL) are no data; see pages_scan_guard().
+ * (MADV_GUARD_INSTALL) are no data; guards, if it is not NULL, gets their runs: to look at all
+ * entries a second time takes as long.
  * Kernels before 6.7 have no PAGEMAP_SCAN (fs/proc/task_mmu.c): there the
  * entries are read, and nothing is marked as huge.
  */
 int pages_scan(int pagemap_fd, uint64_t start, uint64_t end, unsigned flags, page_run_vec *runs,
-	       struct error **err);
+	       page_run_vec *guards, struct error **err);
 
-/* Appends the runs of guard pages in [start, end). Kernels before 6.15 tell of none. */
+/* Appends only the runs of guard pages in [start, end). Kernels before 6.15 tell of none. */
 int pages_scan_guard(int pagemap_fd, uint64_t start, uint64_t end, page_run_vec *runs,
 		     struct error **err);
 

@@ -59,35 +59,50 @@ static int add_run(page_run_vec *runs, size_t first, uint64_t start, uint64_t en
 	return 0;
 }
 
-static int add_regions(page_run_vec *runs, size_t first, const struct scan_region *regions,
-		       int count)
-{
-	for (int i = 0; i < count; i++) {
-		uint16_t flags = regions[i].categories & SCAN_HUGE ? CKPT_PAGES_HUGE : 0;
-		int r = add_run(runs, first, regions[i].start, regions[i].end, flags);
+/* What a scan found: pages with contents, and guards. */
+struct found {
+	page_run_vec *data, *guards; /* NULL: not asked for */
+	size_t first_data, first_guard;
+};
 
-		if (r)
-			return r;
-	}
-	return 0;
+static struct found found_to(page_run_vec *data, page_run_vec *guards)
+{
+	return (struct found){data, guards, data ? data->count : 0, guards ? guards->count : 0};
+}
+
+static void forget(const struct found *found)
+{
+	if (found->data)
+		found->data->count = found->first_data;
+	if (found->guards)
+		found->guards->count = found->first_guard;
+}
+
+static int add_region(const struct found *found, const struct scan_region *region)
+{
+	uint16_t flags = region->categories & SCAN_HUGE ? CKPT_PAGES_HUGE : 0;
+
+	if (region->categories & SCAN_GUARD)
+		return found->guards ? add_run(found->guards, found->first_guard, region->start,
+					       region->end, 0)
+				     : 0;
+	return add_run(found->data, found->first_data, region->start, region->end, flags);
 }
 
 /* Runs the scan to the end; returns 0 or a negative errno (-ENOTTY: not on this kernel). */
-static int scan_all(int fd, struct scan_arg arg, page_run_vec *runs)
+static int scan_all(int fd, struct scan_arg arg, const struct found *found)
 {
 	struct scan_region regions[SCAN_REGIONS];
-	size_t first = runs->count;
 
 	arg.size = sizeof(arg);
 	arg.vec = (uintptr_t)regions;
 	arg.vec_len = SCAN_REGIONS;
 	for (;;) {
 		int n = ioctl(fd, SCAN_IOCTL, &arg);
-		int r;
+		int r = n < 0 ? -errno : 0;
 
-		if (n < 0)
-			return -errno;
-		r = add_regions(runs, first, regions, n);
+		for (int i = 0; !r && i < n; i++)
+			r = add_region(found, &regions[i]);
 		if (r || n < SCAN_REGIONS)
 			return r;
 		/* walk_end is stale when the array was filled: it may lie before what was found */
@@ -149,30 +164,29 @@ static int scan_entries(int fd, uint64_t start, uint64_t end, unsigned flags, pa
 }
 
 int pages_scan(int pagemap_fd, uint64_t start, uint64_t end, unsigned flags, page_run_vec *runs,
-	       struct error **err)
+	       page_run_vec *guards, struct error **err)
 {
 	struct scan_arg arg = {
 		.start = start,
 		.end = end,
-		.category_mask = SCAN_PFNZERO | SCAN_GUARD,
+		.category_mask = SCAN_PFNZERO,
 		.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
-		.return_mask = SCAN_HUGE,
+		.return_mask = SCAN_HUGE | SCAN_GUARD,
 	};
-	size_t before = runs->count;
+	const struct found found = found_to(runs, guards);
 	int r;
 
 	if (flags & PAGES_SCAN_FILE)
 		arg.category_mask |= SCAN_FILE;
 	arg.category_inverted = arg.category_mask;
-	r = scan_all(pagemap_fd, arg, runs);
+	r = scan_all(pagemap_fd, arg, &found);
 	if (r == -EINVAL) { /* a kernel without guard pages */
-		runs->count = before;
-		arg.category_mask &= ~SCAN_GUARD;
-		arg.category_inverted = arg.category_mask;
-		r = scan_all(pagemap_fd, arg, runs);
+		forget(&found);
+		arg.return_mask = SCAN_HUGE;
+		r = scan_all(pagemap_fd, arg, &found);
 	}
 	if (r == -ENOTTY) {
-		runs->count = before;
+		forget(&found);
 		r = scan_entries(pagemap_fd, start, end, flags, runs);
 	}
 	if (r)
@@ -190,7 +204,8 @@ int pages_scan_guard(int pagemap_fd, uint64_t start, uint64_t end, page_run_vec 
 		.category_mask = SCAN_GUARD,
 		.return_mask = SCAN_GUARD,
 	};
-	int r = scan_all(pagemap_fd, arg, runs);
+	const struct found found = found_to(NULL, runs);
+	int r = scan_all(pagemap_fd, arg, &found);
 
 	if (r && r != -EINVAL && r != -ENOTTY)
 		return error_errno(err, -r, "looking for guard pages in 0x%llx-0x%llx",

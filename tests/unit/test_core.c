@@ -197,7 +197,8 @@ static void dump_pages(struct capture *c, int fd)
 
 		if (v->kind != CKPT_VMA_SPECIAL && v->prot & PROT_READ)
 			assert_int_equal(
-				pages_scan(pagemap, v->start, v->end, flags, &c->runs, NULL), 0);
+				pages_scan(pagemap, v->start, v->end, flags, &c->runs, NULL, NULL),
+				0);
 	}
 	vec_for_each (run, &c->runs) {
 		run->offset = offset;

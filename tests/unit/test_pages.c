@@ -67,7 +67,7 @@ static int scan(pid_t pid, char *memory, size_t size, struct page_area *area)
 	page_run_vec runs = {0};
 
 	assert_true(fd >= 0);
-	pages_scan(fd, (uintptr_t)memory, (uintptr_t)memory + size, 0, &runs, &err);
+	pages_scan(fd, (uintptr_t)memory, (uintptr_t)memory + size, 0, &runs, NULL, &err);
 	no_error(err);
 	*area = (struct page_area){.runs = runs.items, .run_count = runs.count};
 	return pages_layout(area, PAGE, NULL);
@@ -195,7 +195,7 @@ static void test_guard(void **state)
 	char *memory = reserve(4 * PAGE);
 	struct page_area area;
 	struct error *err = NULL;
-	page_run_vec guards = {0};
+	page_run_vec guards = {0}, data = {0};
 	pid_t pid;
 	int fd;
 
@@ -216,6 +216,15 @@ static void test_guard(void **state)
 	assert_int_equal(guards.count, 1);
 	assert_int_equal(guards.items[0].address, (uintptr_t)memory + PAGE);
 	assert_int_equal(guards.items[0].len, PAGE);
+	guards.count = 0;
+	assert_int_equal(pages_scan(fd, (uintptr_t)memory, (uintptr_t)memory + 4 * PAGE, 0, &data,
+				    &guards, &err),
+			 0);
+	assert_int_equal(data.count, 2);
+	assert_int_equal(guards.count, 1);
+	assert_int_equal(guards.items[0].address, (uintptr_t)memory + PAGE);
+	assert_int_equal(guards.items[0].len, PAGE);
+	vec_free(&data);
 	vec_free(&guards);
 	close(fd);
 	page_area_free(&area);
@@ -240,7 +249,8 @@ static void test_file_mapping(void **state)
 		c = p[i * PAGE];
 	(void)c;
 	p[3 * PAGE] = 1;
-	pages_scan(pagemap, (uintptr_t)p, (uintptr_t)p + 8 * PAGE, PAGES_SCAN_FILE, &runs, &err);
+	pages_scan(pagemap, (uintptr_t)p, (uintptr_t)p + 8 * PAGE, PAGES_SCAN_FILE, &runs, NULL,
+		   &err);
 	no_error(err);
 	assert_int_equal(runs.count, 1);
 	assert_int_equal(runs.items[0].address, (uintptr_t)p + 3 * PAGE);
