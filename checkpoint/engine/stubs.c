@@ -49,6 +49,8 @@
 #define ANYBODY_FIRST 300
 #define ANYBODY_LAST  30000
 
+#define TRIAL_PID 1 /* ours, of whom a trial has made: not 0 */
+
 struct helper {
 	uint32_t pid;
 	uint32_t parent;
@@ -114,6 +116,10 @@ static int make(struct restore *r, struct restore_task *maker, struct restore_ta
 				 "process %u shares descriptors or a directory with others than "
 				 "who would make it",
 				 t->rec->pid);
+	if (r->trial) {
+		t->pid = TRIAL_PID;
+		return 0;
+	}
 	if (is_heir(maker, t) && !maker->laid_out && memory_to_bequeath(r, maker)) {
 		ret = memory_prepare(r, maker, err);
 		if (ret)
@@ -132,6 +138,11 @@ static int stub_call(struct restore_task *t, const char *what, struct error **er
 		     unsigned long a0, unsigned long a1)
 {
 	return remote_syscall(&t->remote, err, what, NULL, nr, a0, a1, 0, 0, 0, 0);
+}
+
+static int lead_session(struct restore *r, struct restore_task *t, struct error **err)
+{
+	return r->trial ? 0 : stub_call(t, "becoming session leader", err, SYS_setsid, 0, 0);
 }
 
 static bool leads_session(const struct restore_task *t)
@@ -175,6 +186,20 @@ static void take_back_branches(struct restore *r, uint32_t sid)
 }
 
 /*
+ * Whether parent could have had children of this session that were born as usual: it is in it, or
+ * has left it to lead its own, and was born in it to such a one.
+ */
+static bool can_pass_on(struct restore *r, const struct restore_task *parent, uint32_t sid)
+{
+	while (parent && parent->rec->sid != sid) {
+		if (!leads_session(parent))
+			return false;
+		parent = restore_find(r, parent_now(parent));
+	}
+	return parent;
+}
+
+/*
  * What stands in for a session's leader, which is gone, makes its members for parents that are
  * all above it; init gets orphans anyway. Where parents are in different branches one
  * branch was below the other when the members were born, and left to its parent later: so it is
@@ -190,8 +215,7 @@ static bool line_up_parents(struct restore *r, uint32_t sid)
 		if (t->rec->sid != sid)
 			continue;
 		parent = restore_find(r, t->rec->ppid);
-		/* whose parent is in it, too, is born as usual */
-		if (!parent || parent->rec->sid == sid || parent == &r->tasks.items[0] ||
+		if (!parent || can_pass_on(r, parent, sid) || parent == &r->tasks.items[0] ||
 		    (lowest && (parent == lowest || is_ancestor(r, lowest, parent->rec->pid))))
 			continue;
 		if (lowest && !is_ancestor(r, parent, lowest->rec->pid)) {
@@ -224,7 +248,8 @@ static bool leader_is_gone(struct restore *r, const struct restore_task *t)
 
 /*
  * The session in which each is to be cloned: its own, or of a session leader its parent's; but if
- * a child has another one that its parent must have had before, that. Children come behind
+ * a child has another one that its parent must have had before, that. If the leader of that one is
+ * below the parent, though, the child has been left to it, as to a subreaper. Children come behind
  * their parents.
  */
 static void find_births(struct restore *r)
@@ -243,9 +268,10 @@ static void find_births(struct restore *r)
 			t->birth = t->rec->sid;
 		else if ((!t->birth || t->below) && parent)
 			t->birth = parent->rec->sid;
-		if (t->lined_up)
+		if (t->lined_up && !can_pass_on(r, parent, t->birth))
 			continue;
-		if (parent && leads_session(parent) && t->birth != parent->rec->sid)
+		if (parent && leads_session(parent) && t->birth != parent->rec->sid &&
+		    !is_ancestor(r, restore_find(r, t->birth), parent->rec->pid))
 			parent->birth = t->birth;
 	}
 }
@@ -280,12 +306,23 @@ static int make_family(struct restore *r, struct restore_task *t, uint32_t born,
 	if (leads_session(t) && born != t->rec->sid) {
 		ret = make_children(r, t, born, err);
 		if (!ret)
-			ret = stub_call(t, "becoming session leader", err, SYS_setsid, 0, 0);
+			ret = lead_session(r, t, err);
 		now = t->rec->sid;
 	}
-	if (!ret && leads_session(t))
+	if (!ret && leads_session(t) && !r->trial)
 		ret = tty_control(r, t, err);
 	return ret ? ret : make_children(r, t, now, err);
+}
+
+static void free_helpers(helper_vec *helpers)
+{
+	for (size_t i = 0; i < helpers->count; i++) {
+		remote_forget(&helpers->items[i]->task.remote);
+		if (helpers->items[i]->task.pidfd > 0)
+			close(helpers->items[i]->task.pidfd);
+		free(helpers->items[i]);
+	}
+	vec_free(helpers);
 }
 
 static struct helper *find_helper(helper_vec *helpers, uint32_t pid)
@@ -413,8 +450,11 @@ static int make_passing(struct restore *r, struct restore_task *maker, struct re
 			uint32_t *pid, struct error **err)
 {
 	pid_t child;
-	int ret = clone_anybody(r, maker, pid, &child, err);
+	int ret;
 
+	if (r->trial)
+		return 0;
+	ret = clone_anybody(r, maker, pid, &child, err);
 	h->born = maker->laid_out ? maker : maker->born;
 	return ret ? ret : adopt(r, h, child, err);
 }
@@ -448,6 +488,8 @@ static int make_orphan(struct restore *r, struct restore_task *maker, struct res
 
 	if (!ret)
 		ret = make(r, &h, t, 0, err);
+	if (r->trial)
+		return ret;
 	if (!ret)
 		ret = set_subreaper(r, parent, true, err);
 	if (!ret)
@@ -504,7 +546,7 @@ static int find_maker(struct restore *r, helper_vec *helpers, struct restore_tas
 	if (!h) {
 		ret = make_helper(r, helpers, find_helpers_parent(r, t), t->birth, &h, err);
 		if (!ret)
-			ret = stub_call(&h->task, "becoming session leader", err, SYS_setsid, 0, 0);
+			ret = lead_session(r, &h->task, err);
 		if (ret)
 			return ret;
 	}
@@ -601,6 +643,20 @@ static int end_detours(struct restore *r, helper_vec *detours, struct error **er
 	return ret;
 }
 
+/* If none of those that are missing is there, the first of them. */
+static const struct restore_task *find_absent(struct restore *r, size_t missing)
+{
+	const struct restore_task *first = NULL;
+	size_t absent = 0;
+
+	vec_for_each (t, &r->tasks) {
+		absent += !t->pid;
+		if (!t->pid && !first)
+			first = t;
+	}
+	return absent == missing ? first : NULL;
+}
+
 static int make_tree(struct restore *r, helper_vec *helpers, helper_vec *detours,
 		     uint32_t init_session, struct error **err)
 {
@@ -635,17 +691,50 @@ static int make_tree(struct restore *r, helper_vec *helpers, helper_vec *detours
 			break;
 		}
 		if (missing == before && !ret && missing) {
-			size_t absent = 0;
+			const struct restore_task *absent = find_absent(r, missing);
 
-			vec_for_each (t, &r->tasks)
-				absent += !t->pid;
-			if (absent == missing)
+			if (absent)
 				ret = error_set(err, EBADMSG,
-						"the tree of processes cannot be made");
+						"process %u is in session %u, and nobody can make "
+						"it there",
+						absent->rec->pid, absent->rec->sid);
 		}
 	} while (!ret && missing);
 	free(done);
-	return ret ? ret : end_detours(r, detours, err);
+	return ret || r->trial ? ret : end_detours(r, detours, err);
+}
+
+static int try_tasks(struct checkpoint *c, struct restore *r, struct error **err)
+{
+	vec_for_each (t, &c->tasks) {
+		struct restore_task *copy = vec_add(&r->tasks);
+
+		if (!copy)
+			return error_errno(err, ENOMEM, "looking at the tree");
+		*copy = (struct restore_task){
+			.rec = &t->rec,
+			.pidfd = -1,
+			.files_of = t->files_of ? t->files_of->rec.pid : 0,
+			.fs_of = t->fs_of ? t->fs_of->rec.pid : 0,
+		};
+	}
+	r->tasks.items[0].pid = TRIAL_PID;
+	return 0;
+}
+
+int tree_can_be_made(struct checkpoint *c, struct error **err)
+{
+	struct restore r = {.trial = true};
+	helper_vec helpers = {0}, detours = {0};
+	int ret = try_tasks(c, &r, err);
+
+	/* every init begins as the leader of a session, a stub as well */
+	if (!ret)
+		ret = make_tree(&r, &helpers, &detours, r.tasks.items[0].rec->pid, err);
+	free_helpers(&helpers);
+	free_helpers(&detours);
+	vec_free(&r.tasks);
+	return ret;
 }
 
 /* The leader of a group makes it; one that is gone is stood in for. */
@@ -742,17 +831,6 @@ int stubs_make_ended(struct restore *r, struct restore_task *maker, uint32_t pid
 	if (!ret)
 		ret = reap_helper(maker, rec.pid, err);
 	return ret;
-}
-
-static void free_helpers(helper_vec *helpers)
-{
-	for (size_t i = 0; i < helpers->count; i++) {
-		remote_forget(&helpers->items[i]->task.remote);
-		if (helpers->items[i]->task.pidfd > 0)
-			close(helpers->items[i]->task.pidfd);
-		free(helpers->items[i]);
-	}
-	vec_free(helpers);
 }
 
 int stubs_make(struct restore *r, struct error **err)

@@ -42,6 +42,12 @@ void tasks_end(struct checkpoint *c);
 int stubs_make(struct restore *r, struct error **err);
 
 /*
+ * Whether stubs_make() could make the container's tree: 0, or the error that it would end with. It
+ * goes through all of it but for the calls.
+ */
+int tree_can_be_made(struct checkpoint *c, struct error **err);
+
+/*
  * For what refers to a process that has ended: one with this pid (0: with one that nobody in
  * the image has) that ends with this wait status and is reaped by maker. look() is called with it
  * while it lives; it may make calls in maker, and others.

@@ -41,11 +41,29 @@ static int dump_relations(struct checkpoint *c, struct error **err)
 	return r ? r : stops_dump(c, err);
 }
 
+/* Sessions can be inherited on ways that no restore can find any more. */
+static int admit_sessions(struct checkpoint *c, struct error **err)
+{
+	struct error *cannot = NULL;
+	int r = tree_can_be_made(c, &cannot);
+
+	if (r == -ENOMEM) {
+		error_free(*err);
+		*err = cannot;
+		return r;
+	}
+	if (r)
+		r = checkpoint_block(c, 0, -1, 0, "let the processes of that session end",
+				     "the tree of processes (%s)", error_message(cannot));
+	error_free(cannot);
+	return r;
+}
+
 /* A SIGSTOP that is pending would be sent to a stub by restart(2), which acts on it at once. */
 static int tree_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
 	if (!t)
-		return 0;
+		return admit_sessions(c, err);
 	vec_for_each (th, &t->threads)
 		if ((th->status.sig_pending | th->status.shared_pending) & 1ull << (SIGSTOP - 1))
 			return provider_leave(c, KERNEL_CLASS(SIGNALS), t, 0,

@@ -1,0 +1,39 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# Processes come back as children of their parents and in their sessions, whatever way these were
+# inherited on; trees of which no restore can find that are refused by the checkpoint.
+# The steps of a tree are in res_tree.c.
+
+load helpers
+load payloads
+load res
+
+# comes_back STEP...: the tree, without a checkpoint and around two.
+comes_back() {
+	echo "# tree: $*"
+	res_control res_tree "$@"
+	res_twice res_tree "$@"
+}
+
+@test "an orphan of a session below a subreaper that leads one itself" {
+	comes_back 1f2 2s 2r 2f3 3s 3f4 4f5 4x
+}
+
+@test "the same when its leader, or the subreaper's session, is gone" {
+	comes_back 1f2 2s 2r 2f3 3s 3f4 4f5 4x 3x
+	comes_back 1f2 2s 2f3 3r 2x 3f4 4s 4f5 5f6 5x
+}
+
+@test "children from before their parents led sessions, below each other" {
+	comes_back 1f2 2s 2f3 3f4 2x 4f5 4s 5f6 5s
+	comes_back 1f2 2s 2f3 3f4 4f5 5f6 6f7 2x 4s 5s 6s
+}
+
+@test "a session whose leader has gone to another branch is refused by the check" {
+	start_payload res_tree 1f2 2r 2f3 3f4 4s 4f5 5f6 5x 2R 3x
+	fails firn checkpoint --check "$ID"
+	has "the tree of processes (process "
+	has "in which it cannot be born"
+	has "let the processes of that session end"
+	passes
+}
