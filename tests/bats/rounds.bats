@@ -66,7 +66,8 @@ plays() {
 	done
 	echo "# $rounds rounds: $first bytes in the first, $last in the last" >&3
 	passes
-	is_gone "$ID" || ok firn delete "$ID"
+	wait_for 10 has_status "$ID" stopped
+	ok firn delete "$ID"
 	[ -z "$(cgroups_of "$ID")" ] || fail "cgroups are left: $(cgroups_of "$ID")"
 	equal "$(ls -A "$FIRN_ROOT")" "" "the state directory"
 	equal "$(runtimes)" "" "processes of the runtime"
