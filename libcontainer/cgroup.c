@@ -153,16 +153,26 @@ static bool is_joined(const struct cgroup *cg, const struct hierarchy *h, unsign
 	return cg->explicit && parent_exists(h);
 }
 
-/* A v1 cpuset takes no tasks until it has CPUs and memory nodes: those of its parent. */
+/*
+ * A v1 cpuset takes no tasks until it has CPUs and memory nodes: those of its parent. Whoever made
+ * a level that is there already may have left that out.
+ */
 static int inherit_cpuset(const char *path)
 {
 	static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
 
 	for (int i = 0; i < 2; i++) {
+		__cleanup_free char *own = NULL;
 		__cleanup_free char *value = NULL;
 		char name[PATH_MAX + 32];
 		int r;
 
+		snprintf(name, sizeof(name), "%s/%s", path, files[i]);
+		r = read_file(AT_FDCWD, name, 65536, &own, NULL);
+		if (r < 0)
+			return r;
+		if (own[strspn(own, "\n")])
+			continue;
 		snprintf(name, sizeof(name), "%s/../%s", path, files[i]);
 		r = read_file(AT_FDCWD, name, 65536, &value, NULL);
 		if (r < 0)
@@ -178,8 +188,8 @@ static int inherit_cpuset(const char *path)
 static int make_level(const struct hierarchy *h, const char *path, bool *made)
 {
 	*made = mkdir(path, 0755) == 0;
-	if (!*made)
-		return errno == EEXIST ? 0 : -errno;
+	if (!*made && errno != EEXIST)
+		return -errno;
 	if (h->version == 1 && (h->controllers & CTL_CPUSET))
 		return inherit_cpuset(path);
 	return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -265,43 +266,57 @@ static int apply_memory(struct cgroup *cg, const struct oci_resources *res, stru
 			       : apply_memory_v2(h, &res->memory, err);
 }
 
+/* A v1 limit in two files, 0 for what is not wanted. */
+struct bandwidth {
+	const char *period_file, *quota_file;
+	int64_t period, quota;
+};
+
 /*
- * The kernel refuses a period with which the old quota would be too much of the parent's: then
- * the quota goes first.
+ * The kernel refuses a period with which the old quota would be too much of the parent's, or of
+ * the period itself: then the quota goes first.
  */
-static int apply_bandwidth_v1(const struct hierarchy *h, const struct oci_cpu *c,
+static int apply_bandwidth_v1(const struct hierarchy *h, const struct bandwidth *b,
 			      struct error **err)
 {
-	bool period = c->has_period && c->period, quota = c->has_quota && c->quota;
+	bool period = b->period;
 	char text[24];
 	int r = 0;
 
 	if (period) {
-		snprintf(text, sizeof(text), "%lld", (long long)c->period);
-		period = write_file(h->fd, "cpu.cfs_period_us", text) < 0;
+		snprintf(text, sizeof(text), "%" PRId64, b->period);
+		period = write_file(h->fd, b->period_file, text) < 0;
 	}
-	if (quota)
-		r = put(h, err, "cpu.cfs_quota_us", "%lld", (long long)c->quota);
+	if (b->quota)
+		r = put(h, err, b->quota_file, "%" PRId64, b->quota);
 	if (r == 0 && period)
-		r = put(h, err, "cpu.cfs_period_us", "%lld", (long long)c->period);
+		r = put(h, err, b->period_file, "%" PRId64, b->period);
 	return r;
 }
 
 static int apply_cpu_v1(const struct hierarchy *h, const struct oci_cpu *c, struct error **err)
 {
+	const struct bandwidth fair = {
+		.period_file = "cpu.cfs_period_us",
+		.quota_file = "cpu.cfs_quota_us",
+		.period = c->has_period ? (int64_t)c->period : 0,
+		.quota = c->has_quota ? c->quota : 0,
+	};
+	const struct bandwidth realtime = {
+		.period_file = "cpu.rt_period_us",
+		.quota_file = "cpu.rt_runtime_us",
+		.period = c->has_realtime_period ? (int64_t)c->realtime_period : 0,
+		.quota = c->has_realtime_runtime ? c->realtime_runtime : 0,
+	};
 	int r = 0;
 
 	if (c->has_shares && c->shares)
 		r = put(h, err, "cpu.shares", "%lld", (long long)c->shares);
 	if (r == 0)
-		r = apply_bandwidth_v1(h, c, err);
+		r = apply_bandwidth_v1(h, &fair, err);
 	if (r == 0 && c->has_burst)
 		r = put(h, err, "cpu.cfs_burst_us", "%lld", (long long)c->burst);
-	if (r == 0 && c->has_realtime_period && c->realtime_period)
-		r = put(h, err, "cpu.rt_period_us", "%lld", (long long)c->realtime_period);
-	if (r == 0 && c->has_realtime_runtime && c->realtime_runtime)
-		r = put(h, err, "cpu.rt_runtime_us", "%lld", (long long)c->realtime_runtime);
-	return r;
+	return r < 0 ? r : apply_bandwidth_v1(h, &realtime, err);
 }
 
 /* Both are in one file: what is not given stays. */

@@ -34,3 +34,13 @@ setup() {
 		( : 3<>/dev/d1 ) 2>&1 | grep -q "Operation not permitted" && echo "writing refused"; true'
 	equal "$output" "$(printf '%s\n' '2 refused' '3 refused' '4 refused' 'writing refused')"
 }
+
+@test "a cpuset that somebody made, and left empty, gets what its parent has" {
+	local parent=/sys/fs/cgroup/cpuset/firn-test-$$
+	[ "$(cgroup_layout)" != v2 ] || skip "wants a cgroup v1 hierarchy"
+	mkdir "$parent"
+	edit_config "$B" --arg p "/firn-test-$$/$ID" '.linux.cgroupsPath = $p'
+	run firn run --bundle "$B" "$ID"
+	rmdir "$parent"
+	equal "$status" 0 status
+}

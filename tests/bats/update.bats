@@ -119,3 +119,21 @@ limit() {
 	firn kill "$ID" KILL
 	wait "$events"
 }
+
+# cgroup_dir V1-CONTROLLER: of the container.
+cgroup_dir() {
+	echo "/sys/fs/cgroup/$1$(sed -nE "s/^[0-9]+:([^:]*,)?$1(,[^:]*)?://p" "/proc/$(container_pid "$ID")/cgroup")"
+}
+
+@test "a real-time period that is shorter than the runtime was" {
+	need_cgroup hybrid
+	local dir
+	ok firn update --cpu-share 512 "$ID"
+	dir=$(cgroup_dir cpu)
+	[ -e "$dir/cpu.rt_period_us" ] || skip "wants real-time group scheduling"
+	[ "$(dirname "$dir")" = /sys/fs/cgroup/cpu ] || echo 950000 >"$(dirname "$dir")/cpu.rt_runtime_us" ||
+		skip "wants real-time runtime to give"
+	ok firn update --cpu-rt-period 900001 --cpu-rt-runtime 600001 "$ID"
+	ok firn update --cpu-rt-period 10000 --cpu-rt-runtime 3000 "$ID"
+	equal "$(cat "$dir/cpu.rt_period_us") $(cat "$dir/cpu.rt_runtime_us")" "10000 3000"
+}
