@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,6 +26,12 @@
 
 /* How long the runtime may take to pass the listener on. */
 #define LISTENER_PATIENCE_S 10
+
+/* Instructions of later_calls(). */
+#define LATER_CALLS_LEN 6
+
+/* <asm/unistd.h> has it for programs of x32 only */
+#define X32_SYSCALL_BIT 0x40000000
 
 static void cleanup_filter(scmp_filter_ctx *ctx)
 {
@@ -121,25 +131,72 @@ static int add_rule(scmp_filter_ctx ctx, const struct oci_seccomp *s,
 	return 0;
 }
 
-static int export_program(scmp_filter_ctx ctx, struct seccomp_program *program, struct error **err)
+/* The highest number that the rules name for an architecture (of libseccomp), or -1. */
+static int highest_call(const struct oci_seccomp *s, uint32_t arch)
+{
+	int highest = -1;
+
+	vec_for_each (rule, &s->syscalls) {
+		for (size_t i = 0; i < rule->names.count; i++) {
+			int nr = seccomp_syscall_resolve_name_arch(arch, rule->names.items[i]);
+
+			if (nr > highest)
+				highest = nr;
+		}
+	}
+	return highest;
+}
+
+#define CALL_DATA(member) offsetof(struct seccomp_data, member)
+
+/*
+ * What goes before libseccomp's filter where calls that are not named fail with the errno that
+ * stands in no config.json: those that came after the last that is named, which who wrote the
+ * filter cannot have known, are as on a kernel that has not got them yet. libcs then do without,
+ * where EPERM would be the end. runc has the same rule. Calls of x86-64 only: others go to the
+ * filter.
+ */
+static int later_calls(const struct oci_seccomp *s, struct sock_filter *room)
+{
+	int highest = highest_call(s, SCMP_ARCH_X86_64);
+	const struct sock_filter code[LATER_CALLS_LEN] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, CALL_DATA(arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, CALL_DATA(nr)),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_SYSCALL_BIT, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, highest, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+	};
+
+	if (s->default_action != SCMP_ACT_ERRNO(0) || s->has_default_errno_ret || highest < 0)
+		return 0;
+	memcpy(room, code, sizeof(code));
+	return LATER_CALLS_LEN;
+}
+
+static int export_program(scmp_filter_ctx ctx, const struct oci_seccomp *seccomp,
+			  struct seccomp_program *program, struct error **err)
 {
 	__cleanup_fd int fd = memfd_create("seccomp", MFD_CLOEXEC);
 	struct stat st;
-	int ret;
+	size_t count;
+	int before, ret;
 
 	if (fd < 0)
 		return error_errno(err, errno, "making room for the seccomp filter");
 	ret = seccomp_export_bpf(ctx, fd);
 	if (ret < 0 || fstat(fd, &st) < 0)
 		return error_errno(err, ret < 0 ? -ret : errno, "compiling the seccomp filter");
-	if (st.st_size / sizeof(struct sock_filter) > BPF_MAXINSNS)
+	count = st.st_size / sizeof(struct sock_filter);
+	if (count + LATER_CALLS_LEN > BPF_MAXINSNS)
 		return error_set(err, E2BIG, "the seccomp filter is longer than %d instructions",
 				 BPF_MAXINSNS);
-	program->filter = malloc(st.st_size);
+	program->filter = malloc((count + LATER_CALLS_LEN) * sizeof(struct sock_filter));
 	if (!program->filter)
 		return error_errno(err, ENOMEM, "compiling the seccomp filter");
-	program->count = st.st_size / sizeof(struct sock_filter);
-	ret = pread_full(fd, program->filter, st.st_size, 0);
+	before = later_calls(seccomp, program->filter);
+	program->count = before + count;
+	ret = pread_full(fd, program->filter + before, st.st_size, 0);
 	if (ret < 0)
 		return error_errno(err, -ret, "reading the seccomp filter");
 	return 0;
@@ -170,7 +227,7 @@ int seccomp_compile(const struct oci_seccomp *seccomp, struct seccomp_program *p
 	}
 	program->flags = seccomp->has_flags ? seccomp->flags : 0;
 	program->listener = seccomp->listener_path;
-	return export_program(ctx, program, err);
+	return export_program(ctx, seccomp, program, err);
 }
 
 /* If the runtime dies meanwhile nobody would end us. Timers of this kind end with exec. */

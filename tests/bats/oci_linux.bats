@@ -144,6 +144,20 @@ make_devices() {
 	has "No space left"
 }
 
+@test "seccomp: calls that are newer than the filter are as on an older kernel" {
+	# 83 is mkdir(2), 1000 nothing yet
+	cp "$BUILD_DIR/tests/payload/callerr" "$B/rootfs/bin/"
+	edit_config "$B" '.process.noNewPrivileges = true | .linux.seccomp = {defaultAction: "SCMP_ACT_ERRNO", syscalls: [
+		{action: "SCMP_ACT_ALLOW", names: ["arch_prctl", "brk", "execve", "execveat", "exit_group", "fcntl", "fstat",
+			"getrandom", "ioctl", "mmap", "mprotect", "munmap", "newfstatat", "prctl", "prlimit64", "read",
+			"readlink", "readlinkat", "rseq", "rt_sigprocmask", "set_robust_list", "set_tid_address", "write"]}]}'
+	in_container callerr 83 1000
+	equal "$output" $'EPERM\nENOSYS'
+	edit_config "$B" '.linux.seccomp.defaultErrnoRet = 28'
+	in_container callerr 83 1000
+	equal "$output" $'ENOSPC\nENOSPC'
+}
+
 @test "seccomp: arguments are compared" {
 	# chmod(2) to modes 0700 to 0777 only is refused: the masked comparison
 	edit_config "$B" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [
