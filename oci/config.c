@@ -89,6 +89,18 @@ static const struct oci_shape config_shape = {
 		},
 };
 
+/* An empty path is none: so Go programs, runc among them, take one that their callers left empty.
+ */
+static void drop_empty_paths(struct oci_config *config)
+{
+	vec_for_each (ns, &config->lx.namespaces) {
+		if (ns->path && !*ns->path) {
+			free(ns->path);
+			ns->path = NULL;
+		}
+	}
+}
+
 int oci_config_parse(const char *json, size_t len, struct oci_config **config, struct error **err)
 {
 	__cleanup_oci_config struct oci_config *parsed = NULL;
@@ -102,6 +114,7 @@ int oci_config_parse(const char *json, size_t len, struct oci_config **config, s
 	if (!parsed->json)
 		return error_errno(err, ENOMEM, "reading the configuration");
 	parsed->json_len = len;
+	drop_empty_paths(parsed);
 	*config = take_ptr(parsed);
 	return 0;
 }

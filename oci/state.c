@@ -15,7 +15,6 @@ void oci_state_write(struct json *j, const struct oci_state *state)
 	json_add_string(j, "id", state->id);
 	json_add_int(j, "pid", state->pid);
 	json_add_string(j, "status", state->status);
-	json_add_string(j, "firn", state->firn);
 	json_add_string(j, "bundle", state->bundle);
 	json_add_string(j, "rootfs", state->rootfs);
 	json_add_string(j, "created", state->created);
@@ -28,6 +27,8 @@ void oci_state_write(struct json *j, const struct oci_state *state)
 		json_object_end(j);
 	}
 	json_add_string(j, "owner", state->owner);
+	/* last: what matches the text of runc's finds the members where it expects them */
+	json_add_string(j, "firn", state->firn);
 	json_object_end(j);
 }
 

@@ -375,6 +375,10 @@ const struct verb verb_exec = {
 	.max_args = ARGS_ANY,
 	.takes_id = true,
 	.verbatim = true,
-	.notes = "Exits with the process's exit status, 128 + N if signal N killed it.",
+	.notes = "Exits with the process's exit status, 128 + N if signal N killed it, and with "
+		 "255 if "
+		 "it could not be run.",
+	/* runc's: most programs have a use for 1 themselves */
+	.failure_status = 255,
 	.run = run,
 };

@@ -258,7 +258,7 @@ int main(int argc, char **argv)
 		ret = -error_code(err);
 	if (ret < 0) {
 		report(&rt, err);
-		ret = EXIT_FAILURE;
+		ret = rt.verb && rt.verb->failure_status ? rt.verb->failure_status : EXIT_FAILURE;
 	}
 	close_log(&rt);
 	vec_free(&rt.options);

@@ -274,10 +274,24 @@ static int namespace_pids(pid_t init, struct pid_list *list, struct error **err)
 	return 0;
 }
 
+static int find_pids(const struct container *c, struct pid_list *list, struct error **err)
+{
+	__cleanup_cgroup struct cgroup *cg = NULL;
+	int r;
+
+	/* none: as with runc, that is no error */
+	if (c->state == CONTAINER_DEAD || !c->cgroup_path)
+		return 0;
+	r = cgroup_open(c->cgroup_path, &cg, err);
+	if (r < 0)
+		return r;
+	return *c->cgroup_path ? cgroup_pids(cg, list, err)
+			       : namespace_pids(c->init.pid, list, err);
+}
+
 static int run(struct runtime *rt, struct error **err)
 {
 	__cleanup_container struct container *c = NULL;
-	__cleanup_cgroup struct cgroup *cg = NULL;
 	const char *format = option_string(rt, "format");
 	struct pid_list list = {0};
 	int r;
@@ -287,12 +301,7 @@ static int run(struct runtime *rt, struct error **err)
 	r = view_container(rt, rt->id, &c, err);
 	if (r < 0)
 		return r;
-	if (c->state == CONTAINER_DEAD || !c->cgroup_path)
-		return error_set(err, ESRCH, "container not running");
-	r = cgroup_open(c->cgroup_path, &cg, err);
-	if (r == 0)
-		r = *c->cgroup_path ? cgroup_pids(cg, &list, err)
-				    : namespace_pids(c->init.pid, &list, err);
+	r = find_pids(c, &list, err);
 	if (r < 0)
 		return r;
 	if (format && !strcmp(format, "json"))

@@ -40,10 +40,11 @@ struct verb {
 	bool stateless;			   /* needs no --root: touches no container */
 	bool verbatim;			   /* options end at the first argument (exec) */
 	const char *notes;		   /* further help text, or NULL */
+	int failure_status;		   /* the exit status of a failure; 0: EXIT_FAILURE */
 
 	/*
 	 * Returns the exit status (0 and more), or a negative errno with *err
-	 * set, which main prints and turns into exit status 1.
+	 * set, which main prints and turns into failure_status.
 	 */
 	int (*run)(struct runtime *rt, struct error **err);
 };

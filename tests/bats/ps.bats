@@ -44,9 +44,11 @@ setup() {
 	ok firn ps "$ID"
 	has "sleep 1234"
 	ok firn kill "$ID" KILL
-	fails firn ps "$ID"
-	one_line
-	has "container not running"
+	wait_for 5 has_status "$ID" stopped
+	ok firn ps "$ID"
+	equal "${#lines[@]}" 1
+	has PID
+	equal "$(firn ps --format json "$ID")" "[]"
 	fails firn ps nobody
 	has "does not exist"
 }
