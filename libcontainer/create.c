@@ -138,12 +138,13 @@ static int open_console(const struct oci_config *config, const struct create_opt
 	return *fd < 0 ? *fd : 0;
 }
 
-static int check_namespaces(const struct init *init, struct error **err)
+/* One that is joined gets the container's root as its own, as with runc. The host's must not. */
+static int check_namespaces(const struct init *init, uint64_t joined, struct error **err)
 {
-	if (!(init->new_types & CLONE_NEWNS))
+	if (!((init->new_types | joined) & CLONE_NEWNS))
 		return error_set(err, EOPNOTSUPP,
 				 "/linux/namespaces of config.json: a container needs a mount "
-				 "namespace of its own");
+				 "namespace that is not the host's");
 	return 0;
 }
 
@@ -166,7 +167,7 @@ static int prepare_init(struct init *init, const struct cgroup *cg, struct error
 	joined = namespaces_types(&init->joined);
 	init->new_types = namespaces_new(init->config);
 	init->user_namespace = (joined | init->new_types) & CLONE_NEWUSER;
-	ret = check_namespaces(init, err);
+	ret = check_namespaces(init, joined, err);
 	if (ret == 0)
 		ret = labels_check(init->config->process, init->config->lx.mount_label, err);
 	if (ret == 0)

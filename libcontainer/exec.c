@@ -61,7 +61,8 @@ static int take_terminal(const struct joiner *j, struct error **err)
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return error_errno(err, errno, "opening the container's root");
-	ret = terminal_open(root, j->options->process, &master, &slave, err);
+	ret = terminal_open(root, j->options->process, !j->options->console_socket, &master, &slave,
+			    err);
 	if (ret == 0)
 		ret = terminal_send(j->console_fd, master, err);
 	if (ret == 0)

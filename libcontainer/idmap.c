@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -116,6 +117,52 @@ static int open_one(const struct oci_config *config, int bundle_fd, const struct
 	return ret < 0 ? ret : take_fd(&copy);
 }
 
+static uint32_t host_id_of_root(const struct oci_id_maps *maps)
+{
+	vec_for_each (m, maps)
+		if (m->container_id == 0 && m->size)
+			return m->host_id;
+	return (uint32_t)-1;
+}
+
+/*
+ * Whether the root of a new user namespace is kept from the source by a directory that leads to it.
+ * The IDs of the file system are this thread's alone, and with another one than 0 go the
+ * capabilities over files.
+ */
+static bool out_of_reach(const struct oci_config *config, int bundle_fd, const char *source)
+{
+	int dumpable = prctl(PR_GET_DUMPABLE);
+	gid_t gid = setfsgid(host_id_of_root(&config->lx.gid_mappings));
+	uid_t uid = setfsuid(host_id_of_root(&config->lx.uid_mappings));
+	__cleanup_fd int fd = openat(bundle_fd, source, O_PATH | O_CLOEXEC);
+	bool denied = fd < 0 && errno == EACCES;
+
+	setfsuid(uid);
+	setfsgid(gid);
+	/* another file system ID takes it away, and the init would have inherited that */
+	prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
+	return denied;
+}
+
+/* What the init could open itself it does, and keeps what the host has locked locked. */
+static int open_for_init(const struct oci_config *config, int bundle_fd, const struct oci_mount *m,
+			 const struct mount_options *o)
+{
+	const struct oci_namespace *ns = oci_config_namespace(config, CLONE_NEWUSER);
+	__cleanup_fd int source = -1;
+	int copy;
+
+	if (!ns || ns->path || geteuid() != 0 || !m->source ||
+	    (!o->bind && !(m->type && !strcmp(m->type, "bind"))) ||
+	    !out_of_reach(config, bundle_fd, m->source))
+		return -1;
+	source = openat(bundle_fd, m->source, O_PATH | O_CLOEXEC);
+	copy = source < 0 ? source : mount_clone(source, o->recursive);
+	/* the init will say what is wrong */
+	return copy < 0 ? -1 : copy;
+}
+
 static int open_mount(const struct oci_config *config, int bundle_fd, size_t i, int *fd,
 		      struct error **err)
 {
@@ -125,6 +172,8 @@ static int open_mount(const struct oci_config *config, int bundle_fd, size_t i, 
 
 	if (ret == 0 && (o.idmap || m->uid_mappings.count))
 		ret = *fd = open_one(config, bundle_fd, m, &o, err);
+	else if (ret == 0)
+		*fd = open_for_init(config, bundle_fd, m, &o);
 	buf_free(&o.data);
 	if (ret < 0)
 		return error_wrap(err, "/mounts/%zu of config.json, on \"%s\"", i, m->destination);

@@ -2,7 +2,8 @@
 /*
  * Id-mapped binds. The kernel maps a mount only for who has the privilege over its file
  * system, that is for the runtime and not for an init in a user namespace: the runtime makes
- * the mounts before it clones the init, which inherits them detached and attaches them.
+ * the mounts before it clones the init, which inherits them detached and attaches them. So it
+ * does with binds of what the root of a new user namespace cannot get at.
  */
 #ifndef FIRN_LIBCONTAINER_IDMAP_H
 #define FIRN_LIBCONTAINER_IDMAP_H

@@ -193,7 +193,10 @@ static int make_terminal(struct init *init, struct error **err)
 
 	if (init->console_fd < 0)
 		return 0;
-	ret = terminal_open(init->rootfs.fd, init->config->process, &master, &init->slave_fd, err);
+	/* what a restored one's settings were, the checkpoint image says */
+	ret = terminal_open(init->rootfs.fd, init->config->process,
+			    init->options->console_fd > 0 && !init->options->restore, &master,
+			    &init->slave_fd, err);
 	if (ret == 0)
 		ret = rootfs_bind_console(&init->rootfs, init->slave_fd, err);
 	if (ret == 0)
@@ -206,9 +209,12 @@ static int make_terminal(struct init *init, struct error **err)
 	return ret;
 }
 
+/* Read-only mounts first: what is hidden then may be one of them. */
 static int hide_paths(struct init *init, struct error **err)
 {
-	return rootfs_hide_paths(&init->rootfs, err);
+	int ret = rootfs_protect_filled(&init->rootfs, err);
+
+	return ret < 0 ? ret : rootfs_hide_paths(&init->rootfs, err);
 }
 
 /* The pid that the host knows us by: /proc is still the host's. */
@@ -231,6 +237,9 @@ static int run_create_hooks(struct init *init, struct error **err)
 		if (ret == 0)
 			ret = sync_receive(init->sync_fd, SYNC_GO, NULL, err);
 	}
+	/* as with runc: hooks write paths of the container relative to it */
+	if (ret == 0 && hooks->create_container.count && fchdir(init->rootfs.fd) < 0)
+		ret = error_errno(err, errno, "entering the root file system");
 	if (ret == 0 && hooks->create_container.count)
 		ret = hooks_run(&hooks->create_container, "createContainer", init->c, init->config,
 				"creating", host_pid(), err);
@@ -357,9 +366,16 @@ static int wait_for_start(int start_fd, struct error **err)
 	return fd < 0 ? error_errno(err, errno, "waiting for start") : fd;
 }
 
+static int run_start_hooks(void *context, struct error **err)
+{
+	struct init *init = context;
+
+	return hooks_run(&init->config->hooks.start_container, "startContainer", init->c,
+			 init->config, "created", getpid(), err);
+}
+
 static _Noreturn void become_process(struct init *init)
 {
-	const struct oci_hook_list *hooks = &init->config->hooks.start_container;
 	struct error *err = NULL;
 	int fd;
 
@@ -373,10 +389,11 @@ static _Noreturn void become_process(struct init *init)
 		_exit(EXIT_FAILURE);
 	close(init->start_fd);
 	init->setup.report_fd = fd;
+	init->setup.run_hooks = run_start_hooks;
+	init->setup.context = init;
 	if (!init->setup.process)
 		error_set(&err, EINVAL, "/process of config.json is missing");
-	else if (hooks_run(hooks, "startContainer", init->c, init->config, "created", getpid(),
-			   &err) == 0)
+	else
 		process_execute(&init->setup, &err);
 	fail(fd, err);
 }

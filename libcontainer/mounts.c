@@ -214,48 +214,70 @@ static int mount_labelled(const struct rootfs *r, int target, const struct oci_m
 	return mount_on(target, m, o, labelled, err);
 }
 
-/* Writable until it is filled; the directory below is reached by its descriptor only. */
+/* The directory below is reached by its descriptor only. */
 static int mount_copied_up(const struct rootfs *r, int target, const struct oci_mount *m,
 			   const struct mount_options *o, struct error **err)
 {
 	__cleanup_fd int from = open_in_root(r->fd, m->destination, O_RDONLY | O_DIRECTORY, 0);
 	__cleanup_fd int to = -1;
 	const char *data = (const char *)o->data.data;
-	struct mount_options writable = *o;
 	int ret;
 
 	if (strcmp(m->type, "tmpfs"))
 		return error_set(err, EINVAL, "\"tmpcopyup\" is for a tmpfs only");
 	if (from < 0)
 		return error_errno(err, -from, "opening what to copy");
-	writable.flags &= ~(unsigned long)MS_RDONLY;
-	ret = mount_labelled(r, target, m, &writable, err);
+	ret = mount_labelled(r, target, m, o, err);
 	if (ret < 0)
 		return ret;
 	to = open_in_root(r->fd, m->destination, O_RDONLY | O_DIRECTORY, 0);
 	if (to < 0)
 		return error_errno(err, -to, "opening the tmpfs");
-	ret = copy_up(from, to, strstr(data, "uid=") || strstr(data, "gid="), err);
-	if (ret == 0 && o->flags & MS_RDONLY) {
-		ret = mount_change(to, MOUNT_ATTR_RDONLY, 0, false);
-		if (ret < 0)
-			return error_errno(err, -ret, "making the tmpfs read-only");
-	}
-	return ret;
+	return copy_up(from, to, strstr(data, "uid=") || strstr(data, "gid="), err);
 }
 
-static int mount_fs(const struct rootfs *r, const struct oci_mount *m,
-		    const struct mount_options *o, struct error **err)
+/*
+ * What comes after it may have to be made in it: a directory to mount on, a device. Binds are of
+ * what is there already.
+ */
+static bool is_filled_later(const struct oci_mount *m, const struct mount_options *o)
+{
+	return !o->bind && m->type && o->flags & MS_RDONLY &&
+	       (!strcmp(m->type, "tmpfs") || !strcmp(m->destination, "/dev"));
+}
+
+/* By descriptor: something else may be mounted on its destination by then. */
+static int protect_later(struct rootfs *r, const struct oci_mount *m, struct error **err)
+{
+	int fd = open_in_root(r->fd, m->destination, O_PATH, 0);
+	int *item = fd < 0 ? NULL : vec_add(&r->filled);
+
+	if (!item) {
+		close(fd);
+		return error_errno(err, fd < 0 ? -fd : ENOMEM, "opening what was mounted");
+	}
+	*item = fd;
+	return 0;
+}
+
+static int mount_fs(struct rootfs *r, const struct oci_mount *m, const struct mount_options *o,
+		    struct error **err)
 {
 	__cleanup_fd int target = open_target(r, m, err);
+	bool later = is_filled_later(m, o);
+	struct mount_options now = *o;
 	int ret;
 
 	if (target < 0)
 		return target;
 	ret = check_destination(r, m, target, err);
+	if (later)
+		now.flags &= ~(unsigned long)MS_RDONLY;
 	if (ret == 0)
-		ret = o->copy_up ? mount_copied_up(r, target, m, o, err)
-				 : mount_labelled(r, target, m, o, err);
+		ret = o->copy_up ? mount_copied_up(r, target, m, &now, err)
+				 : mount_labelled(r, target, m, &now, err);
+	if (ret == 0 && later)
+		ret = protect_later(r, m, err);
 	if (ret < 0)
 		return ret;
 	return finish_mount(r, m, o, err);
@@ -289,4 +311,17 @@ int rootfs_mount_all(struct rootfs *r, struct error **err)
 					  m->destination);
 	}
 	return 0;
+}
+
+int rootfs_protect_filled(struct rootfs *r, struct error **err)
+{
+	int ret = 0;
+
+	vec_for_each (fd, &r->filled) {
+		if (ret == 0)
+			ret = mount_change(*fd, MOUNT_ATTR_RDONLY, 0, false);
+		close(*fd);
+	}
+	vec_free(&r->filled);
+	return ret < 0 ? error_errno(err, -ret, "making mounts read-only") : 0;
 }

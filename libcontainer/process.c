@@ -223,7 +223,6 @@ static int join_keyring(const char *id, struct error **err)
 	return error_hint(err, "--no-new-keyring does without");
 }
 
-/* Whoever may enter it, the user or root: 0. */
 static int enter_directory(const struct oci_process *process, struct error **err)
 {
 	char here[PATH_MAX];
@@ -237,6 +236,12 @@ static int enter_directory(const struct oci_process *process, struct error **err
 	return 0;
 }
 
+bool process_opens_with_capabilities(const struct oci_process *process, bool user_namespace)
+{
+	return process && process->user.uid && !user_namespace && process->has_capabilities &&
+	       process->capabilities.effective && !process->capabilities.ambient;
+}
+
 int process_prepare(struct process_setup *setup, struct error **err)
 {
 	int ret = setup->id ? join_keyring(setup->id, err) : 0;
@@ -246,17 +251,19 @@ int process_prepare(struct process_setup *setup, struct error **err)
 		ret = make_environment(setup, err);
 	if (ret == 0)
 		ret = seccomp_compile(setup->seccomp, &setup->filter, err);
-	/* the trampoline's execution would use the label up: see self_image.h for what protects
+	/* its execution would use label and capabilities up: see self_image.h for what protects
 	 * then */
 	setup->trampoline_fd = -1;
-	if (ret == 0 && !labels_wanted(setup->process)) {
+	if (ret == 0 && !labels_wanted(setup->process) &&
+	    !process_opens_with_capabilities(setup->process, setup->user_namespace)) {
 		setup->trampoline_fd = trampoline_open(err);
 		ret = setup->trampoline_fd < 0 ? setup->trampoline_fd : 0;
 	}
 	if (ret < 0)
 		return ret;
-	/* the user may have no access, or only the user may: tried again as the user */
-	if (enter_directory(setup->process, &ignored) < 0)
+	/* the user may have no access, or only the user may: then tried again as the user */
+	setup->entered = enter_directory(setup->process, &ignored) == 0;
+	if (!setup->entered)
 		error_free(ignored);
 	return find_program(setup, err);
 }
@@ -331,7 +338,8 @@ int process_execute(struct process_setup *setup, struct error **err)
 		ret = set_rlimits(process, err);
 	if (ret == 0)
 		ret = change_user(setup, err);
-	if (ret == 0)
+	/* a filter may be there already: who has entered need not be let by it */
+	if (ret == 0 && !setup->entered)
 		ret = enter_directory(process, err);
 	if (ret < 0)
 		return ret;
@@ -342,6 +350,9 @@ int process_execute(struct process_setup *setup, struct error **err)
 		if (ret < 0)
 			return ret;
 	}
+	ret = setup->run_hooks ? setup->run_hooks(setup->context, err) : 0;
+	if (ret < 0)
+		return ret;
 	ret = execute(setup);
 	return error_errno(err, -ret, "executing \"%s\" in the container", setup->program);
 }

@@ -21,14 +21,29 @@ struct process_setup {
 	bool user_namespace;		   /* where setgroups(2) may be off */
 	int preserve_fds;
 	int report_fd;	   /* a sync socket: says what kept the program from running */
-	int trampoline_fd; /* made by process_prepare(); -1 if the program has a label */
+	int trampoline_fd; /* made by process_prepare(); -1 if it would get in the way */
 	struct seccomp_program filter; /* made by process_prepare() */
 	char **env;		       /* what will be passed on; made by process_prepare() */
 	char *program;		       /* the file to execute */
+	bool entered;		       /* process_prepare() could enter the working directory */
+
+	/*
+	 * NULL, or what runs startContainer's hooks: programs out of the image, so they get what
+	 * the process gets and no more, with its user, capabilities and seccomp filter.
+	 */
+	int (*run_hooks)(void *context, struct error **err);
+	void *context;
 };
 
 /* What has to be written to the host's /proc: OOM score, rlimits, scheduling. Before the pivot. */
 int process_limit(const struct oci_process *process, struct error **err);
+
+/*
+ * Whether there are capabilities with which the program is to be opened, but that executing
+ * anything takes away from a user other than root: CAP_DAC_OVERRIDE for a program that the user
+ * could not execute. Then there is no trampoline, which would use them up.
+ */
+bool process_opens_with_capabilities(const struct oci_process *process, bool user_namespace);
 
 /*
  * In the root of the container, still with all privileges: finds the program,

@@ -352,18 +352,11 @@ static int pivot(const struct rootfs *r, struct error **err)
 	return 0;
 }
 
-static int move_root(const struct rootfs *r, struct error **err)
-{
-	if (fchdir(r->fd) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0)
-		return error_errno(err, errno, "moving the root file system to /");
-	return 0;
-}
-
 int rootfs_pivot(struct rootfs *r, bool no_pivot, struct error **err)
 {
 	int ret;
 
-	ret = no_pivot ? move_root(r, err) : pivot(r, err);
+	ret = no_pivot ? rootfs_move(r, err) : pivot(r, err);
 	if (ret == 0 && chdir("/") < 0)
 		ret = error_errno(err, errno, "entering the new root");
 	return ret;

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "util/buf.h"
+
 struct cgroup;
 struct error;
 struct idmapped_mounts;
@@ -23,6 +25,7 @@ struct rootfs {
 	int bundle_fd;	     /* relative sources of binds start here */
 	bool user_namespace; /* devices cannot be made, only bound */
 	bool cgroup_namespace;
+	VEC(int) filled;	     /* mounts for rootfs_protect_filled() */
 	const struct cgroup *cgroup; /* the container's */
 	const struct idmapped_mounts *idmapped;
 	const struct oci_config *config;
@@ -42,6 +45,15 @@ int rootfs_bind_console(struct rootfs *r, int slave_fd, struct error **err);
 
 /* linux.maskedPaths and linux.readonlyPaths. */
 int rootfs_hide_paths(struct rootfs *r, struct error **err);
+
+/* Makes those mounts read-only that later steps had to make something in: a tmpfs, /dev. */
+int rootfs_protect_filled(struct rootfs *r, struct error **err);
+
+/*
+ * The --no-pivot of rootfs_pivot(): the root is moved over the host's, which stays below it without
+ * proc and sysfs (rootfs_move.c). With the host's /proc.
+ */
+int rootfs_move(const struct rootfs *r, struct error **err);
 
 /* Makes it the root; the host's is gone afterwards. */
 int rootfs_pivot(struct rootfs *r, bool no_pivot, struct error **err);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "libcontainer/labels.h"
+#include "libcontainer/process.h"
 #include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -40,6 +41,8 @@ bool self_image_exposed(const struct oci_config *config)
 {
 	/* what startContainer hooks execute comes out of the container's own files */
 	return config->hooks.start_container.count || labels_wanted(config->process) ||
+	       process_opens_with_capabilities(config->process,
+					       oci_config_namespace(config, CLONE_NEWUSER)) ||
 	       !has_own(config, CLONE_NEWPID);
 }
 

@@ -61,8 +61,19 @@ int terminal_receive(int socket_fd, struct error **err)
 	return fd;
 }
 
-int terminal_open(int root_fd, const struct oci_process *process, int *master_fd, int *slave_fd,
-		  struct error **err)
+/* A new terminal makes "\r\n" of "\n". */
+static int leave_line_ends_alone(int fd)
+{
+	struct termios settings;
+
+	if (tcgetattr(fd, &settings) < 0)
+		return -errno;
+	settings.c_oflag &= ~(tcflag_t)ONLCR;
+	return tcsetattr(fd, TCSANOW, &settings) < 0 ? -errno : 0;
+}
+
+int terminal_open(int root_fd, const struct oci_process *process, bool relayed, int *master_fd,
+		  int *slave_fd, struct error **err)
 {
 	__cleanup_fd int master = open_in_root(root_fd, MASTER_NAME, O_RDWR | O_NOCTTY, 0);
 	__cleanup_fd int slave = -1;
@@ -76,6 +87,8 @@ int terminal_open(int root_fd, const struct oci_process *process, int *master_fd
 	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
 		return error_errno(err, errno, "opening the terminal's other end");
+	if (relayed && !isatty(STDOUT_FILENO) && leave_line_ends_alone(slave) < 0)
+		return error_errno(err, errno, "setting the terminal up");
 	if (process->has_console_size) {
 		struct winsize size = {
 			.ws_row = process->console_height,

@@ -20,10 +20,12 @@ int terminal_receive(int socket_fd, struct error **err);
 
 /*
  * Opens a pair in the devpts of the root that root_fd names, sized and owned as
- * the process wants. On success the descriptors are the caller's.
+ * the process wants. If it is relayed, and that not to a terminal, its lines end as the program
+ * ends them: what is captured is then what was written, as with runc. On success the descriptors
+ * are the caller's.
  */
-int terminal_open(int root_fd, const struct oci_process *process, int *master_fd, int *slave_fd,
-		  struct error **err);
+int terminal_open(int root_fd, const struct oci_process *process, bool relayed, int *master_fd,
+		  int *slave_fd, struct error **err);
 
 /*
  * Makes it descriptors 0 to 2, and with control the controlling terminal: the caller then

@@ -177,3 +177,26 @@ setup() {
 	wait $!
 	grep -q "^Pid:.$(cat "$T/pid")$" "$T/told"
 }
+
+@test "what keeps exec from running anything is told from the process's own status" {
+	run firn exec "$ID" nosuchprogram
+	equal "$status" 255 status
+	run firn exec nobody true
+	equal "$status" 255 status
+	run firn exec "$ID" false
+	equal "$status" 1 status
+}
+
+@test "what exec's terminal prints is captured as it was printed" {
+	ok firn exec -t "$ID" echo first
+	equal "$output" first
+}
+
+@test "exec: either root or the user may enter the working directory" {
+	mkdir -m 700 "$B/rootfs/private"
+	chown 1000:1000 "$B/rootfs/private"
+	ok firn exec --cwd /private "$ID" pwd
+	ok firn exec --cwd /private --user 1000:1000 "$ID" pwd
+	ok firn exec --cwd /root --user 1000:1000 "$ID" pwd
+	equal "$output" /root
+}

@@ -133,3 +133,27 @@ firn_hook() {
 	grep -q "which waits for this" "$T/log/verbs"
 	is_gone "$ID"
 }
+
+@test "createContainer hooks start in the root file system" {
+	printf '#!/bin/sh\npwd >%s/where\n' "$T/log" >"$T/where"
+	chmod 755 "$T/where"
+	add_hook createContainer "$T/where"
+	ok firn run --bundle "$B" "$ID"
+	equal "$(cat "$T/log/where")" "$B/rootfs"
+}
+
+@test "startContainer hooks are what the process is: user, capabilities, filter" {
+	cat >"$B/rootfs/bin/hook" <<-END
+		#!/bin/busybox sh
+		busybox grep -E '^(Uid|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status >/log/hook
+		busybox mkdir /tmp/made 2>/dev/null || echo refused >>/log/hook
+	END
+	chmod 777 "$T/log"
+	edit_config "$B" '.process.user = {uid: 1000, gid: 1000} | .process.capabilities.bounding = ["CAP_KILL"]
+		| .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir"], action: "SCMP_ACT_ERRNO"}]}'
+	add_hook startContainer /bin/hook
+	set_args "$B" sh -c "grep -E '^(Uid|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; echo refused"
+	ok firn run --bundle "$B" "$ID"
+	has 1000
+	equal "$output" "$(cat "$T/log/hook")"
+}

@@ -152,3 +152,16 @@ options_of() {
 	in_container sh -c 'mkdir /sys/fs/cgroup/pids/x || mkdir /sys/fs/cgroup/x || echo refused'
 	has refused
 }
+
+@test "a read-only /dev or tmpfs has in it what comes after it" {
+	mkdir "$T/source"
+	edit_config "$B" --arg s "$T/source" '(.mounts[] | select(.destination == "/dev") | .options) += ["ro"]
+		| .mounts += [{destination: "/mnt", type: "tmpfs", source: "tmpfs", options: ["ro"]},
+			{destination: "/mnt/sub", type: "bind", source: $s, options: ["rbind"]}]'
+	set_args "$B" sh -c 'ls -d /dev/pts /dev/null /mnt/sub && touch /mnt/sub/new; touch /dev/new; touch /mnt/new; true'
+	ok firn run --bundle "$B" "$ID"
+	has /mnt/sub
+	has "/dev/new: Read-only"
+	has "/mnt/new: Read-only"
+	[ -e "$T/source/new" ]
+}

@@ -258,3 +258,31 @@ listen() {
 	has /linux/intelRdt
 	is_gone "$ID"
 }
+
+# --- namespaces --------------------------------------------------------------------------
+
+@test "an empty path of a namespace is none" {
+	edit_config "$B" '(.linux.namespaces[] | select(.type == "uts")).path = ""'
+	in_container readlink /proc/self/ns/uts
+	[ "$output" != "$(readlink /proc/self/ns/uts)" ] || fail "the host's namespace"
+}
+
+@test "a mount namespace that is joined gets the container's root" {
+	local holder
+	unshare -m --propagation private sleep 1000 </dev/null >/dev/null 2>&1 3>&- &
+	holder=$!
+	wait_for 5 test "$(readlink /proc/self/ns/mnt)" != "$(readlink "/proc/$holder/ns/mnt")"
+	edit_config "$B" --arg p "/proc/$holder/ns/mnt" '(.linux.namespaces[] | select(.type == "mount")).path = $p'
+	set_args "$B" sleep 1000
+	run_detached "$ID" "$B"
+	equal "$(readlink "/proc/$(container_pid "$ID")/ns/mnt")" "$(readlink "/proc/$holder/ns/mnt")"
+	ok firn exec "$ID" ls /
+	has proc
+	lacks home
+	kill "$holder"
+	edit_config "$B" 'del(.linux.namespaces[] | select(.type == "mount"))'
+	new_id
+	fails firn run --bundle "$B" "$ID"
+	one_line
+	has "mount namespace"
+}

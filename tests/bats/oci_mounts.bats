@@ -143,3 +143,17 @@ make_source() {
 		is_gone "$ID"
 	done
 }
+
+@test "the source of a bind that the root of a user namespace cannot get at" {
+	mkdir -p "$T/closed/source"
+	touch "$T/closed/source/file"
+	chmod 700 "$T/closed"
+	chown -R 100000:100000 "$B/rootfs"
+	edit_config "$B" '.linux.namespaces += [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+		| .linux.gidMappings = [{containerID: 0, hostID: 100000, size: 65536}]'
+	add_mount "$B" "$T/closed/source" /mnt ro
+	in_container sh -c 'ls /mnt; touch /mnt/new || echo refused'
+	has file
+	has Read-only
+}

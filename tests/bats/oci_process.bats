@@ -20,13 +20,14 @@ stat_field() {
 	equal "$(tr -d '\r' <<<"$output")" "31 97"
 }
 
-@test "effective capabilities are those with which the working directory is entered" {
-	mkdir -m 700 "$B/rootfs/private"
-	chown 1000:1000 "$B/rootfs/private"
-	edit_config "$B" '.process.cwd = "/private" | .process.capabilities = {
+@test "effective capabilities are those with which the program is executed" {
+	rm "$B/rootfs/bin/uname"
+	cp "$B/rootfs/bin/busybox" "$B/rootfs/bin/uname"
+	chmod 700 "$B/rootfs/bin/uname"
+	edit_config "$B" '.process.user = {uid: 1000, gid: 1000} | .process.capabilities = {
 		bounding: ["CAP_DAC_OVERRIDE"], permitted: ["CAP_DAC_OVERRIDE"], effective: ["CAP_DAC_OVERRIDE"]}'
-	in_container pwd
-	equal "$output" /private
+	in_container uname
+	equal "$output" Linux
 }
 
 @test "a scheduling policy with its nice value, and its reset on fork" {
@@ -109,4 +110,17 @@ exec_affinity() {
 	fails firn exec --apparmor acme "$ID" true
 	one_line
 	has AppArmor
+}
+
+@test "what the terminal prints is captured as it was printed" {
+	edit_config "$B" '.process.terminal = true'
+	in_container printf 'first\nsecond\n'
+	equal "$output" $'first\nsecond'
+}
+
+@test "a filter without getcwd does not keep anybody from a working directory" {
+	edit_config "$B" '.process.noNewPrivileges = false | .linux.seccomp = {
+		defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["getcwd"], action: "SCMP_ACT_ERRNO"}]}'
+	in_container echo started
+	equal "$output" started
 }

@@ -257,3 +257,14 @@ files_of_init() {
 	without_streams restore --detach --bundle "$B" --image-path "$T/image" "$ID"
 	equal "$(files_of_init)" ""
 }
+
+@test "without pivot_root the host's proc is not there to be shown by another mount of it" {
+	edit_config "$B" '.process.capabilities[] += ["CAP_SYS_ADMIN", "CAP_SETFCAP"]'
+	set_args "$B" unshare -mrpf mount -t proc none /proc
+	fails firn run --bundle "$B" "$ID"
+	has "ermission denied"
+	fails firn run --no-pivot --bundle "$B" "$ID"
+	has "ermission denied"
+	# the host's own is where it was
+	[ -e /proc/self/status ]
+}
