@@ -144,7 +144,12 @@ int cgroup_enter_below(struct cgroup *cg, const char *where, struct error **err)
 		h->fd = fd;
 		found = true;
 	}
-	return found ? 0 : error_errno(err, -last, "option \"--cgroup\": \"%s\"", where);
+	if (found)
+		return 0;
+	if (last == -EXDEV)
+		return error_set(err, EXDEV, "option \"--cgroup\": %s is not a sub cgroup path",
+				 path);
+	return error_errno(err, -last, "option \"--cgroup\": \"%s\"", where);
 }
 
 static struct hierarchy *find_v2(const struct cgroup *cg)

@@ -146,6 +146,7 @@ setup() {
 	has --cgroup
 	fails firn exec --cgroup ../.. "$ID" true
 	one_line
+	has "not a sub cgroup"
 }
 
 @test "exec in a container whose init keeps processes out of its own cgroup" {
