@@ -87,8 +87,9 @@ static int run_runtime_hooks(const struct container *c, const struct oci_config 
 	if (!hooks->prestart.count && !hooks->create_runtime.count)
 		return 0;
 	ret = sync_receive(sync_fd, SYNC_HOOKS, NULL, err);
+	/* once a hook of start: it reads what it read then, as runtime-tools wants it */
 	if (ret == 0)
-		ret = hooks_run(&hooks->prestart, "prestart", c, config, "creating", pid, err);
+		ret = hooks_run(&hooks->prestart, "prestart", c, config, "created", pid, err);
 	if (ret == 0)
 		ret = hooks_run(&hooks->create_runtime, "createRuntime", c, config, "creating", pid,
 				err);

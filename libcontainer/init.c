@@ -165,6 +165,23 @@ static int limit_process(struct init *init, struct error **err)
 	return ret;
 }
 
+/*
+ * Images name directories that they have not got, and runc makes those. What goes wrong here is
+ * told when the directory is to be entered.
+ */
+static void make_working_directory(const struct init *init)
+{
+	const struct oci_process *process = init->config->process;
+	struct error *ignored = NULL;
+	__cleanup_fd int fd = -1;
+
+	if (init->options->restore || !process)
+		return;
+	fd = rootfs_open_or_make(&init->rootfs, process->cwd, true, &ignored);
+	if (fd < 0)
+		error_free(ignored);
+}
+
 static int make_rootfs(struct init *init, struct error **err)
 {
 	struct rootfs *r = &init->rootfs;
@@ -183,6 +200,8 @@ static int make_rootfs(struct init *init, struct error **err)
 		ret = rootfs_mount_all(r, err);
 	if (ret == 0)
 		ret = rootfs_make_devices(r, err);
+	if (ret == 0)
+		make_working_directory(init);
 	return ret;
 }
 

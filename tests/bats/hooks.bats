@@ -41,10 +41,13 @@ add_hook() {
 	grep -q program "$T/log/order"
 	for kind in prestart createRuntime createContainer; do
 		equal "$(jq -r .id "$T/log/$kind.json")" "$ID" id
-		equal "$(jq -r .status "$T/log/$kind.json")" creating status
 		equal "$(jq -r .bundle "$T/log/$kind.json")" "$B" bundle
 		[ "$(jq -r .pid "$T/log/$kind.json")" -gt 1 ]
 	done
+	for kind in createRuntime createContainer; do
+		equal "$(jq -r .status "$T/log/$kind.json")" creating status
+	done
+	equal "$(jq -r .status "$T/log/prestart.json")" created
 	equal "$(jq -r .status "$T/log/startContainer.json")" created
 	equal "$(jq -r .status "$T/log/poststart.json")" running
 	equal "$(jq -r .status "$T/log/poststop.json")" stopped

@@ -124,3 +124,14 @@ exec_affinity() {
 	in_container echo started
 	equal "$output" started
 }
+
+@test "a working directory that is not there is made" {
+	edit_config "$B" '.process.cwd = "/made/here" | .root.readonly = true'
+	in_container pwd
+	equal "$output" /made/here
+	edit_config "$B" '.process.cwd = "/proc/nowhere"'
+	set_args "$B" pwd
+	fails firn run --bundle "$B" "$ID"
+	one_line
+	has /process/cwd
+}
