@@ -74,6 +74,7 @@ struct checkpoint_request {
 	size_t config_len;
 	const char *mounts; /* /proc/INIT/mountinfo when the container had been set up; or NULL */
 	bool foreign_net;   /* its network namespace was joined by path: not the container's own */
+	bool foreign_mnt;   /* the same of its mount namespace */
 	struct checkpoint_stdio stdio[3];
 	bool terminal;	/* /dev/console is a terminal whose master was given away */
 	unsigned allow; /* enum checkpoint_allow */

@@ -146,6 +146,13 @@ static int check_namespaces(const struct init *init, uint64_t joined, struct err
 		return error_set(err, EOPNOTSUPP,
 				 "/linux/namespaces of config.json: a container needs a mount "
 				 "namespace that is not the host's");
+	if (namespaces_join_host_mounts(&init->joined)) {
+		error_set(err, EPERM,
+			  "/linux/namespaces of config.json: the path of \"mount\" leads to the "
+			  "host's "
+			  "mount namespace, whose root would become the container's");
+		return error_hint(err, "leave the path out for a new one");
+	}
 	return 0;
 }
 

@@ -104,15 +104,26 @@ int namespaces_open(const struct oci_config *config, struct namespace_fds *fds, 
 	return 0;
 }
 
-static bool same_as_own(int fd, const char *name)
+/* process: its pid, or "self". */
+static bool is_namespace_of(int fd, const char *process, const char *name)
 {
-	struct stat theirs, own;
+	struct stat theirs, wanted;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
-	if (fstat(fd, &theirs) < 0 || stat(path, &own) < 0)
+	snprintf(path, sizeof(path), "/proc/%s/ns/%s", process, name);
+	if (fstat(fd, &theirs) < 0 || stat(path, &wanted) < 0)
 		return false;
-	return theirs.st_ino == own.st_ino && theirs.st_dev == own.st_dev;
+	return theirs.st_ino == wanted.st_ino && theirs.st_dev == wanted.st_dev;
+}
+
+bool namespaces_join_host_mounts(const struct namespace_fds *fds)
+{
+	vec_for_each (ns, fds) {
+		if (ns->type == CLONE_NEWNS &&
+		    (is_namespace_of(ns->fd, "self", "mnt") || is_namespace_of(ns->fd, "1", "mnt")))
+			return true;
+	}
+	return false;
 }
 
 int namespaces_open_of(pid_t pid, struct namespace_fds *fds, struct error **err)
@@ -127,7 +138,7 @@ int namespaces_open_of(pid_t pid, struct namespace_fds *fds, struct error **err)
 		if (fd < 0)
 			return error_errno(err, -fd, "opening the %s namespace of process %d",
 					   kinds[i].name, pid);
-		if (same_as_own(fd, kinds[i].name)) {
+		if (is_namespace_of(fd, "self", kinds[i].name)) {
 			close(fd);
 			continue;
 		}

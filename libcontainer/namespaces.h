@@ -3,6 +3,7 @@
 #ifndef FIRN_LIBCONTAINER_NAMESPACES_H
 #define FIRN_LIBCONTAINER_NAMESPACES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -43,6 +44,12 @@ int namespaces_open_of(pid_t pid, struct namespace_fds *fds, struct error **err)
 
 /* Joins those of the given types (all: ~0ull), in order. */
 int namespaces_join(const struct namespace_fds *fds, uint64_t types, struct error **err);
+
+/*
+ * Whether the mount namespace in the list is the runtime's own, or that of process 1, by whatever
+ * path it came. A container that joined it would make its root the host's.
+ */
+bool namespaces_join_host_mounts(const struct namespace_fds *fds);
 
 /* The types in the list, together. */
 uint64_t namespaces_types(const struct namespace_fds *fds);

@@ -142,6 +142,7 @@ static int read_kept(const struct container *c, struct checkpoint_request *q, ch
 	__cleanup_oci_config struct oci_config *parsed = view_config(c);
 	const struct oci_namespace *net =
 		parsed ? oci_config_namespace(parsed, CLONE_NEWNET) : NULL;
+	const struct oci_namespace *mnt = parsed ? oci_config_namespace(parsed, CLONE_NEWNS) : NULL;
 	int r = container_kept(c, KEPT_CONFIG, CONFIG_MAX, config, &q->config_len, err);
 
 	if (r == 0)
@@ -149,6 +150,7 @@ static int read_kept(const struct container *c, struct checkpoint_request *q, ch
 	q->config = *config;
 	q->mounts = *mounts;
 	q->foreign_net = net && net->path;
+	q->foreign_mnt = mnt && mnt->path;
 	/* one that is made for the container goes with it */
 	q->netns_stays = !net || net->path;
 	return r;

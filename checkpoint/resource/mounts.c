@@ -197,10 +197,22 @@ static int admit_cgroups(struct checkpoint *c, struct error **err)
 	return r;
 }
 
+/* Its mounts are others' too, and its root is that of the container already: nothing to restore in.
+ */
+static int admit_namespace(struct checkpoint *c)
+{
+	if (!c->request->foreign_mnt)
+		return 0;
+	return checkpoint_block(c, 0, -1, 0, "leave its path out of config.json",
+				"a mount namespace that was joined by path");
+}
+
 static int mounts_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
-	int r = t ? 0 : admit_mounts(c, err);
+	int r = t ? 0 : admit_namespace(c);
 
+	if (r == 0 && !t)
+		r = admit_mounts(c, err);
 	return r || t ? r : admit_cgroups(c, err);
 }
 
@@ -208,6 +220,7 @@ static const enum ckpt_type mounts_types[] = {0};
 
 static const char *const mounts_not_captured[] = {
 	"mounts and cgroups made inside, and mounts taken away: refused",
+	"a mount namespace that was joined by path: refused",
 	"what hooks have mounted before the container started: hooks do not run again",
 	"limits of the container's cgroup that were changed after create",
 	NULL,

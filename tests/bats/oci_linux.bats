@@ -279,10 +279,30 @@ listen() {
 	ok firn exec "$ID" ls /
 	has proc
 	lacks home
+	fails firn checkpoint --image-path "$T/image" "$ID"
+	has "mount namespace that was joined by path"
 	kill "$holder"
 	edit_config "$B" 'del(.linux.namespaces[] | select(.type == "mount"))'
 	new_id
 	fails firn run --bundle "$B" "$ID"
 	one_line
 	has "mount namespace"
+}
+
+# In mount namespaces of their own: what is refused here would take the host's root.
+@test "the host's mount namespace cannot be joined, by any path to it" {
+	local run='"$FIRN" --root "$FIRN_ROOT" run --bundle "$B" "$ID"'
+	export FIRN FIRN_ROOT B ID
+	edit_config "$B" '(.linux.namespaces[] | select(.type == "mount")).path = "/proc/self/ns/mnt"'
+	fails unshare -m --propagation private sh -c "$run"
+	one_line
+	has /linux/namespaces
+	has "host's mount namespace"
+	is_gone "$ID"
+	edit_config "$B" '(.linux.namespaces[] | select(.type == "mount")).path = "/proc/1/ns/mnt"'
+	fails unshare -mpf --propagation private --mount-proc \
+		sh -c "unshare -m --propagation private sh -c '$run'; exit \$?"
+	one_line
+	has "host's mount namespace"
+	is_gone "$ID"
 }
