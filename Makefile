@@ -171,6 +171,20 @@ MAN_PAGES := $(patsubst docs/man/%.scd,$(BUILD)/man/%,$(wildcard docs/man/*.scd)
 # of the kernel patches' system calls
 CALL_PAGES := $(patsubst kernel-patches/man/%.scd,$(BUILD)/man/%,$(wildcard kernel-patches/man/*.scd))
 
+# Debian's libraries of Go are sources in one tree, not modules.
+OCI_CHECK := $(BUILD)/tests/oci/conformance
+$(OCI_CHECK): $(wildcard tests/oci/conformance/*.go)
+	@mkdir -p $(@D)
+	$(call say,GO)
+	$(Q)GO111MODULE=off GOFLAGS= GOPATH=/usr/share/gocode GOCACHE=$(abspath $(BUILD))/go-cache \
+		go build -o $@ ./tests/oci/conformance
+
+.PHONY: check-oci
+check-oci: all ## bundles made, and states and limits judged, by runtime-tools
+	@tests/install-deps test oci
+	@$(MAKE) --no-print-directory $(OCI_CHECK)
+	@FIRN=$(abspath $(BUILD))/firn $(OCI_CHECK)
+
 .PHONY: oci-fields mutate-oci
 oci-fields: ## write docs/oci-fields.md anew
 	tests/oci/document >docs/oci-fields.md
