@@ -180,6 +180,7 @@ setup() {
 }
 
 @test "what keeps exec from running anything is told from the process's own status" {
+	run_detached "$ID" "$B"
 	run firn exec "$ID" nosuchprogram
 	equal "$status" 255 status
 	run firn exec nobody true
@@ -189,6 +190,7 @@ setup() {
 }
 
 @test "what exec's terminal prints is captured as it was printed" {
+	run_detached "$ID" "$B"
 	ok firn exec -t "$ID" echo first
 	equal "$output" first
 }
@@ -196,8 +198,10 @@ setup() {
 @test "exec: either root or the user may enter the working directory" {
 	mkdir -m 700 "$B/rootfs/private"
 	chown 1000:1000 "$B/rootfs/private"
+	run_detached "$ID" "$B"
 	ok firn exec --cwd /private "$ID" pwd
 	ok firn exec --cwd /private --user 1000:1000 "$ID" pwd
+	chmod 700 "$B/rootfs/root"
 	ok firn exec --cwd /root --user 1000:1000 "$ID" pwd
 	equal "$output" /root
 }

@@ -154,8 +154,8 @@ options_of() {
 }
 
 @test "a read-only /dev or tmpfs has in it what comes after it" {
-	mkdir "$T/source"
-	edit_config "$B" --arg s "$T/source" '(.mounts[] | select(.destination == "/dev") | .options) += ["ro"]
+	mkdir "$T/other"
+	edit_config "$B" --arg s "$T/other" '(.mounts[] | select(.destination == "/dev") | .options) += ["ro"]
 		| .mounts += [{destination: "/mnt", type: "tmpfs", source: "tmpfs", options: ["ro"]},
 			{destination: "/mnt/sub", type: "bind", source: $s, options: ["rbind"]}]'
 	set_args "$B" sh -c 'ls -d /dev/pts /dev/null /mnt/sub && touch /mnt/sub/new; touch /dev/new; touch /mnt/new; true'
@@ -163,5 +163,5 @@ options_of() {
 	has /mnt/sub
 	has "/dev/new: Read-only"
 	has "/mnt/new: Read-only"
-	[ -e "$T/source/new" ]
+	[ -e "$T/other/new" ]
 }

@@ -282,7 +282,7 @@ listen() {
 	fails firn checkpoint --image-path "$T/image" "$ID"
 	has "mount namespace that was joined by path"
 	kill "$holder"
-	edit_config "$B" 'del(.linux.namespaces[] | select(.type == "mount"))'
+	edit_config "$B" 'del(.linux.namespaces[] | select(.type == "mount")) | del(.linux.maskedPaths, .linux.readonlyPaths)'
 	new_id
 	fails firn run --bundle "$B" "$ID"
 	one_line

@@ -123,14 +123,14 @@ static void test_state(void **state)
 				  "  \"id\": \"c1\",\n"
 				  "  \"pid\": 42,\n"
 				  "  \"status\": \"running\",\n"
-				  "  \"firn\": \"CKPTING\",\n"
 				  "  \"bundle\": \"/b\",\n"
 				  "  \"rootfs\": \"/b/r\",\n"
 				  "  \"annotations\": {\n"
 				  "    \"a\\\"b\": \"\\n\",\n"
 				  "    \"k\": \"new\"\n"
 				  "  },\n"
-				  "  \"owner\": \"\"\n"
+				  "  \"owner\": \"\",\n"
+				  "  \"firn\": \"CKPTING\"\n"
 				  "}\n");
 }
 

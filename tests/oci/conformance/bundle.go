@@ -69,7 +69,12 @@ func judge(v *validate.Validator) error {
 		v.CheckPlatform, v.CheckRoot, v.CheckMandatoryFields, v.CheckMounts, v.CheckProcess, v.CheckLinux,
 		v.CheckAnnotations, v.CheckHooks,
 	} {
-		if err := check(); err != nil {
+		err := check()
+		// an empty list of errors is not nil here
+		if list, ok := err.(interface{ ErrorOrNil() error }); ok {
+			err = list.ErrorOrNil()
+		}
+		if err != nil {
 			return err
 		}
 	}
