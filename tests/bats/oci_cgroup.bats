@@ -41,6 +41,6 @@ setup() {
 	mkdir "$parent"
 	edit_config "$B" --arg p "/firn-test-$$/$ID" '.linux.cgroupsPath = $p'
 	run firn run --bundle "$B" "$ID"
-	rmdir "$parent"
+	rmdir /sys/fs/cgroup/*/"firn-test-$$"
 	equal "$status" 0 status
 }

@@ -248,15 +248,16 @@ func limits(t *T, path string) {
 	if err != nil {
 		t.skip(err.Error())
 	}
-	c := newContainer(t, "limits", "exec sleep 1000")
-	path = fmt.Sprintf("%s-%d/%s", path, os.Getpid(), c.id)
-	c.spec.SetLinuxCgroupsPath(path)
+	path = fmt.Sprintf("%s-%d/limits", path, os.Getpid())
+	// after the container's own end, which is asked for later
 	t.cleanup(func() {
 		dirs, _ := filepath.Glob("/sys/fs/cgroup/*/" + filepath.Dir(path))
 		for _, dir := range dirs {
 			os.Remove(dir)
 		}
 	})
+	c := newContainer(t, "limits", "exec sleep 1000")
+	c.spec.SetLinuxCgroupsPath(path)
 	c.spec.SetLinuxResourcesMemoryLimit(50 << 20)
 	c.spec.SetLinuxResourcesMemoryReservation(40 << 20)
 	c.spec.SetLinuxResourcesCPUShares(1024)
