@@ -261,6 +261,8 @@ static int phase_capture(void *ctx, struct error **err)
 	/* the longest part: other CPUs can begin */
 	r = memory_begin_pages(c, err);
 	if (!r && provider_traces(&c->kernel))
+		r = tasks_map_windows(c, err);
+	if (!r && provider_traces(&c->kernel))
 		r = ask_tasks(c, err);
 	return r ? r : for_each_class(c, true, err);
 }

@@ -100,6 +100,11 @@ struct checkpoint {
 	struct kernel kernel; /* what of it is used; all 0: nothing */
 	int hold;	      /* -1: none */
 	bool own_ipc;	      /* the container has an IPC namespace of its own */
+	long cpus_online;     /* 0: not known yet */
+	struct {
+		uint32_t sid; /* 0: of none yet */
+		int32_t nice;
+	} autogroup; /* of the session that was last looked at */
 };
 
 /*

@@ -71,8 +71,7 @@ static void unmap_windows(void *ctx)
 	vec_for_each (t, &c->tasks) {
 		struct error *err = NULL;
 
-		if (t->remote.address)
-			remote_detach(&t->remote, &err);
+		remote_detach(&t->remote, &err);
 		ignore_error(err);
 	}
 }
@@ -125,7 +124,7 @@ static int stop_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 	return thread_read_stopped(th, err);
 }
 
-static int attach_window(struct dump_task *t, struct error **err)
+static int start_window(struct dump_task *t, struct error **err)
 {
 	struct proc_status status;
 	uint64_t vdso = 0, len = 0, stack = 0;
@@ -156,9 +155,9 @@ static int attach_window(struct dump_task *t, struct error **err)
 		len = v->rec.end - v->rec.start;
 	}
 	if (t->syscall_insn)
-		return remote_attach_protected(&t->remote, t->pid, t->syscall_insn, 2, taken, 0,
-					       err);
-	return remote_attach_protected(&t->remote, t->pid, vdso, len, taken, stack, err);
+		return remote_start_protected(&t->remote, t->pid, t->syscall_insn, 2, taken, 0,
+					      err);
+	return remote_start_protected(&t->remote, t->pid, vdso, len, taken, stack, err);
 }
 
 /*
@@ -239,22 +238,33 @@ int tasks_seize(struct checkpoint *c, struct error **err)
 	vec_for_each (t, &c->tasks)
 		for (size_t i = 0; !r && i < t->threads.count; i++)
 			r = stop_thread(c, t, &t->threads.items[i], err);
-	if (!r)
-		r = stop_outsiders(c, err);
-	if (r)
-		return r;
+	return r ? r : stop_outsiders(c, err);
+}
+
+int tasks_map_windows(struct checkpoint *c, struct error **err)
+{
+	remote_vec started = {0};
+	int r = 0;
+
 	if (undo_push(&c->undo, "windows", unmap_windows, c))
 		return error_errno(err, ENOMEM, "seizing tasks");
 	vec_for_each (t, &c->tasks) {
-		if (t->rec.state == CKPT_TASK_ZOMBIE)
+		struct remote **slot;
+
+		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
-		r = attach_window(t, err);
-		if (!r)
-			r = stops_settle(t, err);
-		if (r)
-			return r;
+		slot = vec_add(&started);
+		if (slot)
+			*slot = &t->remote;
+		r = slot ? start_window(t, err) : error_errno(err, ENOMEM, "seizing tasks");
 	}
-	return 0;
+	if (!r)
+		r = remotes_proceed(&started, err);
+	vec_free(&started);
+	vec_for_each (t, &c->tasks)
+		if (!r && t->rec.state != CKPT_TASK_ZOMBIE)
+			r = stops_settle(t, err);
+	return r;
 }
 
 /* --- the end --- */

@@ -66,19 +66,30 @@ struct restore_task *restore_find(struct restore *r, uint32_t pid)
 	return NULL;
 }
 
-/* A new task gets a window of its own in place of the one it shares with who made it. */
-static int adopt(struct restore *r, struct restore_task *t, pid_t pid, struct error **err)
+/* A new task begins to get a window of its own in place of the one it shares with who made it. */
+static int start_adopting(struct restore *r, struct restore_task *t, struct error **err)
 {
 	uint64_t vdso = memory_vdso_at(r, t->born);
-	int ret = trace_set_sigmask(pid, ~0ull, err);
+	int ret = trace_set_sigmask(t->pid, ~0ull, err);
 
-	t->pid = pid;
 	if (!ret)
-		ret = remote_attach(&t->remote, pid, r->window, vdso, r->vdso_len, 0, err);
+		ret = remote_start_attach(&t->remote, t->pid, r->window, vdso, r->vdso_len, 0, err);
 	if (ret)
 		return ret;
-	t->pidfd = syscall(SYS_pidfd_open, pid, 0);
+	t->pidfd = syscall(SYS_pidfd_open, t->pid, 0);
 	return t->pidfd < 0 ? error_errno(err, errno, "opening a pidfd of a stub") : 0;
+}
+
+static int adopt(struct restore *r, struct restore_task *t, struct error **err)
+{
+	int ret = start_adopting(r, t, err);
+
+	if (ret)
+		return ret;
+	do
+		ret = remote_proceed(&t->remote, err);
+	while (ret > 0);
+	return ret;
 }
 
 bool restore_shares_files(const struct restore *r, const struct restore_task *t)
@@ -101,11 +112,11 @@ static bool is_heir(const struct restore_task *maker, const struct restore_task 
 	return t->inherits && t->rec->ppid == maker->rec->pid;
 }
 
-static int make(struct restore *r, struct restore_task *maker, struct restore_task *t,
-		uint64_t flags, struct error **err)
+/* It is stopped, and has no window yet. */
+static int clone_stub(struct restore *r, struct restore_task *maker, struct restore_task *t,
+		      uint64_t flags, struct error **err)
 {
 	int exit_signal = t->rec->exit_signal ? (int)t->rec->exit_signal : SIGCHLD;
-	pid_t pid;
 	int ret;
 
 	if ((t->files_of && !has_same(maker, maker->files_of, t->files_of)) ||
@@ -121,11 +132,26 @@ static int make(struct restore *r, struct restore_task *maker, struct restore_ta
 	}
 	flags |= (t->files_of ? CLONE_FILES : 0) | (t->fs_of ? CLONE_FS : 0);
 	ret = remote_clone(&maker->remote, flags, flags & CLONE_PARENT ? 0 : exit_signal,
-			   t->rec->pid, &pid, err);
+			   t->rec->pid, &t->pid, err);
 	t->born = maker->laid_out ? maker : maker->born;
-	if (!ret)
-		ret = adopt(r, t, pid, err);
-	return ret || t->inherits ? ret : memory_give_up(r, t, err);
+	return ret;
+}
+
+static int settle_stub(struct restore *r, struct restore_task *t, struct error **err)
+{
+	int ret = adopt(r, t, err);
+
+	if (!ret && !t->inherits)
+		ret = memory_give_up(r, t, err);
+	return ret ? ret : remote_finish(&t->remote, err);
+}
+
+static int make(struct restore *r, struct restore_task *maker, struct restore_task *t,
+		uint64_t flags, struct error **err)
+{
+	int ret = clone_stub(r, maker, t, flags, err);
+
+	return ret ? ret : settle_stub(r, t, err);
 }
 
 static int stub_call(struct restore_task *t, const char *what, struct error **err, long nr,
@@ -250,15 +276,67 @@ static void find_births(struct restore *r)
 	}
 }
 
-static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bool heirs,
-		     struct error **err)
+typedef VEC(struct restore_task *) stub_vec;
+
+static int adopt_all(struct restore *r, const stub_vec *stubs, struct error **err)
+{
+	remote_vec started = {0};
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < stubs->count; i++) {
+		struct remote **slot = vec_add(&started);
+
+		if (slot)
+			*slot = &stubs->items[i]->remote;
+		ret = slot ? start_adopting(r, stubs->items[i], err)
+			   : error_errno(err, ENOMEM, "making stubs");
+	}
+	if (!ret)
+		ret = remotes_proceed(&started, err);
+	vec_free(&started);
+	return ret;
+}
+
+static int clone_some(struct restore *r, struct restore_task *t, uint32_t sid, bool heirs,
+		      stub_vec *made, struct error **err)
 {
 	int ret = 0;
 
-	vec_for_each (child, &r->tasks)
-		if (!ret && !child->pid && parent_now(child) == t->rec->pid && !child->below &&
-		    child->birth == sid && child->inherits == heirs)
-			ret = make(r, t, child, 0, err);
+	vec_for_each (child, &r->tasks) {
+		struct restore_task **slot;
+
+		if (child->pid || parent_now(child) != t->rec->pid || child->below ||
+		    child->birth != sid || child->inherits != heirs)
+			continue;
+		slot = vec_add(made);
+		if (!slot)
+			return error_errno(err, ENOMEM, "making stubs");
+		*slot = child;
+		ret = clone_stub(r, t, child, 0, err);
+		/* of a large memory there is one copy at a time that nobody keeps */
+		if (!ret && !heirs && child->born) {
+			made->count--;
+			ret = settle_stub(r, child, err);
+		}
+		if (ret)
+			break;
+	}
+	return ret;
+}
+
+static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bool heirs,
+		     struct error **err)
+{
+	stub_vec made = {0};
+	int ret = clone_some(r, t, sid, heirs, &made, err);
+
+	if (!ret)
+		ret = adopt_all(r, &made, err);
+	for (size_t i = 0; !ret && !heirs && i < made.count; i++)
+		ret = memory_give_up(r, made.items[i], err);
+	for (size_t i = 0; !ret && i < made.count; i++)
+		ret = remote_finish(&made.items[i]->remote, err);
+	vec_free(&made);
 	return ret;
 }
 
@@ -412,11 +490,10 @@ static int clone_anybody(struct restore *r, struct restore_task *maker, uint32_t
 static int make_passing(struct restore *r, struct restore_task *maker, struct restore_task *h,
 			uint32_t *pid, struct error **err)
 {
-	pid_t child;
-	int ret = clone_anybody(r, maker, pid, &child, err);
+	int ret = clone_anybody(r, maker, pid, &h->pid, err);
 
 	h->born = maker->laid_out ? maker : maker->born;
-	return ret ? ret : adopt(r, h, child, err);
+	return ret ? ret : adopt(r, h, err);
 }
 
 static int set_subreaper(struct restore *r, struct restore_task *t, bool on, struct error **err)

@@ -305,7 +305,7 @@ int memory_give_up(struct restore *r, struct restore_task *t, struct error **err
 			   r->parts[i].start, err);
 	t->remote.syscall_insn += r->vdso - memory_vdso_at(r, t->born);
 	t->born = NULL;
-	return ret ? ret : remote_flush(&t->remote, err);
+	return ret ? ret : remote_start_queued(&t->remote, err);
 }
 
 /* The contents are there, and with them code that makes system calls. */
@@ -669,45 +669,55 @@ static int set_mm(struct restore *r, struct restore_task *t, struct error **err)
 static int begin_load(struct restore *r, struct restore_task *t, struct error **err)
 {
 	struct page_memory to = {.pid = t->pid, .object = -1};
-	int ret = check_runs(t, err);
+	int ret = remote_finish(&t->remote, err);
 
+	if (!ret)
+		ret = check_runs(t, err);
 	if (ret)
 		return ret;
 	r->page_bytes += t->core.pages.data_len;
 	ret = page_pool_load(r->pages, &to, &t->core.pages, t->core.fd, t->core_name, err);
-	return ret ? ret : cow_copy(r, t, err);
+	if (!ret)
+		ret = cow_copy(r, t, err);
+	t->laid_out = !ret;
+	return ret;
 }
 
-static int lay_out(struct restore *r, struct restore_task *t, struct error **err)
+/* The stub makes the last of it by itself: begin_load() waits. */
+static int start_layout(struct restore *r, struct restore_task *t, struct error **err)
 {
 	struct page_options options = {.cancel = r->request->cancel};
 	int ret = r->pages ? 0 : page_pool_create(&r->pages, &options, err);
 
 	if (!ret)
 		ret = make_layout(r, t, err);
-	if (!ret)
-		ret = remote_flush(&t->remote, err);
-	if (!ret)
-		ret = begin_load(r, t, err);
-	t->laid_out = !ret;
-	return ret;
+	return ret ? ret : remote_start_queued(&t->remote, err);
 }
 
 int memory_prepare(struct restore *r, struct restore_task *t, struct error **err)
 {
-	int ret = lay_out(r, t, err);
+	int ret = start_layout(r, t, err);
 
+	if (!ret)
+		ret = begin_load(r, t, err);
 	return ret ? ret : page_pool_finish(r->pages, err);
 }
 
+/* One stub maps while the next one's calls are prepared. */
 int memory_layout(struct restore *r, struct error **err)
 {
+	struct restore_task *mapping = NULL;
 	int ret = 0;
 
-	vec_for_each (t, &r->tasks)
-		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE && !t->laid_out)
-			ret = lay_out(r, t, err);
-	return ret;
+	vec_for_each (t, &r->tasks) {
+		if (ret || t->rec->state == CKPT_TASK_ZOMBIE || t->laid_out)
+			continue;
+		ret = start_layout(r, t, err);
+		if (!ret && mapping)
+			ret = begin_load(r, mapping, err);
+		mapping = t;
+	}
+	return ret || !mapping ? ret : begin_load(r, mapping, err);
 }
 
 int memory_end_load(struct restore *r, struct error **err)
