@@ -183,6 +183,7 @@ struct restore_task {
 	bool inherits;		 /* pages of its parent's */
 	bool bequeaths;		 /* pages to children, who are cloned when it has its memory */
 	bool laid_out;		 /* its memory is the recorded one */
+	int exe_number;		 /* of its program's descriptor, until that is set */
 	const struct restore_task *born; /* whose memory its stub began with; NULL: the runtime's */
 	VEC(struct cow_loan *) loans;	 /* memory_cow.c's */
 };

@@ -278,22 +278,22 @@ static void find_births(struct restore *r)
 
 typedef VEC(struct restore_task *) stub_vec;
 
-static int adopt_all(struct restore *r, const stub_vec *stubs, struct error **err)
+static int finish_adopting(const stub_vec *stubs, struct error **err)
 {
-	remote_vec started = {0};
+	remote_vec remotes = {0};
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < stubs->count; i++) {
-		struct remote **slot = vec_add(&started);
+		struct remote **slot = vec_add(&remotes);
 
 		if (slot)
 			*slot = &stubs->items[i]->remote;
-		ret = slot ? start_adopting(r, stubs->items[i], err)
-			   : error_errno(err, ENOMEM, "making stubs");
+		else
+			ret = error_errno(err, ENOMEM, "making stubs");
 	}
 	if (!ret)
-		ret = remotes_proceed(&started, err);
-	vec_free(&started);
+		ret = remotes_proceed(&remotes, err);
+	vec_free(&remotes);
 	return ret;
 }
 
@@ -317,11 +317,16 @@ static int clone_some(struct restore *r, struct restore_task *t, uint32_t sid, b
 		if (!ret && !heirs && child->born) {
 			made->count--;
 			ret = settle_stub(r, child, err);
+		} else if (!ret) {
+			ret = start_adopting(r, child, err);
 		}
-		if (ret)
-			break;
+		/* those before it have come to their next stop meanwhile */
+		for (size_t back = 2; ret >= 0 && back <= 4 && back <= made->count; back++)
+			ret = remote_proceed(&made->items[made->count - back]->remote, err);
+		if (ret < 0)
+			return ret;
 	}
-	return ret;
+	return 0;
 }
 
 static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bool heirs,
@@ -331,7 +336,7 @@ static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bo
 	int ret = clone_some(r, t, sid, heirs, &made, err);
 
 	if (!ret)
-		ret = adopt_all(r, &made, err);
+		ret = finish_adopting(&made, err);
 	for (size_t i = 0; !ret && !heirs && i < made.count; i++)
 		ret = memory_give_up(r, made.items[i], err);
 	for (size_t i = 0; !ret && i < made.count; i++)
