@@ -37,6 +37,7 @@
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/resource/memory.h"
+#include "checkpoint/resource/thread.h"
 #include "checkpoint/resource/tty.h"
 #include "checkpoint/user/trace.h"
 #include "util/error.h"
@@ -852,7 +853,9 @@ int stubs_make(struct restore *r, struct error **err)
 	if (pid != init->rec->pid)
 		return error_set(err, EEXIST, "the init had pid %u and would now have %ld",
 				 init->rec->pid, pid);
-	ret = make_tree(r, &helpers, &detours, sid, err);
+	ret = creds_drop_common(r, err);
+	if (!ret)
+		ret = make_tree(r, &helpers, &detours, sid, err);
 	if (!ret)
 		ret = join_groups(r, &helpers, err);
 	if (!ret)

@@ -61,6 +61,8 @@ int creds_validate(const struct record *rec, struct error **err);
 int creds_check_allowed(const struct restore_request *request, const struct restore_thread *th,
 			struct error **err);
 int creds_restore(struct restore_task *t, struct restore_thread *th, struct error **err);
+/* What no thread may have is taken from the init's stub, before it makes the others. */
+int creds_drop_common(struct restore *r, struct error **err);
 
 /* --- keys.c --- */
 
