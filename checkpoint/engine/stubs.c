@@ -113,12 +113,11 @@ static bool is_heir(const struct restore_task *maker, const struct restore_task 
 	return t->inherits && t->rec->ppid == maker->rec->pid;
 }
 
-/* It is stopped, and has no window yet. */
-static int clone_stub(struct restore *r, struct restore_task *maker, struct restore_task *t,
-		      uint64_t flags, struct error **err)
+/* How maker is to clone t; an heir's maker has its memory by then. */
+static int prepare_clone(struct restore *r, struct restore_task *maker, struct restore_task *t,
+			 uint64_t flags, struct remote_child *how, struct error **err)
 {
-	int exit_signal = t->rec->exit_signal ? (int)t->rec->exit_signal : SIGCHLD;
-	int ret;
+	int exit_signal = t->rec->exit_signal ? (int)t->rec->exit_signal : SIGCHLD, ret = 0;
 
 	if ((t->files_of && !has_same(maker, maker->files_of, t->files_of)) ||
 	    (t->fs_of && !has_same(maker, maker->fs_of, t->fs_of)))
@@ -126,15 +125,14 @@ static int clone_stub(struct restore *r, struct restore_task *maker, struct rest
 				 "process %u shares descriptors or a directory with others than "
 				 "who would make it",
 				 t->rec->pid);
-	if (is_heir(maker, t) && !maker->laid_out && memory_to_bequeath(r, maker)) {
+	if (is_heir(maker, t) && !maker->laid_out && memory_to_bequeath(r, maker))
 		ret = memory_prepare(r, maker, err);
-		if (ret)
-			return ret;
-	}
-	flags |= (t->files_of ? CLONE_FILES : 0) | (t->fs_of ? CLONE_FS : 0);
-	ret = remote_clone(&maker->remote, flags, flags & CLONE_PARENT ? 0 : exit_signal,
-			   t->rec->pid, &t->pid, err);
 	t->born = maker->laid_out ? maker : maker->born;
+	*how = (struct remote_child){
+		.flags = flags | (t->files_of ? CLONE_FILES : 0) | (t->fs_of ? CLONE_FS : 0),
+		.exit_signal = flags & CLONE_PARENT ? 0 : exit_signal,
+		.tid = t->rec->pid,
+	};
 	return ret;
 }
 
@@ -150,8 +148,12 @@ static int settle_stub(struct restore *r, struct restore_task *t, struct error *
 static int make(struct restore *r, struct restore_task *maker, struct restore_task *t,
 		uint64_t flags, struct error **err)
 {
-	int ret = clone_stub(r, maker, t, flags, err);
+	struct remote_child how;
+	int ret = prepare_clone(r, maker, t, flags, &how, err);
 
+	if (!ret)
+		ret = remote_clone(&maker->remote, how.flags, how.exit_signal, how.tid, &t->pid,
+				   err);
 	return ret ? ret : settle_stub(r, t, err);
 }
 
@@ -279,16 +281,50 @@ static void find_births(struct restore *r)
 
 typedef VEC(struct restore_task *) stub_vec;
 
-static int finish_adopting(const stub_vec *stubs, struct error **err)
+/*
+ * Stubs on their way to a window while their maker clones the next ones: the last one stops for
+ * the first time, those before it have come to their next stop meanwhile.
+ */
+static int help_along(struct restore *r, struct restore_task *const *stubs, size_t count,
+		      struct error **err)
 {
+	int ret = trace_wait_stop(stubs[count - 1]->pid, NULL, err);
+
+	if (!ret)
+		ret = start_adopting(r, stubs[count - 1], err);
+	for (size_t back = 2; ret >= 0 && back <= 4 && back <= count; back++)
+		ret = remote_proceed(&stubs[count - back]->remote, err);
+	return ret < 0 ? ret : 0;
+}
+
+static int clone_batch(struct restore *r, struct restore_task *maker,
+		       struct restore_task *const *stubs, size_t count, struct error **err)
+{
+	struct remote_child how[REMOTE_CLONES_MAX];
 	remote_vec remotes = {0};
+	size_t made = 0;
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i < stubs->count; i++) {
+	for (size_t i = 0; !ret && i < count; i++)
+		ret = prepare_clone(r, maker, stubs[i], 0, &how[i], err);
+	if (!ret)
+		ret = remote_start_clones(&maker->remote, how, count, err);
+	while (!ret && made < count) {
+		ret = remote_next_clone(&maker->remote, &stubs[made]->pid, err);
+		if (ret <= 0)
+			break;
+		ret = made ? help_along(r, stubs, made, err) : 0;
+		made++;
+	}
+	if (!ret)
+		ret = remote_end_clones(&maker->remote, count, made, err);
+	if (!ret)
+		ret = help_along(r, stubs, count, err);
+	for (size_t i = 0; !ret && i < count; i++) {
 		struct remote **slot = vec_add(&remotes);
 
 		if (slot)
-			*slot = &stubs->items[i]->remote;
+			*slot = &stubs[i]->remote;
 		else
 			ret = error_errno(err, ENOMEM, "making stubs");
 	}
@@ -298,9 +334,40 @@ static int finish_adopting(const stub_vec *stubs, struct error **err)
 	return ret;
 }
 
-static int clone_some(struct restore *r, struct restore_task *t, uint32_t sid, bool heirs,
-		      stub_vec *made, struct error **err)
+/* Of a large memory there is one copy at a time that nobody keeps. */
+static int make_each(struct restore *r, struct restore_task *maker, const stub_vec *stubs,
+		     struct error **err)
 {
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < stubs->count; i++)
+		ret = make(r, maker, stubs->items[i], 0, err);
+	return ret;
+}
+
+static int make_at_once(struct restore *r, struct restore_task *maker, const stub_vec *stubs,
+			bool heirs, struct error **err)
+{
+	int ret = 0;
+
+	for (size_t at = 0; !ret && at < stubs->count; at += REMOTE_CLONES_MAX) {
+		size_t n = stubs->count - at;
+
+		ret = clone_batch(r, maker, stubs->items + at,
+				  n < REMOTE_CLONES_MAX ? n : REMOTE_CLONES_MAX, err);
+	}
+	for (size_t i = 0; !ret && !heirs && i < stubs->count; i++)
+		ret = memory_give_up(r, stubs->items[i], err);
+	for (size_t i = 0; !ret && i < stubs->count; i++)
+		ret = remote_finish(&stubs->items[i]->remote, err);
+	return ret;
+}
+
+static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bool heirs,
+		     struct error **err)
+{
+	bool large = !heirs && (t->laid_out || t->born);
+	stub_vec stubs = {0};
 	int ret = 0;
 
 	vec_for_each (child, &r->tasks) {
@@ -309,40 +376,15 @@ static int clone_some(struct restore *r, struct restore_task *t, uint32_t sid, b
 		if (child->pid || parent_now(child) != t->rec->pid || child->below ||
 		    child->birth != sid || child->inherits != heirs)
 			continue;
-		slot = vec_add(made);
-		if (!slot)
-			return error_errno(err, ENOMEM, "making stubs");
-		*slot = child;
-		ret = clone_stub(r, t, child, 0, err);
-		/* of a large memory there is one copy at a time that nobody keeps */
-		if (!ret && !heirs && child->born) {
-			made->count--;
-			ret = settle_stub(r, child, err);
-		} else if (!ret) {
-			ret = start_adopting(r, child, err);
-		}
-		/* those before it have come to their next stop meanwhile */
-		for (size_t back = 2; ret >= 0 && back <= 4 && back <= made->count; back++)
-			ret = remote_proceed(&made->items[made->count - back]->remote, err);
-		if (ret < 0)
-			return ret;
+		slot = vec_add(&stubs);
+		if (slot)
+			*slot = child;
+		else
+			ret = error_errno(err, ENOMEM, "making stubs");
 	}
-	return 0;
-}
-
-static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bool heirs,
-		     struct error **err)
-{
-	stub_vec made = {0};
-	int ret = clone_some(r, t, sid, heirs, &made, err);
-
 	if (!ret)
-		ret = finish_adopting(&made, err);
-	for (size_t i = 0; !ret && !heirs && i < made.count; i++)
-		ret = memory_give_up(r, made.items[i], err);
-	for (size_t i = 0; !ret && i < made.count; i++)
-		ret = remote_finish(&made.items[i]->remote, err);
-	vec_free(&made);
+		ret = large ? make_each(r, t, &stubs, err) : make_at_once(r, t, &stubs, heirs, err);
+	vec_free(&stubs);
 	return ret;
 }
 

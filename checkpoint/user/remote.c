@@ -739,56 +739,90 @@ int remote_syscall(struct remote *r, struct error **err, const char *what, long 
 	return 0;
 }
 
-/*
- * The call's event comes first, then, in either order, the child's own stop and
- * the end of the call.
- */
-int remote_clone(struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
-		 struct error **err)
+/* What a clone3 reads, as it lies in the data area. */
+struct clone_data {
+	struct clone_args args;
+	pid_t set_tid;
+};
+
+int remote_start_clones(struct remote *r, const struct remote_child *children, unsigned count,
+			struct error **err)
 {
-	struct clone_args *args = remote_data(r);
-	pid_t *set_tid = (pid_t *)(args + 1);
+	struct clone_data *data = remote_data(r);
 	uint64_t at = remote_data_address(r);
-	unsigned long message;
-	int status, event;
 	int ret = remote_settle(r, err);
 
 	if (ret)
 		return ret;
-	*set_tid = tid;
-	*args = (struct clone_args){
-		.flags = flags,
-		.exit_signal = exit_signal,
-		.set_tid = at + sizeof(*args),
-		.set_tid_size = 1,
-	};
-	remote_set(remote_calls(r), SYS_clone3, at, sizeof(*args));
+	if (count > REMOTE_CLONES_MAX)
+		return error_set(err, E2BIG, "%u clones at once", count);
 	if (!r->stop_signal)
 		return error_set(err, EPROTO, "task %d cannot be stopped after a clone", r->tid);
+	for (unsigned i = 0; i < count; i++, data++, at += sizeof(*data)) {
+		*data = (struct clone_data){
+			.args = {.flags = children[i].flags,
+				 .exit_signal = children[i].exit_signal,
+				 .set_tid = at + offsetof(struct clone_data, set_tid),
+				 .set_tid_size = 1},
+			.set_tid = children[i].tid,
+		};
+		remote_set(&remote_calls(r)[i], SYS_clone3, at, sizeof(data->args));
+	}
 	ret = trace_set_sigmask(r->tid, ~(1ull << (r->stop_signal - 1)), err);
-	if (!ret)
-		ret = remote_start(r, 0, 1, err);
-	if (!ret)
-		ret = trace_wait(r->tid, &status, err);
+	return ret ? ret : remote_start(r, 0, count, err);
+}
+
+int remote_next_clone(struct remote *r, pid_t *child, struct error **err)
+{
+	unsigned long message;
+	int status, event;
+	int ret = trace_wait(r->tid, &status, err);
+
 	if (ret)
 		return ret;
 	event = status >> 16;
 	if (event != PTRACE_EVENT_CLONE && event != PTRACE_EVENT_FORK &&
-	    event != PTRACE_EVENT_VFORK) {
-		ret = -remote_calls(r)->ret;
-		if (ret != EEXIST)
-			return error_errno(err, ret > 0 ? ret : EPROTO,
-					   "making the task with pid %d", tid);
-		error_set(err, ret, "pid %d is taken in the pid namespace that it shares", tid);
+	    event != PTRACE_EVENT_VFORK)
+		return 0;
+	if (ptrace(PTRACE_GETEVENTMSG, r->tid, NULL, &message) ||
+	    ptrace(PTRACE_CONT, r->tid, NULL, NULL))
+		return error_errno(err, errno, "making a task");
+	*child = message;
+	return 1;
+}
+
+/* If there are fewer than were to be made, it has come to the end of its calls already. */
+int remote_end_clones(struct remote *r, unsigned count, unsigned made, struct error **err)
+{
+	const struct clone_data *data = remote_data(r);
+	const struct remote_call *call = remote_calls(r);
+	int ret = made == count ? wait_end(r, r->tid, err) : 0;
+
+	if (!ret)
+		ret = trace_set_sigmask(r->tid, ~0ull, err);
+	for (unsigned i = 0; !ret && i < count; i++) {
+		pid_t tid = data[i].set_tid;
+
+		if (call[i].ret >= 0)
+			continue;
+		if (call[i].ret != -EEXIST)
+			return error_errno(err, -call[i].ret, "making the task with pid %d", tid);
+		error_set(err, EEXIST, "pid %d is taken in the pid namespace that it shares", tid);
 		return error_hint(err, "end the process that has it, or wait until it has ended");
 	}
-	if (ptrace(PTRACE_GETEVENTMSG, r->tid, NULL, &message))
-		return error_errno(err, errno, "making the task with pid %d", tid);
-	*child = message;
-	ret = trace_wait_stop(*child, NULL, err);
-	if (!ret && ptrace(PTRACE_CONT, r->tid, NULL, NULL))
-		ret = error_errno(err, errno, "making the task with pid %d", tid);
-	if (!ret)
-		ret = wait_end(r, r->tid, err);
-	return ret ? ret : trace_set_sigmask(r->tid, ~0ull, err);
+	return ret;
+}
+
+int remote_clone(struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
+		 struct error **err)
+{
+	const struct remote_child one = {.flags = flags, .exit_signal = exit_signal, .tid = tid};
+	int ret = remote_start_clones(r, &one, 1, err);
+	int made = ret ? ret : remote_next_clone(r, child, err);
+
+	if (made > 0)
+		ret = trace_wait_stop(*child, NULL, err);
+	if (ret || made < 0)
+		return ret ? ret : made;
+	return remote_end_clones(r, 1, made, err);
 }

@@ -125,6 +125,21 @@ void remote_forget(struct remote *r);
 int remote_clone(struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
 		 struct error **err);
 
+/*
+ * The same for many, whose maker goes on while they are looked after: start, next for each as
+ * long as it returns 1, then end, with how many that were. *child has not been waited for.
+ */
+struct remote_child {
+	uint64_t flags;
+	int exit_signal;
+	pid_t tid;
+};
+#define REMOTE_CLONES_MAX 256
+int remote_start_clones(struct remote *r, const struct remote_child *children, unsigned count,
+			struct error **err);
+int remote_next_clone(struct remote *r, pid_t *child, struct error **err);
+int remote_end_clones(struct remote *r, unsigned count, unsigned made, struct error **err);
+
 /* Starts a call that does not return (exit), of a settled task: the caller waits for the death. */
 int remote_start(struct remote *r, pid_t tid, unsigned count, struct error **err);
 
