@@ -152,6 +152,14 @@ struct restore_thread {
 	long sleep_result;
 };
 
+/* A descriptor that a stub has of what it maps, or its program. */
+struct stub_file {
+	uint32_t kind, source; /* as in struct ckpt_vma */
+	int flags;
+	int number;
+};
+typedef VEC(struct stub_file) stub_file_vec;
+
 struct restore_task {
 	const struct ckpt_task *rec;
 	pid_t pid; /* ours; 0 until cloned */
@@ -183,7 +191,8 @@ struct restore_task {
 	bool inherits;		 /* pages of its parent's */
 	bool bequeaths;		 /* pages to children, who are cloned when it has its memory */
 	bool laid_out;		 /* its memory is the recorded one */
-	int exe_number;		 /* of its program's descriptor, until that is set */
+	stub_file_vec sources;	 /* what it maps, as long as that is open */
+	int exe_number;		 /* of its program's descriptor */
 	const struct restore_task *born; /* whose memory its stub began with; NULL: the runtime's */
 	VEC(struct cow_loan *) loans;	 /* memory_cow.c's */
 };

@@ -399,6 +399,7 @@ static void free_tasks(struct restore *r)
 			vec_free(&th->more);
 		vec_free(&t->threads);
 		vec_free(&t->more);
+		vec_free(&t->sources);
 		core_free(&t->core);
 		cow_forget(t);
 		remote_forget(&t->remote);

@@ -127,6 +127,8 @@ static int prepare_clone(struct restore *r, struct restore_task *maker, struct r
 				 t->rec->pid);
 	if (is_heir(maker, t) && !maker->laid_out && memory_to_bequeath(r, maker))
 		ret = memory_prepare(r, maker, err);
+	if (!ret)
+		ret = memory_inherit_sources(maker, t, err);
 	t->born = maker->laid_out ? maker : maker->born;
 	*how = (struct remote_child){
 		.flags = flags | (t->files_of ? CLONE_FILES : 0) | (t->fs_of ? CLONE_FS : 0),
@@ -585,6 +587,7 @@ static int make_orphan(struct restore *r, struct restore_task *maker, struct res
 		ret = set_subreaper(r, parent, false, err);
 	if (h.pidfd >= 0)
 		close(h.pidfd);
+	vec_free(&h.sources);
 	return ret;
 }
 
@@ -873,6 +876,7 @@ static void free_helpers(helper_vec *helpers)
 {
 	for (size_t i = 0; i < helpers->count; i++) {
 		remote_forget(&helpers->items[i]->task.remote);
+		vec_free(&helpers->items[i]->task.sources);
 		if (helpers->items[i]->task.pidfd > 0)
 			close(helpers->items[i]->task.pidfd);
 		free(helpers->items[i]);

@@ -327,20 +327,13 @@ static int leave_vdso(struct restore *r, struct restore_task *t, struct error **
 	return unmap(&t->remote, park, park + PARKING, err);
 }
 
-/* Descriptors of what a process maps: given to the stub, closed when the layout is made. */
-struct mapped {
-	uint32_t kind, source;
-	int flags;
-	int number;
-};
-typedef VEC(struct mapped) mapped_vec;
-
 static int mapping_flags(const struct ckpt_vma *v)
 {
 	return v->shared & CKPT_VMA_SHARED_WRITE ? O_RDWR : O_RDONLY;
 }
 
-static struct mapped *find_mapped(const mapped_vec *m, uint32_t kind, uint32_t source, int flags)
+static struct stub_file *find_mapped(const stub_file_vec *m, uint32_t kind, uint32_t source,
+				     int flags)
 {
 	/* neighbours are mostly the same file: look from the end */
 	for (size_t i = m->count; i--;)
@@ -350,22 +343,22 @@ static struct mapped *find_mapped(const mapped_vec *m, uint32_t kind, uint32_t s
 	return NULL;
 }
 
-static int add_source(mapped_vec *mapped, uint32_t kind, uint32_t source, int flags,
+static int add_source(stub_file_vec *mapped, uint32_t kind, uint32_t source, int flags,
 		      struct error **err)
 {
-	struct mapped *m = find_mapped(mapped, kind, source, flags);
+	struct stub_file *m = find_mapped(mapped, kind, source, flags);
 
 	if (m)
 		return 0;
 	m = vec_add(mapped);
 	if (!m)
 		return error_errno(err, ENOMEM, "mapping files");
-	*m = (struct mapped){kind, source, flags, -1};
+	*m = (struct stub_file){kind, source, flags, -1};
 	return 0;
 }
 
 /* What it maps; and its program, which is set when all is there. */
-static int list_sources(const struct restore_task *t, mapped_vec *mapped, struct error **err)
+static int list_sources(const struct restore_task *t, stub_file_vec *mapped, struct error **err)
 {
 	int ret = 0;
 
@@ -378,7 +371,7 @@ static int list_sources(const struct restore_task *t, mapped_vec *mapped, struct
 	return ret ? ret : add_source(mapped, CKPT_VMA_FILE, t->mm->exe, O_RDONLY, err);
 }
 
-static int open_source(struct restore *r, const struct mapped *m, int *fd, struct error **err)
+static int open_source(struct restore *r, const struct stub_file *m, int *fd, struct error **err)
 {
 	const struct file_object *o = files_object(r, m->source);
 	__cleanup_fd int object = -1;
@@ -399,7 +392,7 @@ static int open_source(struct restore *r, const struct mapped *m, int *fd, struc
 	return *fd < 0 ? error_errno(err, -*fd, "opening shared memory") : 0;
 }
 
-static int give_some(struct restore *r, struct restore_task *t, struct mapped *mapped,
+static int give_some(struct restore *r, struct restore_task *t, struct stub_file *mapped,
 		     unsigned count, struct error **err)
 {
 	int fds[FDPASS_MAX], numbers[FDPASS_MAX], ret = 0;
@@ -419,12 +412,14 @@ static int give_some(struct restore *r, struct restore_task *t, struct mapped *m
 	return ret;
 }
 
-static int give_sources(struct restore *r, struct restore_task *t, mapped_vec *mapped,
-			struct error **err)
+/* But for those that the stub was born with: children mostly map what their parent maps. */
+static int give_sources(struct restore *r, struct restore_task *t, struct error **err)
 {
+	stub_file_vec *mapped = &t->sources;
+	size_t inherited = mapped->count;
 	int ret = list_sources(t, mapped, err);
 
-	for (size_t at = 0; !ret && at < mapped->count; at += FDPASS_MAX) {
+	for (size_t at = inherited; !ret && at < mapped->count; at += FDPASS_MAX) {
 		size_t n = mapped->count - at;
 
 		ret = give_some(r, t, mapped->items + at, n < FDPASS_MAX ? n : FDPASS_MAX, err);
@@ -432,6 +427,19 @@ static int give_sources(struct restore *r, struct restore_task *t, mapped_vec *m
 	if (!ret)
 		t->exe_number = find_mapped(mapped, CKPT_VMA_FILE, t->mm->exe, O_RDONLY)->number;
 	return ret;
+}
+
+int memory_inherit_sources(const struct restore_task *maker, struct restore_task *t,
+			   struct error **err)
+{
+	vec_for_each (file, &maker->sources) {
+		struct stub_file *slot = vec_add(&t->sources);
+
+		if (!slot)
+			return error_errno(err, ENOMEM, "making stubs");
+		*slot = *file;
+	}
+	return 0;
 }
 
 static bool has_contents(const struct restore_task *t, const struct ckpt_vma *v)
@@ -499,14 +507,15 @@ static int keep(struct restore_task *t, const struct cow_kept *k, struct error *
 	return ret;
 }
 
-static int make_mappings(struct restore *r, struct restore_task *t, mapped_vec *mapped,
-			 const cow_kept_vec *kept, struct error **err)
+static int make_mappings(struct restore *r, struct restore_task *t, const cow_kept_vec *kept,
+			 struct error **err)
 {
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < t->vma_count; i++) {
 		const struct ckpt_vma *v = &t->vmas[i];
-		const struct mapped *m = find_mapped(mapped, v->kind, v->source, mapping_flags(v));
+		const struct stub_file *m =
+			find_mapped(&t->sources, v->kind, v->source, mapping_flags(v));
 		const struct cow_kept *k = cow_kept_of(kept, v);
 
 		if (k)
@@ -548,38 +557,43 @@ static int advise(struct restore_task *t, struct error **err)
 	return ret;
 }
 
-static const struct remote_note close_note = {.what = "closing what was mapped"};
+#define SOURCES_KEPT 64
 
-static int close_sources(struct restore_task *t, const mapped_vec *mapped, struct error **err)
+/*
+ * A few stay open for the children, who are born with them, until files_give() closes whatever
+ * is not the process's own.
+ */
+static int close_sources(struct restore_task *t, struct error **err)
 {
+	static const struct remote_note note = {.what = "closing what was mapped"};
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i < mapped->count; i++)
-		if (mapped->items[i].number != t->exe_number)
-			ret = remote_later(&t->remote, 0, &close_note, err, SYS_close,
-					   mapped->items[i].number);
+	if (t->sources.count <= SOURCES_KEPT)
+		return 0;
+	vec_for_each (file, &t->sources)
+		if (!ret && file->number != t->exe_number)
+			ret = remote_later(&t->remote, 0, &note, err, SYS_close, file->number);
+	t->sources.count = 0;
 	return ret;
 }
 
 static int make_layout(struct restore *r, struct restore_task *t, struct error **err)
 {
-	mapped_vec mapped = {0};
 	cow_kept_vec kept = {0};
 	int ret = cow_find_kept(r, t, &kept, err);
 
 	if (!ret)
 		ret = move_vdso(r, t, &kept, err);
 	if (!ret)
-		ret = give_sources(r, t, &mapped, err);
+		ret = give_sources(r, t, err);
 	if (!ret)
-		ret = make_mappings(r, t, &mapped, &kept, err);
+		ret = make_mappings(r, t, &kept, err);
 	if (!ret)
 		ret = cow_drop_others(t, &kept, err);
 	if (!ret)
 		ret = advise(t, err);
 	if (!ret)
-		ret = close_sources(t, &mapped, err);
-	vec_free(&mapped);
+		ret = close_sources(t, err);
 	vec_free(&kept);
 	return ret;
 }
@@ -664,8 +678,6 @@ static int set_mm(struct restore_task *t, struct error **err)
 	};
 	ret = remote_later(&t->remote, 0, &mm_note, err, SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, at,
 			   sizeof(d->map), 0);
-	if (!ret)
-		ret = remote_later(&t->remote, 0, &close_note, err, SYS_close, t->exe_number);
 	if (!ret && mm->thp_disable)
 		ret = remote_later(&t->remote, 0, &thp_note, err, SYS_prctl, PR_SET_THP_DISABLE, 1,
 				   0, 0, 0);
