@@ -64,15 +64,30 @@ static void release_tasks(void *ctx)
 			release_thread(th);
 }
 
+/* Whatever becomes of one, the others are let go. */
 static void unmap_windows(void *ctx)
 {
 	struct checkpoint *c = ctx;
+	bool busy = true;
 
 	vec_for_each (t, &c->tasks) {
 		struct error *err = NULL;
 
-		remote_detach(&t->remote, &err);
+		if (remote_start_detach(&t->remote, &err))
+			remote_forget(&t->remote);
 		ignore_error(err);
+	}
+	while (busy) {
+		busy = false;
+		vec_for_each (t, &c->tasks) {
+			struct error *err = NULL;
+			int r = remote_proceed(&t->remote, &err);
+
+			busy |= r > 0;
+			if (r < 0)
+				remote_forget(&t->remote);
+			ignore_error(err);
+		}
 	}
 }
 
