@@ -12,7 +12,7 @@
 
 void ask_add(struct questions *q, const struct remote_call *call)
 {
-	/* what is too much shows in ask_thread() */
+	/* what is too much shows in start_asking() */
 	if (q->count < REMOTE_CALLS_MAX)
 		remote_calls(q->remote)[q->count] = *call;
 	q->count++;
@@ -76,7 +76,10 @@ static int ask_task(struct checkpoint *c, struct dump_task *t, struct questions 
 	return start_asking(q, t->pid, err);
 }
 
-/* One is asked while the one before it answers: no longer, since some answers tell times. */
+/*
+ * One is asked while the one before it answers: no longer, since some answers tell times. Who
+ * makes its calls one by one takes too long for that.
+ */
 int ask_tasks(struct checkpoint *c, struct error **err)
 {
 	struct dump_task *asked = NULL;
@@ -86,7 +89,12 @@ int ask_tasks(struct checkpoint *c, struct error **err)
 	vec_for_each (t, &c->tasks) {
 		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
-		r = ask_task(c, t, &next, err);
+		if (asked && !t->remote.stop_signal) {
+			r = take_answers(&q, asked->pid, &asked->answers, err);
+			asked = NULL;
+		}
+		if (!r)
+			r = ask_task(c, t, &next, err);
 		if (!r && asked)
 			r = take_answers(&q, asked->pid, &asked->answers, err);
 		asked = t;

@@ -85,12 +85,7 @@ static int adopt(struct restore *r, struct restore_task *t, struct error **err)
 {
 	int ret = start_adopting(r, t, err);
 
-	if (ret)
-		return ret;
-	do
-		ret = remote_proceed(&t->remote, err);
-	while (ret > 0);
-	return ret;
+	return ret ? ret : remote_arrive(&t->remote, err);
 }
 
 bool restore_shares_files(const struct restore *r, const struct restore_task *t)
@@ -142,9 +137,7 @@ static int settle_stub(struct restore *r, struct restore_task *t, struct error *
 {
 	int ret = adopt(r, t, err);
 
-	if (!ret && !t->inherits)
-		ret = memory_give_up(r, t, err);
-	return ret ? ret : remote_finish(&t->remote, err);
+	return ret || t->inherits ? ret : memory_give_up(r, t, err);
 }
 
 static int make(struct restore *r, struct restore_task *maker, struct restore_task *t,
@@ -294,8 +287,8 @@ static int help_along(struct restore *r, struct restore_task *const *stubs, size
 
 	if (!ret)
 		ret = start_adopting(r, stubs[count - 1], err);
-	for (size_t back = 2; ret >= 0 && back <= 4 && back <= count; back++)
-		ret = remote_proceed(&stubs[count - back]->remote, err);
+	for (size_t back = 1; ret >= 0 && back <= REMOTE_WINDOW_STEPS && back < count; back++)
+		ret = remote_proceed(&stubs[count - 1 - back]->remote, err);
 	return ret < 0 ? ret : 0;
 }
 
@@ -347,8 +340,9 @@ static int make_each(struct restore *r, struct restore_task *maker, const stub_v
 	return ret;
 }
 
+/* They keep what they are born with, or that is only the runtime's. */
 static int make_at_once(struct restore *r, struct restore_task *maker, const stub_vec *stubs,
-			bool heirs, struct error **err)
+			struct error **err)
 {
 	int ret = 0;
 
@@ -358,10 +352,6 @@ static int make_at_once(struct restore *r, struct restore_task *maker, const stu
 		ret = clone_batch(r, maker, stubs->items + at,
 				  n < REMOTE_CLONES_MAX ? n : REMOTE_CLONES_MAX, err);
 	}
-	for (size_t i = 0; !ret && !heirs && i < stubs->count; i++)
-		ret = memory_give_up(r, stubs->items[i], err);
-	for (size_t i = 0; !ret && i < stubs->count; i++)
-		ret = remote_finish(&stubs->items[i]->remote, err);
 	return ret;
 }
 
@@ -385,7 +375,7 @@ static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bo
 			ret = error_errno(err, ENOMEM, "making stubs");
 	}
 	if (!ret)
-		ret = large ? make_each(r, t, &stubs, err) : make_at_once(r, t, &stubs, heirs, err);
+		ret = large ? make_each(r, t, &stubs, err) : make_at_once(r, t, &stubs, err);
 	vec_free(&stubs);
 	return ret;
 }

@@ -29,7 +29,7 @@ static int read_namespaces(pid_t pid, uint64_t *ns, struct error **err)
 {
 	for (unsigned i = 0; i < 8; i++) {
 		char path[64];
-		struct stat st;
+		struct stat st = {0};
 
 		snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, ns_names[i]);
 		if (stat(path, &st) && errno != ENOENT)

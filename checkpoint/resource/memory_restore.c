@@ -305,7 +305,7 @@ int memory_give_up(struct restore *r, struct restore_task *t, struct error **err
 			   r->parts[i].start, err);
 	t->remote.syscall_insn += r->vdso - memory_vdso_at(r, t->born);
 	t->born = NULL;
-	return ret ? ret : remote_start_queued(&t->remote, err);
+	return ret ? ret : remote_flush(&t->remote, err);
 }
 
 /* The contents are there, and with them code that makes system calls. */

@@ -261,27 +261,43 @@ static int start_attach(struct remote *r, uint64_t address, struct error **err)
 				 MAP_SHARED | MAP_ANONYMOUS | (address ? MAP_FIXED : 0));
 }
 
-static int finish_attach(struct remote *r, struct error **err)
+static int map_ours(struct remote *r, struct error **err)
 {
 	__cleanup_fd int fd = -1;
-	pid_t tid = r->tid;
-	long where = r->window_call.ret;
 
-	if (where < 0 && where > -4096)
-		return error_errno(err, -where, "mapping scratch memory in task %d", tid);
-	r->address = where;
 	/* shared memory without a descriptor in the task, whose table may be full */
-	fd = open_fmt(O_RDWR, "/proc/%d/map_files/%lx-%lx", tid, (unsigned long)where,
-		      (unsigned long)where + REMOTE_WINDOW);
+	fd = open_fmt(O_RDWR, "/proc/%d/map_files/%llx-%llx", r->tid,
+		      (unsigned long long)r->address,
+		      (unsigned long long)r->address + REMOTE_WINDOW);
 	if (fd < 0)
-		return error_errno(err, -fd, "opening the scratch memory of task %d", tid);
+		return error_errno(err, -fd, "opening the scratch memory of task %d", r->tid);
 	r->window = mmap(NULL, REMOTE_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (r->window == MAP_FAILED) {
 		r->window = NULL;
-		return error_errno(err, errno, "mapping the scratch memory of task %d", tid);
+		return error_errno(err, errno, "mapping the scratch memory of task %d", r->tid);
 	}
 	memcpy(r->window, remote_blob, remote_blob_end - remote_blob);
 	return 0;
+}
+
+static int start_unmap(struct remote *r, struct error **err)
+{
+	return start_window_call(r, err, SYS_munmap, r->address, 0, 0);
+}
+
+/* One that is to be unmapped again is not mapped here: what made that fail may make this, too. */
+static int finish_attach(struct remote *r, struct error **err)
+{
+	long where = r->window_call.ret;
+	int e;
+
+	if (where < 0 && where > -4096)
+		return error_errno(err, -where, "mapping scratch memory in task %d", r->tid);
+	r->address = where;
+	if (!r->leaves)
+		return map_ours(r, err);
+	e = start_unmap(r, err);
+	return e ? e : 1;
 }
 
 static int finish_detach(struct remote *r, struct error **err)
@@ -308,9 +324,9 @@ int remote_proceed(struct remote *r, struct error **err)
 	r->moving = REMOTE_STILL;
 	if (!e && r->spare_stack)
 		e = poke_code(r->tid, r->spare_code, none, err);
-	if (!e)
-		e = attaches ? finish_attach(r, err) : finish_detach(r, err);
-	return e;
+	if (e)
+		return e;
+	return attaches ? finish_attach(r, err) : finish_detach(r, err);
 }
 
 int remotes_proceed(const remote_vec *remotes, struct error **err)
@@ -328,7 +344,7 @@ int remotes_proceed(const remote_vec *remotes, struct error **err)
 	return e < 0 ? e : 0;
 }
 
-static int proceed_to_end(struct remote *r, struct error **err)
+int remote_arrive(struct remote *r, struct error **err)
 {
 	int e;
 
@@ -353,7 +369,7 @@ int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, 
 {
 	int ret = remote_start_attach(r, tid, address, vdso, vdso_len, caught, err);
 
-	return ret ? ret : proceed_to_end(r, err);
+	return ret ? ret : remote_arrive(r, err);
 }
 
 /*
@@ -401,13 +417,22 @@ void remote_forget(struct remote *r)
 
 int remote_start_detach(struct remote *r, struct error **err)
 {
-	int e = proceed_to_end(r, err);
+	int e;
 
-	if (!e && r->address)
-		e = remote_settle(r, err);
-	if (e || !r->address)
+	if (r->moving) {
+		r->leaves = true;
+		return 0;
+	}
+	if (!r->address) {
 		remote_forget(r);
-	return e || !r->address ? e : start_window_call(r, err, SYS_munmap, r->address, 0, 0);
+		return 0;
+	}
+	e = remote_settle(r, err);
+	if (!e)
+		e = start_unmap(r, err);
+	if (e)
+		remote_forget(r);
+	return e;
 }
 
 int remote_detach(struct remote *r, struct error **err)
@@ -415,7 +440,7 @@ int remote_detach(struct remote *r, struct error **err)
 	int e = remote_start_detach(r, err);
 
 	if (!e)
-		e = proceed_to_end(r, err);
+		e = remote_arrive(r, err);
 	if (e)
 		remote_forget(r);
 	return e;
@@ -600,6 +625,7 @@ static int check_later(const struct remote *r, unsigned count, struct error **er
 static int start_queue(struct remote *r, pid_t tid, unsigned count, struct error **err)
 {
 	struct remote_call *calls = remote_calls(r);
+	int ret;
 
 	r->run_queued = r->later_count;
 	r->run_count = count;
@@ -607,7 +633,10 @@ static int start_queue(struct remote *r, pid_t tid, unsigned count, struct error
 	memmove(calls + r->run_queued, calls, count * sizeof(*calls));
 	for (unsigned i = 0; i < r->run_queued; i++)
 		calls[i] = r->later[i].call;
-	return start_run(r, tid, r->run_queued + count, err);
+	ret = start_run(r, tid, r->run_queued + count, err);
+	if (ret)
+		r->run_queued = 0;
+	return ret;
 }
 
 int remote_flush(struct remote *r, struct error **err)

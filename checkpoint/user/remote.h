@@ -61,6 +61,7 @@ struct remote {
 	/* what has been started and is not finished yet */
 	enum { REMOTE_STILL, REMOTE_ATTACHING, REMOTE_DETACHING } moving;
 	struct trace_call window_call;
+	bool leaves; /* is to be unmapped as soon as it is mapped */
 	bool runs;
 	unsigned run_queued, run_count; /* calls of the run: queued ones, then the caller's */
 	/* calls that wait for the next run */
@@ -85,6 +86,10 @@ int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, 
 int remote_start_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso,
 			uint64_t vdso_len, uint64_t caught, struct error **err);
 int remote_proceed(struct remote *r, struct error **err);
+/* All steps that are left, at once. */
+int remote_arrive(struct remote *r, struct error **err);
+/* A window takes three stops: the call's entry, its exit, and the one that it is left in. */
+#define REMOTE_WINDOW_STEPS 3
 
 /* A step of each, until all are there: none is waited for while others could be on their way. */
 typedef VEC(struct remote *) remote_vec;
