@@ -64,6 +64,7 @@ struct dump_task {
 	bool pages_written;    /* by the kernel: checksums are to be made */
 	uint64_t syscall_insn; /* in its own code, if it has unmapped the vdso */
 	bool kin;	       /* others have begun with the same memory, see memory_cow.c */
+	size_t first_use;      /* its descriptors in the file table's list */
 	int snapshot;	       /* of its memory, whose pages are not written yet; -1: none */
 	char *exe, *args;
 	void *auxv;

@@ -214,14 +214,13 @@ static int identify(struct checkpoint *c, const struct dump_task *t, int number,
 	return 0;
 }
 
-/* Where a task's descriptors begin in c->files->uses; the end if it has none. */
+/* Where the descriptors of the process with this pid begin in c->files->uses. */
 static size_t find_uses(const struct checkpoint *c, uint32_t pid)
 {
-	size_t i = 0;
-
-	while (i < c->files->uses.count && c->files->uses.items[i].task->rec.pid != pid)
-		i++;
-	return i;
+	vec_for_each (t, &c->tasks)
+		if (t->rec.pid == pid)
+			return t->first_use;
+	return c->files->uses.count;
 }
 
 /*
@@ -404,6 +403,7 @@ int files_gather(struct checkpoint *c, struct error **err)
 	vec_for_each (t, &c->tasks) {
 		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
+		t->first_use = c->files->uses.count;
 		if (!t->files_of)
 			r = gather_fds(c, t, err);
 		if (!r && !t->fs_of)
