@@ -3,9 +3,9 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 
 #include "util/error.h"
+#include "util/thread.h"
 
 #define HELPERS_MAX 7
 
@@ -54,20 +54,16 @@ static void *work_main(void *ctx)
 	return NULL;
 }
 
-/* The caller's signals are the caller's. Fewer helpers than wished for do the same work. */
+/* Fewer helpers than wished for do the same work. */
 static unsigned start_helpers(struct work *w, pthread_t *helpers)
 {
 	unsigned wanted = parallel_cpus() - 1, started = 0;
-	sigset_t all, old;
 
 	if (wanted > HELPERS_MAX)
 		wanted = HELPERS_MAX;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (started < wanted && started + 1 < w->count &&
-	       !pthread_create(&helpers[started], NULL, work_main, w))
+	       !thread_start(&helpers[started], NULL, work_main, w))
 		started++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return started;
 }
 
