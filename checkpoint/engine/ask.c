@@ -12,7 +12,7 @@
 
 void ask_add(struct questions *q, const struct remote_call *call)
 {
-	/* what is too much shows in ask_thread() */
+	/* what is too much shows in start_asking() */
 	if (q->count < REMOTE_CALLS_MAX)
 		remote_calls(q->remote)[q->count] = *call;
 	q->count++;
@@ -28,15 +28,19 @@ uint64_t ask_room(struct questions *q, size_t len)
 	return remote_data_address(q->remote) + at;
 }
 
-int ask_thread(struct questions *q, pid_t tid, struct answers *a, struct error **err)
+static int start_asking(struct questions *q, pid_t tid, struct error **err)
 {
-	struct timespec now;
-	int r;
-
 	if (q->count > REMOTE_CALLS_MAX || q->data > REMOTE_DATA_SIZE)
 		return error_set(err, E2BIG, "%u calls and %zu bytes to ask task %d", q->count,
 				 q->data, tid);
-	r = remote_run(q->remote, tid, q->count, err);
+	return remote_start_run(q->remote, tid, q->count, err);
+}
+
+static int take_answers(struct questions *q, pid_t tid, struct answers *a, struct error **err)
+{
+	struct timespec now;
+	int r = remote_finish(q->remote, err);
+
 	if (r)
 		return r;
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -51,28 +55,52 @@ int ask_thread(struct questions *q, pid_t tid, struct answers *a, struct error *
 	return 0;
 }
 
-static int ask_task(struct checkpoint *c, struct dump_task *t, struct error **err)
+int ask_thread(struct questions *q, pid_t tid, struct answers *a, struct error **err)
 {
-	struct questions q = {.remote = &t->remote};
+	int r = start_asking(q, tid, err);
 
+	return r ? r : take_answers(q, tid, a, err);
+}
+
+static int ask_task(struct checkpoint *c, struct dump_task *t, struct questions *q,
+		    struct error **err)
+{
+	*q = (struct questions){.remote = &t->remote};
 	for (unsigned i = 0; resource_classes[i]; i++) {
 		const struct resource_class *class = resource_classes[i];
 
-		t->answers.first[i] = q.count;
+		t->answers.first[i] = q->count;
 		if (class->ask && !provider_is_kernel(&c->kernel, class))
-			class->ask(t, &q);
+			class->ask(t, q);
 	}
-	return q.count ? ask_thread(&q, t->pid, &t->answers, err) : 0;
+	return start_asking(q, t->pid, err);
 }
 
+/*
+ * One is asked while the one before it answers: no longer, since some answers tell times. Who
+ * makes its calls one by one takes too long for that.
+ */
 int ask_tasks(struct checkpoint *c, struct error **err)
 {
+	struct dump_task *asked = NULL;
+	struct questions q, next;
 	int r = 0;
 
-	vec_for_each (t, &c->tasks)
-		if (!r && t->rec.state != CKPT_TASK_ZOMBIE)
-			r = ask_task(c, t, err);
-	return r;
+	vec_for_each (t, &c->tasks) {
+		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
+			continue;
+		if (asked && !t->remote.stop_signal) {
+			r = take_answers(&q, asked->pid, &asked->answers, err);
+			asked = NULL;
+		}
+		if (!r)
+			r = ask_task(c, t, &next, err);
+		if (!r && asked)
+			r = take_answers(&q, asked->pid, &asked->answers, err);
+		asked = t;
+		q = next;
+	}
+	return r || !asked ? r : take_answers(&q, asked->pid, &asked->answers, err);
 }
 
 const struct remote_call *answers_of(const struct dump_task *t, const struct resource_class *class)

@@ -253,14 +253,19 @@ static int phase_seize(void *ctx, struct error **err)
 static int phase_capture(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
+	bool traces = provider_traces(&c->kernel);
 	int r;
 
 	c->begin.tasks = c->tasks.count;
 	if (!record_add(&c->records, CKPT_BEGIN, &c->begin, sizeof(c->begin)))
 		return error_errno(err, ENOMEM, "recording");
+	r = traces ? tasks_start_windows(c, err) : 0;
 	/* the longest part: other CPUs can begin */
-	r = memory_begin_pages(c, err);
-	if (!r && provider_traces(&c->kernel))
+	if (!r)
+		r = memory_begin_pages(c, err);
+	if (!r && traces)
+		r = tasks_finish_windows(c, err);
+	if (!r && traces)
 		r = ask_tasks(c, err);
 	return r ? r : for_each_class(c, true, err);
 }

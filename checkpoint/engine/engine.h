@@ -67,6 +67,7 @@ struct dump_task {
 	bool pages_written;    /* by the kernel: checksums are to be made */
 	uint64_t syscall_insn; /* in its own code, if it has unmapped the vdso */
 	bool kin;	       /* others have begun with the same memory, see memory_cow.c */
+	size_t first_use;      /* its descriptors in the file table's list */
 	int snapshot;	       /* of its memory, whose pages are not written yet; -1: none */
 	char *exe, *args;
 	void *auxv;
@@ -103,6 +104,11 @@ struct checkpoint {
 	struct kernel kernel; /* what of it is used; all 0: nothing */
 	int hold;	      /* -1: none */
 	bool own_ipc;	      /* the container has an IPC namespace of its own */
+	long cpus_online;     /* 0: not known yet */
+	struct {
+		uint32_t sid; /* 0: of none yet */
+		int32_t nice;
+	} autogroup; /* of the session that was last looked at */
 };
 
 /*
@@ -150,6 +156,14 @@ struct restore_thread {
 	long sleep_result;
 };
 
+/* A descriptor that a stub has of what it maps, or its program. */
+struct stub_file {
+	uint32_t kind, source; /* as in struct ckpt_vma */
+	int flags;
+	int number;
+};
+typedef VEC(struct stub_file) stub_file_vec;
+
 struct restore_task {
 	const struct ckpt_task *rec;
 	pid_t pid; /* ours; 0 until cloned */
@@ -181,6 +195,8 @@ struct restore_task {
 	bool inherits;		 /* pages of its parent's */
 	bool bequeaths;		 /* pages to children, who are cloned when it has its memory */
 	bool laid_out;		 /* its memory is the recorded one */
+	stub_file_vec sources;	 /* what it maps, as long as that is open */
+	int exe_number;		 /* of its program's descriptor */
 	const struct restore_task *born; /* whose memory its stub began with; NULL: the runtime's */
 	VEC(struct cow_loan *) loans;	 /* memory_cow.c's */
 };

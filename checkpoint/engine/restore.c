@@ -301,31 +301,62 @@ static int phase_arm(void *ctx, struct error **err)
 
 /* --- release --- */
 
-static int settle_registers(struct restore *r, struct restore_task *t, struct error **err)
+static int set_registers(const struct restore_thread *th, struct error **err)
 {
-	int ret;
+	struct user_regs_struct regs;
+	int ret = trace_set_xstate(th->tid, th->xstate, th->xstate_len, err);
 
-	if (kernel_restores(r, resource_threads.kernel))
-		return kernel_become(r, t, err);
-	ret = remote_detach(&t->remote, err);
-	vec_for_each (th, &t->threads) {
-		struct user_regs_struct regs;
+	memcpy(&regs, th->rec->regs, sizeof(regs));
+	if (th->sleep_again) {
+		regs.rip -= 2; /* back to the instruction */
+		regs.rax = th->rec->sleep_nr;
+		regs.orig_rax = -1;
+	} else if (th->sleep_over) {
+		regs.rax = th->sleep_result;
+		regs.orig_rax = -1;
+	}
+	if (!ret)
+		ret = trace_set_regs(th->tid, &regs, err);
+	return ret ? ret : trace_set_sigmask(th->tid, th->rec->sigmask, err);
+}
 
-		memcpy(&regs, th->rec->regs, sizeof(regs));
-		if (th->sleep_again) {
-			regs.rip -= 2; /* back to the instruction */
-			regs.rax = th->rec->sleep_nr;
-			regs.orig_rax = -1;
-		} else if (th->sleep_over) {
-			regs.rax = th->sleep_result;
-			regs.orig_rax = -1;
-		}
+/* Every stub makes its last calls and loses its window; all are on their way at once. */
+static int unmap_windows(struct restore *r, struct error **err)
+{
+	remote_vec started = {0};
+	int ret = 0;
+
+	vec_for_each (t, &r->tasks)
 		if (!ret)
-			ret = trace_set_xstate(th->tid, th->xstate, th->xstate_len, err);
+			ret = remote_start_queued(&t->remote, err);
+	vec_for_each (t, &r->tasks) {
+		struct remote **slot = vec_add(&started);
+
+		if (slot)
+			*slot = &t->remote;
 		if (!ret)
-			ret = trace_set_regs(th->tid, &regs, err);
-		if (!ret)
-			ret = trace_set_sigmask(th->tid, th->rec->sigmask, err);
+			ret = slot ? remote_start_detach(&t->remote, err)
+				   : error_errno(err, ENOMEM, "letting go of stubs");
+	}
+	if (!ret)
+		ret = remotes_proceed(&started, err);
+	vec_free(&started);
+	return ret;
+}
+
+/* Stubs become what they stand for. */
+static int become_tasks(struct restore *r, struct error **err)
+{
+	bool by_kernel = kernel_restores(r, resource_threads.kernel);
+	int ret = by_kernel ? 0 : unmap_windows(r, err);
+
+	vec_for_each (t, &r->tasks) {
+		if (t->rec->state == CKPT_TASK_ZOMBIE)
+			continue;
+		if (!ret && by_kernel)
+			ret = kernel_become(r, t, err);
+		for (size_t i = 0; !ret && !by_kernel && i < t->threads.count; i++)
+			ret = set_registers(&t->threads.items[i], err);
 	}
 	return ret;
 }
@@ -335,11 +366,8 @@ static int phase_release(void *ctx, struct error **err)
 {
 	struct restore *r = ctx;
 	const struct restore_request *q = r->request;
-	int ret = 0;
+	int ret = become_tasks(r, err);
 
-	vec_for_each (t, &r->tasks)
-		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE)
-			ret = settle_registers(r, t, err);
 	if (!ret)
 		ret = q->ops->freeze(q->ctx, err);
 	vec_for_each (t, &r->tasks) {
@@ -371,6 +399,7 @@ static void free_tasks(struct restore *r)
 			vec_free(&th->more);
 		vec_free(&t->threads);
 		vec_free(&t->more);
+		vec_free(&t->sources);
 		core_free(&t->core);
 		cow_forget(t);
 		remote_forget(&t->remote);

@@ -21,6 +21,7 @@
 #include "checkpoint/user/trace.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/fault.h"
 #include "util/io.h"
 #include "util/log.h"
 
@@ -64,16 +65,52 @@ static void release_tasks(void *ctx)
 			release_thread(th);
 }
 
+/*
+ * Nobody hears of a leader that is dead as long as other threads of its process wait for their
+ * tracer (delay_group_leader() in kernel/exit.c): false then, when waiting would not end.
+ */
+static bool will_stop(const struct dump_task *t)
+{
+	struct timespec pause = {.tv_nsec = 20000};
+
+	while (t->threads.count > 1 && (t->remote.moving || t->remote.runs)) {
+		siginfo_t info = {0};
+		struct proc_stat stat;
+
+		if (waitid(P_PID, t->pid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL))
+			return false;
+		if (info.si_pid)
+			break;
+		if (proc_stat(t->pid, &stat, NULL) || stat.state == 'Z' || stat.state == 'X')
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+/* What fails here concerns one task: the others are let go. Returns whether there is more to do. */
+static bool unmap_step(struct dump_task *t, int (*step)(struct remote *, struct error **))
+{
+	struct error *err = NULL;
+	int r = will_stop(t) ? step(&t->remote, &err) : -ESRCH;
+
+	if (r < 0)
+		remote_forget(&t->remote);
+	ignore_error(err);
+	return r > 0;
+}
+
 static void unmap_windows(void *ctx)
 {
 	struct checkpoint *c = ctx;
+	bool busy = true;
 
-	vec_for_each (t, &c->tasks) {
-		struct error *err = NULL;
-
-		if (t->remote.address)
-			remote_detach(&t->remote, &err);
-		ignore_error(err);
+	vec_for_each (t, &c->tasks)
+		unmap_step(t, remote_start_detach);
+	while (busy) {
+		busy = false;
+		vec_for_each (t, &c->tasks)
+			busy |= unmap_step(t, remote_proceed);
 	}
 }
 
@@ -125,24 +162,35 @@ static int stop_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 	return thread_read_stopped(th, err);
 }
 
-static int attach_window(struct dump_task *t, struct error **err)
+/* What has come since the survey: the stop signal must be neither handled nor pending. */
+static int read_pending(struct dump_task *t, uint64_t *taken, struct error **err)
 {
-	struct proc_status status;
+	*taken = 0;
+	vec_for_each (th, &t->threads) {
+		struct proc_status status;
+		bool leader = th->tid == t->pid;
+		int r = proc_status(t->pid, leader ? 0 : th->tid, &status, err);
+
+		if (r)
+			return r;
+		th->status.sig_pending = status.sig_pending;
+		th->status.shared_pending = status.shared_pending;
+		*taken |= status.sig_pending;
+		if (leader)
+			*taken |= status.sig_caught | status.shared_pending;
+	}
+	return 0;
+}
+
+static int start_window(struct dump_task *t, struct error **err)
+{
 	uint64_t vdso = 0, len = 0, stack = 0;
 	uint64_t sp = t->threads.items[0].regs.rsp;
 	uint64_t taken;
-	int r = proc_status(t->pid, 0, &status, err);
+	int r = read_pending(t, &taken, err);
 
 	if (r)
 		return r;
-	/* the stop signal must be neither handled nor pending in any thread */
-	taken = status.sig_caught | status.shared_pending | status.sig_pending;
-	for (size_t i = 1; i < t->threads.count; i++) {
-		r = proc_status(t->pid, t->threads.items[i].tid, &status, err);
-		if (r)
-			return r;
-		taken |= status.sig_pending;
-	}
 	vec_for_each (v, &t->vmas) {
 		if (!v->path)
 			continue;
@@ -156,9 +204,9 @@ static int attach_window(struct dump_task *t, struct error **err)
 		len = v->rec.end - v->rec.start;
 	}
 	if (t->syscall_insn)
-		return remote_attach_protected(&t->remote, t->pid, t->syscall_insn, 2, taken, 0,
-					       err);
-	return remote_attach_protected(&t->remote, t->pid, vdso, len, taken, stack, err);
+		return remote_start_protected(&t->remote, t->pid, t->syscall_insn, 2, taken, 0,
+					      err);
+	return remote_start_protected(&t->remote, t->pid, vdso, len, taken, stack, err);
 }
 
 /*
@@ -239,22 +287,51 @@ int tasks_seize(struct checkpoint *c, struct error **err)
 	vec_for_each (t, &c->tasks)
 		for (size_t i = 0; !r && i < t->threads.count; i++)
 			r = stop_thread(c, t, &t->threads.items[i], err);
-	if (!r)
-		r = stop_outsiders(c, err);
-	if (r)
-		return r;
+	return r ? r : stop_outsiders(c, err);
+}
+
+/* Who would not survive our death in the middle of it is not left in the middle of it. */
+static int start_windows(struct checkpoint *c, struct error **err)
+{
+	int r = 0;
+
+	vec_for_each (t, &c->tasks) {
+		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
+			continue;
+		r = start_window(t, err);
+		if (!r && !t->remote.spare_stack)
+			r = remote_arrive(&t->remote, err);
+	}
+	return r ? r : fault_point("checkpoint-windows", err);
+}
+
+int tasks_start_windows(struct checkpoint *c, struct error **err)
+{
 	if (undo_push(&c->undo, "windows", unmap_windows, c))
 		return error_errno(err, ENOMEM, "seizing tasks");
+	return start_windows(c, err);
+}
+
+int tasks_finish_windows(struct checkpoint *c, struct error **err)
+{
+	remote_vec started = {0};
+	int r = 0;
+
 	vec_for_each (t, &c->tasks) {
-		if (t->rec.state == CKPT_TASK_ZOMBIE)
-			continue;
-		r = attach_window(t, err);
-		if (!r)
-			r = stops_settle(t, err);
-		if (r)
-			return r;
+		struct remote **slot = vec_add(&started);
+
+		if (slot)
+			*slot = &t->remote;
+		else
+			r = error_errno(err, ENOMEM, "seizing tasks");
 	}
-	return 0;
+	if (!r)
+		r = remotes_proceed(&started, err);
+	vec_free(&started);
+	vec_for_each (t, &c->tasks)
+		if (!r && t->rec.state != CKPT_TASK_ZOMBIE)
+			r = stops_settle(t, err);
+	return r ? r : fault_point("checkpoint-windows-end", err);
 }
 
 /* --- the end --- */

@@ -37,6 +37,7 @@
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/resource/memory.h"
+#include "checkpoint/resource/thread.h"
 #include "checkpoint/resource/tty.h"
 #include "checkpoint/user/trace.h"
 #include "util/error.h"
@@ -68,19 +69,25 @@ struct restore_task *restore_find(struct restore *r, uint32_t pid)
 	return NULL;
 }
 
-/* A new task gets a window of its own in place of the one it shares with who made it. */
-static int adopt(struct restore *r, struct restore_task *t, pid_t pid, struct error **err)
+/* A new task begins to get a window of its own in place of the one it shares with who made it. */
+static int start_adopting(struct restore *r, struct restore_task *t, struct error **err)
 {
 	uint64_t vdso = memory_vdso_at(r, t->born);
-	int ret = trace_set_sigmask(pid, ~0ull, err);
+	int ret = trace_set_sigmask(t->pid, ~0ull, err);
 
-	t->pid = pid;
 	if (!ret)
-		ret = remote_attach(&t->remote, pid, r->window, vdso, r->vdso_len, 0, err);
+		ret = remote_start_attach(&t->remote, t->pid, r->window, vdso, r->vdso_len, 0, err);
 	if (ret)
 		return ret;
-	t->pidfd = syscall(SYS_pidfd_open, pid, 0);
+	t->pidfd = syscall(SYS_pidfd_open, t->pid, 0);
 	return t->pidfd < 0 ? error_errno(err, errno, "opening a pidfd of a stub") : 0;
+}
+
+static int adopt(struct restore *r, struct restore_task *t, struct error **err)
+{
+	int ret = start_adopting(r, t, err);
+
+	return ret ? ret : remote_arrive(&t->remote, err);
 }
 
 bool restore_shares_files(const struct restore *r, const struct restore_task *t)
@@ -103,12 +110,11 @@ static bool is_heir(const struct restore_task *maker, const struct restore_task 
 	return t->inherits && t->rec->ppid == maker->rec->pid;
 }
 
-static int make(struct restore *r, struct restore_task *maker, struct restore_task *t,
-		uint64_t flags, struct error **err)
+/* How maker is to clone t; an heir's maker has its memory by then. */
+static int prepare_clone(struct restore *r, struct restore_task *maker, struct restore_task *t,
+			 uint64_t flags, struct remote_child *how, struct error **err)
 {
-	int exit_signal = t->rec->exit_signal ? (int)t->rec->exit_signal : SIGCHLD;
-	pid_t pid;
-	int ret;
+	int exit_signal = t->rec->exit_signal ? (int)t->rec->exit_signal : SIGCHLD, ret = 0;
 
 	if ((t->files_of && !has_same(maker, maker->files_of, t->files_of)) ||
 	    (t->fs_of && !has_same(maker, maker->fs_of, t->fs_of)))
@@ -116,22 +122,42 @@ static int make(struct restore *r, struct restore_task *maker, struct restore_ta
 				 "process %u shares descriptors or a directory with others than "
 				 "who would make it",
 				 t->rec->pid);
+	if (r->trial)
+		return 0;
+	if (is_heir(maker, t) && !maker->laid_out && memory_to_bequeath(r, maker))
+		ret = memory_prepare(r, maker, err);
+	if (!ret)
+		ret = memory_inherit_sources(maker, t, err);
+	t->born = maker->laid_out ? maker : maker->born;
+	*how = (struct remote_child){
+		.flags = flags | (t->files_of ? CLONE_FILES : 0) | (t->fs_of ? CLONE_FS : 0),
+		.exit_signal = flags & CLONE_PARENT ? 0 : exit_signal,
+		.tid = t->rec->pid,
+	};
+	return ret;
+}
+
+static int settle_stub(struct restore *r, struct restore_task *t, struct error **err)
+{
+	int ret = adopt(r, t, err);
+
+	return ret || t->inherits ? ret : memory_give_up(r, t, err);
+}
+
+static int make(struct restore *r, struct restore_task *maker, struct restore_task *t,
+		uint64_t flags, struct error **err)
+{
+	struct remote_child how;
+	int ret = prepare_clone(r, maker, t, flags, &how, err);
+
 	if (r->trial) {
 		t->pid = TRIAL_PID;
-		return 0;
+		return ret;
 	}
-	if (is_heir(maker, t) && !maker->laid_out && memory_to_bequeath(r, maker)) {
-		ret = memory_prepare(r, maker, err);
-		if (ret)
-			return ret;
-	}
-	flags |= (t->files_of ? CLONE_FILES : 0) | (t->fs_of ? CLONE_FS : 0);
-	ret = remote_clone(&maker->remote, flags, flags & CLONE_PARENT ? 0 : exit_signal,
-			   t->rec->pid, &pid, err);
-	t->born = maker->laid_out ? maker : maker->born;
 	if (!ret)
-		ret = adopt(r, t, pid, err);
-	return ret || t->inherits ? ret : memory_give_up(r, t, err);
+		ret = remote_clone(&maker->remote, how.flags, how.exit_signal, how.tid, &t->pid,
+				   err);
+	return ret ? ret : settle_stub(r, t, err);
 }
 
 static int stub_call(struct restore_task *t, const char *what, struct error **err, long nr,
@@ -276,15 +302,109 @@ static void find_births(struct restore *r)
 	}
 }
 
-static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bool heirs,
+typedef VEC(struct restore_task *) stub_vec;
+
+/*
+ * Stubs on their way to a window while their maker clones the next ones: the last one stops for
+ * the first time, those before it have come to their next stop meanwhile.
+ */
+static int help_along(struct restore *r, struct restore_task *const *stubs, size_t count,
+		      struct error **err)
+{
+	int ret = trace_wait_stop(stubs[count - 1]->pid, NULL, err);
+
+	if (!ret)
+		ret = start_adopting(r, stubs[count - 1], err);
+	for (size_t back = 1; ret >= 0 && back <= REMOTE_WINDOW_STEPS && back < count; back++)
+		ret = remote_proceed(&stubs[count - 1 - back]->remote, err);
+	return ret < 0 ? ret : 0;
+}
+
+static int clone_batch(struct restore *r, struct restore_task *maker,
+		       struct restore_task *const *stubs, size_t count, struct error **err)
+{
+	struct remote_child how[REMOTE_CLONES_MAX];
+	remote_vec remotes = {0};
+	size_t made = 0;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < count; i++)
+		ret = prepare_clone(r, maker, stubs[i], 0, &how[i], err);
+	if (!ret)
+		ret = remote_start_clones(&maker->remote, how, count, err);
+	while (!ret && made < count) {
+		ret = remote_next_clone(&maker->remote, &stubs[made]->pid, err);
+		if (ret <= 0)
+			break;
+		ret = made ? help_along(r, stubs, made, err) : 0;
+		made++;
+	}
+	if (!ret)
+		ret = remote_end_clones(&maker->remote, count, made, err);
+	if (!ret)
+		ret = help_along(r, stubs, count, err);
+	for (size_t i = 0; !ret && i < count; i++) {
+		struct remote **slot = vec_add(&remotes);
+
+		if (slot)
+			*slot = &stubs[i]->remote;
+		else
+			ret = error_errno(err, ENOMEM, "making stubs");
+	}
+	if (!ret)
+		ret = remotes_proceed(&remotes, err);
+	vec_free(&remotes);
+	return ret;
+}
+
+/* Of a large memory there is one copy at a time that nobody keeps. */
+static int make_each(struct restore *r, struct restore_task *maker, const stub_vec *stubs,
 		     struct error **err)
 {
 	int ret = 0;
 
-	vec_for_each (child, &r->tasks)
-		if (!ret && !child->pid && parent_now(child) == t->rec->pid && !child->below &&
-		    child->birth == sid && child->inherits == heirs)
-			ret = make(r, t, child, 0, err);
+	for (size_t i = 0; !ret && i < stubs->count; i++)
+		ret = make(r, maker, stubs->items[i], 0, err);
+	return ret;
+}
+
+/* They keep what they are born with, or that is only the runtime's. */
+static int make_at_once(struct restore *r, struct restore_task *maker, const stub_vec *stubs,
+			struct error **err)
+{
+	int ret = 0;
+
+	for (size_t at = 0; !ret && at < stubs->count; at += REMOTE_CLONES_MAX) {
+		size_t n = stubs->count - at;
+
+		ret = clone_batch(r, maker, stubs->items + at,
+				  n < REMOTE_CLONES_MAX ? n : REMOTE_CLONES_MAX, err);
+	}
+	return ret;
+}
+
+static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bool heirs,
+		     struct error **err)
+{
+	bool large = !heirs && (t->laid_out || t->born), each = large || r->trial;
+	stub_vec stubs = {0};
+	int ret = 0;
+
+	vec_for_each (child, &r->tasks) {
+		struct restore_task **slot;
+
+		if (child->pid || parent_now(child) != t->rec->pid || child->below ||
+		    child->birth != sid || child->inherits != heirs)
+			continue;
+		slot = vec_add(&stubs);
+		if (slot)
+			*slot = child;
+		else
+			ret = error_errno(err, ENOMEM, "making stubs");
+	}
+	if (!ret)
+		ret = each ? make_each(r, t, &stubs, err) : make_at_once(r, t, &stubs, err);
+	vec_free(&stubs);
 	return ret;
 }
 
@@ -318,6 +438,7 @@ static void free_helpers(helper_vec *helpers)
 {
 	for (size_t i = 0; i < helpers->count; i++) {
 		remote_forget(&helpers->items[i]->task.remote);
+		vec_free(&helpers->items[i]->task.sources);
 		if (helpers->items[i]->task.pidfd > 0)
 			close(helpers->items[i]->task.pidfd);
 		free(helpers->items[i]);
@@ -449,14 +570,13 @@ static int clone_anybody(struct restore *r, struct restore_task *maker, uint32_t
 static int make_passing(struct restore *r, struct restore_task *maker, struct restore_task *h,
 			uint32_t *pid, struct error **err)
 {
-	pid_t child;
 	int ret;
 
 	if (r->trial)
 		return 0;
-	ret = clone_anybody(r, maker, pid, &child, err);
+	ret = clone_anybody(r, maker, pid, &h->pid, err);
 	h->born = maker->laid_out ? maker : maker->born;
-	return ret ? ret : adopt(r, h, child, err);
+	return ret ? ret : adopt(r, h, err);
 }
 
 static int set_subreaper(struct restore *r, struct restore_task *t, bool on, struct error **err)
@@ -502,6 +622,7 @@ static int make_orphan(struct restore *r, struct restore_task *maker, struct res
 		ret = set_subreaper(r, parent, false, err);
 	if (h.pidfd >= 0)
 		close(h.pidfd);
+	vec_free(&h.sources);
 	return ret;
 }
 
@@ -848,7 +969,9 @@ int stubs_make(struct restore *r, struct error **err)
 	if (pid != init->rec->pid)
 		return error_set(err, EEXIST, "the init had pid %u and would now have %ld",
 				 init->rec->pid, pid);
-	ret = make_tree(r, &helpers, &detours, sid, err);
+	ret = creds_drop_common(r, err);
+	if (!ret)
+		ret = make_tree(r, &helpers, &detours, sid, err);
 	if (!ret)
 		ret = join_groups(r, &helpers, err);
 	if (!ret)

@@ -14,6 +14,7 @@
 #include "checkpoint/user/proc.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/parallel.h"
 
 struct survey {
 	struct checkpoint *c;
@@ -28,7 +29,7 @@ static int read_namespaces(pid_t pid, uint64_t *ns, struct error **err)
 {
 	for (unsigned i = 0; i < 8; i++) {
 		char path[64];
-		struct stat st;
+		struct stat st = {0};
 
 		snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, ns_names[i]);
 		if (stat(path, &st) && errno != ENOENT)
@@ -46,12 +47,18 @@ static struct dump_task *find_by_pid(struct checkpoint *c, pid_t pid)
 	return NULL;
 }
 
-/* The leader's status may be known: it is the process's. */
+/* The leader's status may be known: it is the process's, and knows whether there are others. */
 static int add_threads(struct survey *s, struct dump_task *t, const struct proc_status *leader,
 		       struct error **err)
 {
-	pid_vec tids = {0};
-	int r = proc_threads(t->pid, &tids, err);
+	pid_vec tids = {.items = &t->pid, .count = 1};
+	bool alone = leader && leader->threads == 1;
+	int r = 0;
+
+	if (!alone) {
+		tids = (pid_vec){0};
+		r = proc_threads(t->pid, &tids, err);
+	}
 
 	for (size_t i = 0; !r && i < tids.count; i++) {
 		struct dump_thread *th = vec_add(&t->threads);
@@ -73,21 +80,41 @@ static int add_threads(struct survey *s, struct dump_task *t, const struct proc_
 				s->c, th->rec.tid, -1, 0, "wait until the process has ended",
 				"a thread that has exited while others of its process run");
 	}
-	vec_free(&tids);
+	if (!alone)
+		vec_free(&tids);
 	t->rec.threads = t->threads.count;
 	return r;
 }
 
-static int check_namespaces(struct survey *s, struct dump_task *t, struct error **err)
-{
-	uint64_t ns[8] = {0};
-	int r = read_namespaces(t->pid, ns, err);
+struct namespaces {
+	struct checkpoint *c;
+	uint64_t (*of)[8]; /* each task's */
+};
 
-	for (unsigned i = 0; !r && i < 8; i++)
-		if (ns[i] != s->ns[i])
-			checkpoint_block(s->c, t->rec.pid, -1, 0,
-					 "end the process, or do not unshare in the container",
-					 "a %s namespace of its own", ns_names[i]);
+static int read_tasks_namespaces(void *ctx, size_t i, struct error **err)
+{
+	const struct namespaces *n = ctx;
+	const struct dump_task *t = &n->c->tasks.items[i];
+
+	return t->rec.state == CKPT_TASK_ZOMBIE ? 0 : read_namespaces(t->pid, n->of[i], err);
+}
+
+static int check_namespaces(struct survey *s, struct error **err)
+{
+	struct checkpoint *c = s->c;
+	__cleanup_free void *ns = calloc(c->tasks.count, sizeof(uint64_t[8]));
+	struct namespaces n = {c, ns};
+	int r = ns ? parallel_each(c->tasks.count, read_tasks_namespaces, &n, err)
+		   : error_errno(err, ENOMEM, "looking at namespaces");
+
+	for (size_t i = 0; !r && i < c->tasks.count; i++)
+		for (unsigned k = 0; k < 8; k++)
+			if (c->tasks.items[i].rec.state != CKPT_TASK_ZOMBIE &&
+			    n.of[i][k] != s->ns[k])
+				checkpoint_block(
+					c, c->tasks.items[i].rec.pid, -1, 0,
+					"end the process, or do not unshare in the container",
+					"a %s namespace of its own", ns_names[k]);
 	return r;
 }
 
@@ -137,8 +164,7 @@ static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **er
 	t->pidfd = syscall(SYS_pidfd_open, pid, 0);
 	if (t->pidfd < 0)
 		return error_errno(err, errno, "opening a pidfd of task %d", pid);
-	r = add_threads(s, t, &status, err);
-	return r ? r : check_namespaces(s, t, err);
+	return add_threads(s, t, &status, err);
 }
 
 /* Breadth first: c->tasks is the queue. */
@@ -150,9 +176,11 @@ static int walk_tree(struct survey *s, struct error **err)
 	for (size_t i = 0; !r && i < c->tasks.count; i++) {
 		pid_vec children = {0};
 		pid_t self = c->tasks.items[i].rec.pid;
+		size_t threads = c->tasks.items[i].threads.count; /* 0 of a zombie */
 
-		if (c->tasks.items[i].rec.state != CKPT_TASK_ZOMBIE)
-			r = proc_children(c->tasks.items[i].pid, &children, err);
+		for (size_t k = 0; !r && k < threads; k++)
+			r = proc_children(c->tasks.items[i].pid,
+					  c->tasks.items[i].threads.items[k].tid, &children, err);
 		for (size_t k = 0; !r && k < children.count; k++)
 			r = add_task(s, children.items[k], self, err);
 		vec_free(&children);
@@ -268,34 +296,61 @@ static void note_sharing(struct survey *s, struct dump_task *t, struct dump_task
 		t->fs_of = first;
 }
 
-/* kcmp orders what it compares: equal ones are neighbours after sorting. */
+#define THINGS (sizeof(shared_things) / sizeof(*shared_things))
+
+struct orders {
+	struct dump_task **of[THINGS];
+	size_t count;
+};
+
+static int sort_by_thing(void *ctx, size_t thing, struct error **err)
+{
+	const struct orders *o = ctx;
+	int type = shared_things[thing].type;
+
+	qsort_r(o->of[thing], o->count, sizeof(**o->of), compare_kcmp, &type);
+	return 0;
+}
+
+/* Equal ones are neighbours after sorting. */
+static void note_equal(struct survey *s, struct dump_task **order, size_t n, unsigned thing)
+{
+	int type = shared_things[thing].type;
+	size_t end;
+
+	for (size_t i = 0; i < n; i = end) {
+		struct dump_task *first = order[i];
+
+		for (end = i + 1; end < n && same(order[i], order[end], type); end++)
+			if (order[end] < first)
+				first = order[end];
+		for (size_t m = i; m < end; m++)
+			if (order[m] != first)
+				note_sharing(s, order[m], first, thing);
+	}
+}
+
+/* kcmp orders what it compares. */
 static int check_sharing(struct survey *s, struct error **err)
 {
 	struct checkpoint *c = s->c;
-	__cleanup_free struct dump_task **order = calloc(c->tasks.count, sizeof(*order));
-	size_t n = 0, end;
+	__cleanup_free struct dump_task **all = calloc(c->tasks.count * THINGS, sizeof(*all));
+	struct orders o = {0};
+	int r;
 
-	if (!order)
+	if (!all)
 		return error_errno(err, ENOMEM, "comparing tasks");
-	vec_for_each (t, &c->tasks)
-		if (t->rec.state != CKPT_TASK_ZOMBIE)
-			order[n++] = t;
-	for (unsigned k = 0; k < sizeof(shared_things) / sizeof(*shared_things); k++) {
-		int type = shared_things[k].type;
-
-		qsort_r(order, n, sizeof(*order), compare_kcmp, &type);
-		for (size_t i = 0; i < n; i = end) {
-			struct dump_task *first = order[i];
-
-			for (end = i + 1; end < n && same(order[i], order[end], type); end++)
-				if (order[end] < first)
-					first = order[end];
-			for (size_t m = i; m < end; m++)
-				if (order[m] != first)
-					note_sharing(s, order[m], first, k);
-		}
+	for (unsigned k = 0; k < THINGS; k++) {
+		o.of[k] = all + k * c->tasks.count;
+		o.count = 0;
+		vec_for_each (t, &c->tasks)
+			if (t->rec.state != CKPT_TASK_ZOMBIE)
+				o.of[k][o.count++] = t;
 	}
-	return 0;
+	r = parallel_each(THINGS, sort_by_thing, &o, err);
+	for (unsigned k = 0; !r && k < THINGS; k++)
+		note_equal(s, o.of[k], o.count, k);
+	return r;
 }
 
 static void check_threads(struct survey *s)
@@ -357,6 +412,8 @@ int tasks_survey(struct checkpoint *c, struct error **err)
 	r = read_namespaces(c->request->init, s.ns, err);
 	if (!r)
 		r = walk_tree(&s, err);
+	if (!r)
+		r = check_namespaces(&s, err);
 	if (!r)
 		r = find_outsiders(&s, err);
 	if (!r)

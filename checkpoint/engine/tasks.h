@@ -24,10 +24,18 @@ void tasks_free(struct checkpoint *c);
 void tasks_admit_traced(struct checkpoint *c);
 
 /*
- * Stops every thread by ptrace and maps the scratch windows. The undo stack
- * gets what puts everything back with the container frozen.
+ * Stops every thread by ptrace. The undo stack gets what puts everything back with the
+ * container frozen.
  */
 int tasks_seize(struct checkpoint *c, struct error **err);
+
+/*
+ * Maps the scratch windows into what is seized, which from then on makes calls for us. What
+ * that writes to a task's stack is there when it has started, and before its pages are looked at:
+ * the write could end that a page is shared.
+ */
+int tasks_start_windows(struct checkpoint *c, struct error **err);
+int tasks_finish_windows(struct checkpoint *c, struct error **err);
 
 /*
  * Kills what is seized, and returns when it is gone: then its parents hear of it. Tasks

@@ -169,8 +169,7 @@ static const struct remote_note secure_note = {.what = "setting the securebits"}
 				uids_note = {.what = "setting the user ids"},
 				/* these return the previous value */
 	fsid_note = {.what = "setting the ids for files", .any = true},
-				/* one that this kernel does not know cannot be dropped, nor had */
-	bounding_note = {.what = "dropping a bounding capability", .forgiven = EINVAL},
+				bounding_note = {.what = "dropping a bounding capability"},
 				ambient_note = {.what = "raising an ambient capability",
 						.hint = caps_hint},
 				nnp_note = {.what = "setting no_new_privs"},
@@ -189,15 +188,32 @@ static int set_groups(struct remote *r, pid_t tid, const struct ckpt_creds *cred
 	return ret || few ? ret : remote_flush(r, err);
 }
 
-static int drop_bounding(struct remote *r, pid_t tid, uint64_t keep, struct error **err)
+static int drop_bounding(struct remote *r, pid_t tid, uint64_t drop, struct error **err)
 {
 	int ret = 0;
 
 	for (unsigned cap = 0; !ret && cap < CAPS; cap++)
-		if (!(keep & (1ull << cap)))
+		if (drop & (1ull << cap))
 			ret = remote_later(r, tid, &bounding_note, err, SYS_prctl, PR_CAPBSET_DROP,
 					   cap, 0, 0, 0);
 	return ret;
+}
+
+/*
+ * An inheritable capability that is outside of a thread's bounding set was in it once, and
+ * comes there only while the stub still has it in its own.
+ */
+int creds_drop_common(struct restore *r, struct error **err)
+{
+	struct restore_task *init = &r->tasks.items[0];
+	struct proc_status status;
+	uint64_t keep = 0;
+	int ret = proc_status(init->pid, 0, &status, err);
+
+	vec_for_each (t, &r->tasks)
+		vec_for_each (th, &t->threads)
+			keep |= th->creds->caps[BOUNDING] | th->creds->caps[INHERITABLE];
+	return ret ? ret : drop_bounding(&init->remote, 0, status.caps[BOUNDING] & ~keep, err);
 }
 
 static int raise_ambient(struct remote *r, pid_t tid, uint64_t caps, struct error **err)
@@ -211,7 +227,8 @@ static int raise_ambient(struct remote *r, pid_t tid, uint64_t caps, struct erro
 	return ret;
 }
 
-static int restore_ids(struct remote *r, pid_t tid, const struct ckpt_creds *creds,
+/* had: the stub's bounding set */
+static int restore_ids(struct remote *r, pid_t tid, const struct ckpt_creds *creds, uint64_t had,
 		       struct creds_data *data, uint64_t at, struct error **err)
 {
 	int ret = set_groups(r, tid, creds, data, at, err);
@@ -222,7 +239,7 @@ static int restore_ids(struct remote *r, pid_t tid, const struct ckpt_creds *cre
 	if (!ret)
 		ret = remote_later(r, tid, &fsid_note, err, SYS_setfsgid, creds->gid[3]);
 	if (!ret)
-		ret = drop_bounding(r, tid, creds->caps[BOUNDING], err);
+		ret = drop_bounding(r, tid, had & ~creds->caps[BOUNDING], err);
 	if (!ret)
 		ret = remote_later(r, tid, &uids_note, err, SYS_setresuid, creds->uid[0],
 				   creds->uid[1], creds->uid[2]);
@@ -255,7 +272,7 @@ int creds_restore(struct restore_task *t, struct restore_thread *th, struct erro
 		r = remote_later(remote, th->tid, &caps_note, err, SYS_capset, at,
 				 at + offsetof(struct creds_data, full));
 	if (!r)
-		r = restore_ids(remote, th->tid, creds, data, at, err);
+		r = restore_ids(remote, th->tid, creds, status.caps[BOUNDING], data, at, err);
 	if (!r)
 		r = raise_ambient(remote, th->tid, creds->caps[AMBIENT], err);
 	if (!r)

@@ -214,28 +214,65 @@ static int identify(struct checkpoint *c, const struct dump_task *t, int number,
 	return 0;
 }
 
-static int gather_fd(struct checkpoint *c, const struct dump_task *t, int number,
+/* Where the descriptors of the process with this pid begin in c->files->uses. */
+static size_t find_uses(const struct checkpoint *c, uint32_t pid)
+{
+	vec_for_each (t, &c->tasks)
+		if (t->rec.pid == pid)
+			return t->first_use;
+	return c->files->uses.count;
+}
+
+/*
+ * Most descriptors are inherited, and have the number that they have in the parent: one kcmp
+ * tells, and nothing need be fetched. *at walks along the parent's, by number as t's. 0: it is not
+ * known.
+ */
+static uint32_t find_inherited(const struct checkpoint *c, const struct dump_task *t, int number,
+			       size_t *at)
+{
+	const struct fd_use *uses = c->files->uses.items;
+	size_t i = *at;
+
+	while (i < c->files->uses.count && uses[i].task->rec.pid == t->rec.ppid &&
+	       uses[i].fd < (uint32_t)number)
+		i++;
+	*at = i;
+	if (i == c->files->uses.count || uses[i].task->rec.pid != t->rec.ppid ||
+	    uses[i].fd != (uint32_t)number ||
+	    syscall(SYS_kcmp, uses[i].task->pid, t->pid, KCMP_FILE, number, number))
+		return 0;
+	return uses[i].description;
+}
+
+static int fetch(struct checkpoint *c, const struct dump_task *t, int number, char *fdinfo,
+		 uint32_t *id, struct error **err)
+{
+	int fd = syscall(SYS_pidfd_getfd, t->pidfd, number, 0);
+
+	if (fd < 0)
+		return error_errno(err, errno, "fetching descriptor %d of process %u", number,
+				   t->rec.pid);
+	return identify(c, t, number, fd, fdinfo, id, err);
+}
+
+static int gather_fd(struct checkpoint *c, const struct dump_task *t, int number, size_t *parents,
 		     struct error **err)
 {
 	__cleanup_free char *fdinfo = NULL;
 	struct fd_use use = {.task = t, .fd = number}, *slot;
 	const char *flags;
-	int fd, r;
+	int r = proc_read(&fdinfo, NULL, "%d/fdinfo/%d", t->pid, number);
 
-	fd = syscall(SYS_pidfd_getfd, t->pidfd, number, 0);
-	if (fd < 0)
-		return error_errno(err, errno, "fetching descriptor %d of process %u", number,
-				   t->rec.pid);
-	r = proc_read(&fdinfo, NULL, "%d/fdinfo/%d", t->pid, number);
-	if (r) {
-		close(fd);
+	if (r)
 		return error_errno(err, -r, "reading about descriptor %d of process %u", number,
 				   t->rec.pid);
-	}
 	flags = fdinfo_find(fdinfo, "flags");
 	if (flags && strtoul(flags, NULL, 8) & O_CLOEXEC)
 		use.flags = CKPT_FD_CLOEXEC;
-	r = identify(c, t, number, fd, fdinfo, &use.description, err);
+	use.description = find_inherited(c, t, number, parents);
+	if (!use.description)
+		r = fetch(c, t, number, fdinfo, &use.description, err);
 	if (!r)
 		r = locks_note(c, t, number, use.description, fdinfo, err);
 	if (r)
@@ -256,6 +293,7 @@ static int gather_fds(struct checkpoint *c, const struct dump_task *t, struct er
 {
 	VEC(int) numbers = {0};
 	__cleanup_dir DIR *dir = NULL;
+	size_t parents = find_uses(c, t->rec.ppid);
 	char path[64];
 	int r = 0;
 
@@ -278,7 +316,7 @@ static int gather_fds(struct checkpoint *c, const struct dump_task *t, struct er
 	if (numbers.count)
 		qsort(numbers.items, numbers.count, sizeof(int), compare_numbers);
 	for (size_t i = 0; !r && i < numbers.count; i++)
-		r = gather_fd(c, t, numbers.items[i], err);
+		r = gather_fd(c, t, numbers.items[i], &parents, err);
 	vec_free(&numbers);
 	return r;
 }
@@ -377,6 +415,7 @@ int files_gather(struct checkpoint *c, struct error **err)
 	vec_for_each (t, &c->tasks) {
 		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
+		t->first_use = c->files->uses.count;
 		if (!t->files_of)
 			r = gather_fds(c, t, err);
 		if (!r && !t->fs_of)

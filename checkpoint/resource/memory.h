@@ -28,6 +28,10 @@ bool memory_has_own_pages(const struct ckpt_vma *v);
 /* Finishes the tasks' cores, out of what was recorded; the tasks may run. */
 int memory_write_cores(struct checkpoint *c, struct error **err);
 
+/* A stub is born with what its maker has open of what that maps. */
+int memory_inherit_sources(const struct restore_task *maker, struct restore_task *t,
+			   struct error **err);
+
 /* memory_adopt.c: the class's part where the kernel has recorded memory. */
 int memory_adopt(struct checkpoint *c, struct dump_task *t, struct error **err);
 

@@ -112,12 +112,41 @@ static int refuse(uint32_t pid, const struct ckpt_page_run *run, int code, struc
 
 /* --- a checkpoint --- */
 
-static int read_entries(int pagemap, uint64_t address, uint64_t *entries, size_t n,
-			struct error **err)
-{
-	int r = pread_full(pagemap, entries, n * sizeof(*entries), address / PAGE * 8);
+/*
+ * A block of a pagemap: what one table of the process's page tables has, which is what the
+ * kernel walks through for a single entry as well.
+ */
+struct entries {
+	int pagemap;
+	bool there;
+	uint64_t start;
+	uint64_t of[ENTRIES];
+};
 
-	return r ? error_errno(err, -r, "reading a pagemap") : 0;
+#define BLOCK (ENTRIES * PAGE)
+
+static bool has_block(const struct entries *e, uint64_t address)
+{
+	return e->there && address - e->start < BLOCK;
+}
+
+/* The last block of the address space is a page short. */
+static int read_block(struct entries *e, uint64_t address, struct error **err)
+{
+	ssize_t n;
+
+	e->start = address & ~(BLOCK - 1);
+	n = pread(e->pagemap, e->of, sizeof(e->of), e->start / PAGE * 8);
+	if (n < (ssize_t)((address - e->start) / PAGE * 8))
+		return error_errno(err, n < 0 ? errno : EIO, "reading a pagemap");
+	memset((char *)e->of + n, 0, sizeof(e->of) - n);
+	e->there = true;
+	return 0;
+}
+
+static uint64_t entry_of(const struct entries *e, uint64_t address)
+{
+	return e->of[(address - e->start) / PAGE];
 }
 
 /* Without CAP_SYS_ADMIN no frame is told, and nothing is known to be shared. */
@@ -170,66 +199,71 @@ static int add_piece(page_run_vec *runs, const struct ckpt_page_run *whole, uint
 	return 0;
 }
 
-static bool all_exclusive(const uint64_t *entries, size_t n)
+static bool all_exclusive(const struct entries *e, uint64_t start, uint64_t end)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!(entries[i] & ENTRY_EXCLUSIVE))
+	for (; start < end; start += PAGE)
+		if (!(entry_of(e, start) & ENTRY_EXCLUSIVE))
 			return false;
 	return true;
 }
 
-/* The parent's side: its pagemap, and what is saved of its pages; at: where to look from. */
+/* The parent's side: its entries, ours read again behind them, and what is saved of its pages. */
 struct theirs {
-	int pagemap;
+	struct entries entries, again;
 	const struct page_area *pages;
-	size_t at;
+	size_t at; /* where to look from */
 };
 
+static int read_theirs(struct theirs *theirs, uint64_t address, struct error **err)
+{
+	int r = 0;
+
+	if (has_block(&theirs->again, address))
+		return 0;
+	r = read_block(&theirs->entries, address, err);
+	return r ? r : read_block(&theirs->again, address, err);
+}
+
 /*
- * The parent's entries for own, 0 where the page cannot be the parent's. It may have been moved
- * before they were read, and another one of the parent's have got its frame: so it must be where it
+ * The parent's entry for own, 0 where the page cannot be the parent's. It may have been moved
+ * before that was read, and another one of the parent's have got its frame: so it must be where it
  * was. And what is no page of the parent's to be saved is nothing to inherit: the kernel makes
  * pages that are all zeros its page of zeros (KSM, split huge pages), which a parent that has read
  * without ever writing has, too.
  */
-static int read_theirs(int pagemap, struct theirs *theirs, uint64_t start, const uint64_t *own,
-		       uint64_t *others, size_t n, struct error **err)
+static uint64_t parents_entry(struct theirs *theirs, uint64_t at, uint64_t own)
 {
-	uint64_t again[ENTRIES];
-	int r = read_entries(theirs->pagemap, start, others, n, err);
-
-	if (!r)
-		r = read_entries(pagemap, start, again, n, err);
-	for (size_t i = 0; !r && i < n; i++) {
-		uint64_t at = start + i * PAGE;
-
-		if (own[i] != again[i] || !is_covered(theirs->pages, &theirs->at, at, at + PAGE))
-			others[i] = 0;
-	}
-	return r;
+	if (!theirs || own != entry_of(&theirs->again, at) ||
+	    !is_covered(theirs->pages, &theirs->at, at, at + PAGE))
+		return 0;
+	return entry_of(&theirs->entries, at);
 }
 
 /* [start, end) is part of a run. theirs: of who could have the same pages, or NULL. */
-static int split(const struct ckpt_page_run *run, uint64_t start, uint64_t end, int pagemap,
+static int split(const struct ckpt_page_run *run, uint64_t start, uint64_t end, struct entries *own,
 		 struct theirs *theirs, page_run_vec *out, struct error **err)
 {
-	uint64_t own[ENTRIES], others[ENTRIES] = {0};
 	int r = 0;
 
 	while (!r && start < end) {
-		size_t n = (end - start) / PAGE < ENTRIES ? (end - start) / PAGE : ENTRIES;
+		uint64_t stop;
 
-		r = read_entries(pagemap, start, own, n, err);
-		if (!r && all_exclusive(own, n)) {
-			r = add_piece(out, run, start, start + n * PAGE, alone, err);
-		} else if (!r) {
-			if (theirs)
-				r = read_theirs(pagemap, theirs, start, own, others, n, err);
-			for (size_t i = 0; !r && i < n; i++)
-				r = add_piece(out, run, start + i * PAGE, start + (i + 1) * PAGE,
-					      classify(own[i], others[i]), err);
+		if (!has_block(own, start))
+			r = read_block(own, start, err);
+		stop = own->start + BLOCK < end ? own->start + BLOCK : end;
+		if (!r && all_exclusive(own, start, stop)) {
+			r = add_piece(out, run, start, stop, alone, err);
+			start = stop;
+			continue;
 		}
-		start += n * PAGE;
+		if (!r && theirs)
+			r = read_theirs(theirs, start, err);
+		for (; !r && start < stop; start += PAGE) {
+			uint64_t entry = entry_of(own, start);
+
+			r = add_piece(out, run, start, start + PAGE,
+				      classify(entry, parents_entry(theirs, start, entry)), err);
+		}
 	}
 	return r;
 }
@@ -310,7 +344,7 @@ static uint64_t inherited_end(struct pairs *w, uint64_t address)
 	return inheritable(&v->rec, &w->p->vmas.items[w->at].rec);
 }
 
-static int mark_run(const struct ckpt_page_run *run, uint64_t cut, int pagemap,
+static int mark_run(const struct ckpt_page_run *run, uint64_t cut, struct entries *own,
 		    struct theirs *theirs, page_run_vec *out, struct error **err)
 {
 	uint64_t start = run->address, end = start + run->len;
@@ -318,8 +352,8 @@ static int mark_run(const struct ckpt_page_run *run, uint64_t cut, int pagemap,
 
 	cut = cut < start ? start : cut < end ? cut : end;
 	if (cut > start)
-		r = split(run, start, cut, pagemap, theirs, out, err);
-	return r || cut == end ? r : split(run, cut, end, pagemap, NULL, out, err);
+		r = split(run, start, cut, own, theirs, out, err);
+	return r || cut == end ? r : split(run, cut, end, own, NULL, out, err);
 }
 
 /* What runs have said by a flag so far. */
@@ -340,6 +374,7 @@ int cow_mark(struct checkpoint *c, const struct dump_task *t, int pagemap,
 {
 	const struct dump_task *p = t->kin ? parent_of(c, t) : NULL;
 	struct pairs w = {.t = t, .p = p};
+	struct entries own = {.pagemap = pagemap};
 	struct theirs theirs = {0};
 	page_run_vec out = {0};
 	int r = 0;
@@ -348,12 +383,14 @@ int cow_mark(struct checkpoint *c, const struct dump_task *t, int pagemap,
 		return 0;
 	if (p) {
 		r = open_parent(parent, p, err);
-		theirs = (struct theirs){.pagemap = parent->pagemap, .pages = &p->pages};
+		theirs.entries.pagemap = parent->pagemap;
+		theirs.again.pagemap = pagemap;
+		theirs.pages = &p->pages;
 	}
 	/* runs do not reach out of their mappings */
 	vec_for_each (run, runs)
 		if (!r)
-			r = mark_run(run, p ? inherited_end(&w, run->address) : 0, pagemap, &theirs,
+			r = mark_run(run, p ? inherited_end(&w, run->address) : 0, &own, &theirs,
 				     &out, err);
 	vec_free(runs);
 	*runs = out;

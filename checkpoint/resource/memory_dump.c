@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/prctl.h>
@@ -24,6 +25,13 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/parallel.h"
+
+#ifndef PR_GET_AUXV
+#define PR_GET_AUXV 0x41555856
+#endif
+
+#define AUXV_ASK 1024 /* AT_VECTOR_SIZE of the kernel is 48 pairs at most */
 
 #define AIO_FILE_SYSTEM 0xa10a10a1 /* AIO_RING_MAGIC of fs/aio.c */
 
@@ -205,13 +213,21 @@ static int admit_vdso(struct checkpoint *c, struct dump_task *t)
 				"a process without vdso and without a system call in its code");
 }
 
+static int read_vmas(void *ctx, size_t i, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	struct dump_task *t = &c->tasks.items[i];
+
+	return t->rec.state == CKPT_TASK_ZOMBIE ? 0 : proc_vmas(t->pid, &t->vmas, err);
+}
+
 static int memory_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
-	int r;
+	int r = 0;
 
+	/* smaps counts pages: what takes longest of all that is read of a process */
 	if (!t)
-		return 0;
-	r = proc_vmas(t->pid, &t->vmas, err);
+		return parallel_each(c->tasks.count, read_vmas, c, err);
 	for (size_t i = 0; !r && i < t->vmas.count; i++)
 		r = classify(c, t, &t->vmas.items[i], i ? &t->vmas.items[i - 1] : NULL, err);
 	return r ? r : admit_vdso(c, t);
@@ -286,6 +302,7 @@ static void memory_ask(struct dump_task *t, struct questions *q)
 {
 	ask_call(q, SYS_brk, 0);
 	ask_call(q, SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	ask_call(q, SYS_prctl, PR_GET_AUXV, ask_room(q, AUXV_ASK), AUXV_ASK, 0, 0);
 }
 
 static int dump_mm(struct checkpoint *c, struct dump_task *t, struct error **err)
@@ -348,16 +365,25 @@ int memory_note_auxv(struct dump_task *t, void *auxv, size_t len, struct error *
 	return 0;
 }
 
+/* What the kernel gives has a fixed length: the vector ends with AT_NULL. */
 static int dump_auxv(struct dump_task *t, struct error **err)
 {
-	char *auxv;
-	size_t len;
-	int r = proc_read(&auxv, &len, "%d/auxv", t->pid);
+	const struct remote_call *call = answers_of(t, &resource_memory) + 2;
+	const Elf64_auxv_t *found = answer_data(&t->answers, call->args[1]);
+	size_t n = 0;
+	void *auxv;
 
-	if (r)
-		return error_errno(err, -r, "reading the auxiliary vector of process %d",
-				   t->rec.pid);
-	return memory_note_auxv(t, auxv, len, err);
+	if (call->ret < 0 || call->ret > AUXV_ASK)
+		return error_errno(err, call->ret < 0 ? -call->ret : E2BIG,
+				   "reading the auxiliary vector of process %d", t->rec.pid);
+	while (n < call->ret / sizeof(*found) && found[n].a_type != AT_NULL)
+		n++;
+	n = (n + 1) * sizeof(*found);
+	auxv = malloc(n);
+	if (!auxv)
+		return error_errno(err, ENOMEM, "recording the auxiliary vector");
+	memcpy(auxv, found, n);
+	return memory_note_auxv(t, auxv, n, err);
 }
 
 bool memory_has_own_pages(const struct ckpt_vma *v)

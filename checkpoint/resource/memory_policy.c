@@ -266,25 +266,23 @@ static int find_keys(struct dump_task *t, range_vec *ranges, struct error **err)
 
 /* --- the process as a whole --- */
 
-/* MCL_FUTURE is in no file; but our own window has been locked, if it is there. */
-static int find_lock_future(struct dump_task *t, uint32_t *flags, struct error **err)
+/*
+ * MCL_FUTURE is in no file; but our own window has been locked, if it is there, and
+ * MADV_DONTNEED refuses locked memory (mm/madvise.c). Of what is shared it forgets nothing.
+ */
+static void ask_lock_future(const struct dump_task *t, struct questions *q)
 {
-	__cleanup_free char *status = NULL;
-	uint8_t *present = remote_data(&t->remote);
-	unsigned long long locked = 0, known = 0;
-	const char *at;
-	long ret;
-	int r = proc_read(&status, NULL, "%d/status", t->pid);
+	ask_call(q, SYS_madvise, t->remote.address + REMOTE_WINDOW - PAGE, PAGE, MADV_DONTNEED);
+}
 
-	if (r)
-		return error_errno(err, -r, "reading /proc/%d/status", t->pid);
-	at = strstr(status, "\nVmLck:");
-	if (at)
-		locked = strtoull(at + 7, NULL, 10) * 1024;
-	vec_for_each (v, &t->vmas)
-		if (v->rec.flags & CKPT_VMA_LOCKED)
-			known += v->rec.end - v->rec.start;
-	if (locked <= known)
+static int find_lock_future(struct dump_task *t, const struct remote_call *answer, uint32_t *flags,
+			    struct error **err)
+{
+	uint8_t *present = remote_data(&t->remote);
+	long ret;
+	int r;
+
+	if (answer->ret != -EINVAL)
 		return 0;
 	*flags = MCL_FUTURE;
 	r = remote_syscall(&t->remote, err, "mincore", &ret, SYS_mincore, t->remote.address,
@@ -298,6 +296,7 @@ static int find_lock_future(struct dump_task *t, uint32_t *flags, struct error *
 static void policy_ask(struct dump_task *t, struct questions *q)
 {
 	ask_call(q, SYS_prctl, PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
+	ask_lock_future(t, q);
 	ask_keys(q);
 	ask_policies(t, 0, q);
 }
@@ -316,7 +315,7 @@ static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error *
 {
 	__cleanup_fd int pagemap = -1;
 	struct ckpt_mm_policy rec = {0};
-	const struct remote_call *call;
+	const struct remote_call *call, *lock_future;
 	range_vec ranges = {0};
 	int r;
 
@@ -324,6 +323,7 @@ static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error *
 		return 0;
 	call = answers_of(t, &resource_memory_policy);
 	rec.merge = call++->ret > 0;
+	lock_future = call++;
 	rec.pkeys = keys_answered(&call);
 	pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
 	if (pagemap < 0)
@@ -336,7 +336,7 @@ static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error *
 	if (!r)
 		r = find_keys(t, &ranges, err);
 	if (!r)
-		r = find_lock_future(t, &rec.lock_future, err);
+		r = find_lock_future(t, lock_future, &rec.lock_future, err);
 	if (!r)
 		r = record_policy(t, &rec, &ranges, err);
 	vec_free(&ranges);

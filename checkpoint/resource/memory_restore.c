@@ -327,90 +327,119 @@ static int leave_vdso(struct restore *r, struct restore_task *t, struct error **
 	return unmap(&t->remote, park, park + PARKING, err);
 }
 
-/* Descriptors of what a process maps: given to the stub, closed when the layout is made. */
-struct mapped {
-	uint32_t kind, source;
-	int flags;
-	int number;
-};
-typedef VEC(struct mapped) mapped_vec;
-
 static int mapping_flags(const struct ckpt_vma *v)
 {
 	return v->shared & CKPT_VMA_SHARED_WRITE ? O_RDWR : O_RDONLY;
 }
 
-static struct mapped *find_mapped(mapped_vec *m, const struct ckpt_vma *v)
+static struct stub_file *find_mapped(const stub_file_vec *m, uint32_t kind, uint32_t source,
+				     int flags)
 {
 	/* neighbours are mostly the same file: look from the end */
 	for (size_t i = m->count; i--;)
-		if (m->items[i].kind == v->kind && m->items[i].source == v->source &&
-		    m->items[i].flags == mapping_flags(v))
+		if (m->items[i].kind == kind && m->items[i].source == source &&
+		    m->items[i].flags == flags)
 			return &m->items[i];
 	return NULL;
 }
 
-static int open_source(struct restore *r, const struct ckpt_vma *v, int *fd, struct error **err)
+static int add_source(stub_file_vec *mapped, uint32_t kind, uint32_t source, int flags,
+		      struct error **err)
 {
-	const struct file_object *o = files_object(r, v->source);
+	struct stub_file *m = find_mapped(mapped, kind, source, flags);
+
+	if (m)
+		return 0;
+	m = vec_add(mapped);
+	if (!m)
+		return error_errno(err, ENOMEM, "mapping files");
+	*m = (struct stub_file){kind, source, flags, -1};
+	return 0;
+}
+
+/* What it maps; and its program, which is set when all is there. */
+static int list_sources(const struct restore_task *t, stub_file_vec *mapped, struct error **err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < t->vma_count; i++) {
+		const struct ckpt_vma *v = &t->vmas[i];
+
+		if (v->kind == CKPT_VMA_FILE || v->kind == CKPT_VMA_OBJECT)
+			ret = add_source(mapped, v->kind, v->source, mapping_flags(v), err);
+	}
+	return ret ? ret : add_source(mapped, CKPT_VMA_FILE, t->mm->exe, O_RDONLY, err);
+}
+
+static int open_source(struct restore *r, const struct stub_file *m, int *fd, struct error **err)
+{
+	const struct file_object *o = files_object(r, m->source);
 	__cleanup_fd int object = -1;
 	int ret;
 
 	/* its ring: of this very socket */
-	if (v->kind == CKPT_VMA_FILE && o && o->kind == &file_kind_packet) {
+	if (m->kind == CKPT_VMA_FILE && o && o->kind == &file_kind_packet) {
 		*fd = fcntl(o->fd, F_DUPFD_CLOEXEC, 3);
 		return *fd < 0 ? error_errno(err, errno, "mapping a packet socket") : 0;
 	}
-	if (v->kind == CKPT_VMA_FILE)
-		return files_open(r, v->source, mapping_flags(v), fd, err);
-	ret = memory_object_open(r, v->source, &object, err);
+	if (m->kind == CKPT_VMA_FILE)
+		return files_open(r, m->source, m->flags, fd, err);
+	ret = memory_object_open(r, m->source, &object, err);
 	if (ret)
 		return ret;
 	/* a mapping that could become writable stands in the way of a seal against writing */
-	*fd = reopen_fd(object, mapping_flags(v));
+	*fd = reopen_fd(object, m->flags);
 	return *fd < 0 ? error_errno(err, -*fd, "opening shared memory") : 0;
 }
 
-static int give_sources(struct restore *r, struct restore_task *t, mapped_vec *mapped,
-			struct error **err)
+static int give_some(struct restore *r, struct restore_task *t, struct stub_file *mapped,
+		     unsigned count, struct error **err)
 {
-	int fds[FDPASS_MAX], numbers[FDPASS_MAX];
-	size_t sent = 0;
+	int fds[FDPASS_MAX], numbers[FDPASS_MAX], ret = 0;
 	unsigned n = 0;
-	int ret = 0;
 
-	for (size_t i = 0; !ret && i <= t->vma_count; i++) {
-		const struct ckpt_vma *v = &t->vmas[i];
-		struct mapped *m;
-
-		if (i < t->vma_count) {
-			if ((v->kind != CKPT_VMA_FILE && v->kind != CKPT_VMA_OBJECT) ||
-			    find_mapped(mapped, v))
-				continue;
-			m = vec_add(mapped);
-			if (!m) {
-				ret = error_errno(err, ENOMEM, "mapping files");
-				break;
-			}
-			*m = (struct mapped){v->kind, v->source, mapping_flags(v), -1};
-			ret = open_source(r, v, &fds[n], err);
-			if (ret)
-				break;
-			n++;
-		}
-		if (n < FDPASS_MAX && i < t->vma_count)
-			continue;
-		ret = fdpass_send(r, t, fds, n, numbers, err);
-		while (n--) {
-			close(fds[n]);
-			mapped->items[sent + n].number = numbers[n];
-		}
-		sent = mapped->count;
-		n = 0;
+	while (!ret && n < count) {
+		ret = open_source(r, &mapped[n], &fds[n], err);
+		n += !ret;
 	}
-	while (ret && n-- > 0)
+	if (!ret)
+		ret = fdpass_send(r, t, fds, n, numbers, err);
+	while (n-- > 0) {
 		close(fds[n]);
+		if (!ret)
+			mapped[n].number = numbers[n];
+	}
 	return ret;
+}
+
+/* But for those that the stub was born with: children mostly map what their parent maps. */
+static int give_sources(struct restore *r, struct restore_task *t, struct error **err)
+{
+	stub_file_vec *mapped = &t->sources;
+	size_t inherited = mapped->count;
+	int ret = list_sources(t, mapped, err);
+
+	for (size_t at = inherited; !ret && at < mapped->count; at += FDPASS_MAX) {
+		size_t n = mapped->count - at;
+
+		ret = give_some(r, t, mapped->items + at, n < FDPASS_MAX ? n : FDPASS_MAX, err);
+	}
+	if (!ret)
+		t->exe_number = find_mapped(mapped, CKPT_VMA_FILE, t->mm->exe, O_RDONLY)->number;
+	return ret;
+}
+
+int memory_inherit_sources(const struct restore_task *maker, struct restore_task *t,
+			   struct error **err)
+{
+	vec_for_each (file, &maker->sources) {
+		struct stub_file *slot = vec_add(&t->sources);
+
+		if (!slot)
+			return error_errno(err, ENOMEM, "making stubs");
+		*slot = *file;
+	}
+	return 0;
 }
 
 static bool has_contents(const struct restore_task *t, const struct ckpt_vma *v)
@@ -478,14 +507,15 @@ static int keep(struct restore_task *t, const struct cow_kept *k, struct error *
 	return ret;
 }
 
-static int make_mappings(struct restore *r, struct restore_task *t, mapped_vec *mapped,
-			 const cow_kept_vec *kept, struct error **err)
+static int make_mappings(struct restore *r, struct restore_task *t, const cow_kept_vec *kept,
+			 struct error **err)
 {
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < t->vma_count; i++) {
 		const struct ckpt_vma *v = &t->vmas[i];
-		const struct mapped *m = find_mapped(mapped, v);
+		const struct stub_file *m =
+			find_mapped(&t->sources, v->kind, v->source, mapping_flags(v));
 		const struct cow_kept *k = cow_kept_of(kept, v);
 
 		if (k)
@@ -527,37 +557,43 @@ static int advise(struct restore_task *t, struct error **err)
 	return ret;
 }
 
-static const struct remote_note close_note = {.what = "closing what was mapped"};
+#define SOURCES_KEPT 64
 
-static int close_sources(struct restore_task *t, const mapped_vec *mapped, struct error **err)
+/*
+ * A few stay open for the children, who are born with them, until files_give() closes whatever
+ * is not the process's own.
+ */
+static int close_sources(struct restore_task *t, struct error **err)
 {
+	static const struct remote_note note = {.what = "closing what was mapped"};
 	int ret = 0;
 
-	for (size_t i = 0; !ret && i < mapped->count; i++)
-		ret = remote_later(&t->remote, 0, &close_note, err, SYS_close,
-				   mapped->items[i].number);
+	if (t->sources.count <= SOURCES_KEPT)
+		return 0;
+	vec_for_each (file, &t->sources)
+		if (!ret && file->number != t->exe_number)
+			ret = remote_later(&t->remote, 0, &note, err, SYS_close, file->number);
+	t->sources.count = 0;
 	return ret;
 }
 
 static int make_layout(struct restore *r, struct restore_task *t, struct error **err)
 {
-	mapped_vec mapped = {0};
 	cow_kept_vec kept = {0};
 	int ret = cow_find_kept(r, t, &kept, err);
 
 	if (!ret)
 		ret = move_vdso(r, t, &kept, err);
 	if (!ret)
-		ret = give_sources(r, t, &mapped, err);
+		ret = give_sources(r, t, err);
 	if (!ret)
-		ret = make_mappings(r, t, &mapped, &kept, err);
+		ret = make_mappings(r, t, &kept, err);
 	if (!ret)
 		ret = cow_drop_others(t, &kept, err);
 	if (!ret)
 		ret = advise(t, err);
 	if (!ret)
-		ret = close_sources(t, &mapped, err);
-	vec_free(&mapped);
+		ret = close_sources(t, err);
 	vec_free(&kept);
 	return ret;
 }
@@ -612,31 +648,15 @@ struct mm_data {
 	char auxv[AUXV_MAX];
 };
 
-static int give_program(struct restore *r, struct restore_task *t, int *number, struct error **err)
-{
-	int fd;
-	int ret = files_open(r, t->mm->exe, O_RDONLY, &fd, err);
-
-	if (ret)
-		return ret;
-	ret = fdpass_send(r, t, &fd, 1, number, err);
-	close(fd);
-	return ret;
-}
-
-static int set_mm(struct restore *r, struct restore_task *t, struct error **err)
+static int set_mm(struct restore_task *t, struct error **err)
 {
 	static const struct remote_note mm_note = {.what = "setting program and heap"},
 					thp_note = {.what = "setting the use of huge pages"};
 	const struct ckpt_mm *mm = t->mm;
-	struct mm_data *d;
 	uint64_t at;
-	int number;
-	int ret = give_program(r, t, &number, err);
+	struct mm_data *d = remote_later_data(&t->remote, sizeof(*d), &at, err);
+	int ret;
 
-	if (ret)
-		return ret;
-	d = remote_later_data(&t->remote, sizeof(*d), &at, err);
 	if (!d)
 		return -error_code(*err);
 	memcpy(d->auxv, t->auxv, t->auxv_len);
@@ -654,12 +674,10 @@ static int set_mm(struct restore *r, struct restore_task *t, struct error **err)
 		.env_end = mm->env_end,
 		.auxv = (void *)(at + offsetof(struct mm_data, auxv)),
 		.auxv_size = t->auxv_len,
-		.exe_fd = number,
+		.exe_fd = t->exe_number,
 	};
 	ret = remote_later(&t->remote, 0, &mm_note, err, SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, at,
 			   sizeof(d->map), 0);
-	if (!ret)
-		ret = remote_later(&t->remote, 0, &close_note, err, SYS_close, number);
 	if (!ret && mm->thp_disable)
 		ret = remote_later(&t->remote, 0, &thp_note, err, SYS_prctl, PR_SET_THP_DISABLE, 1,
 				   0, 0, 0);
@@ -669,45 +687,55 @@ static int set_mm(struct restore *r, struct restore_task *t, struct error **err)
 static int begin_load(struct restore *r, struct restore_task *t, struct error **err)
 {
 	struct page_memory to = {.pid = t->pid, .object = -1};
-	int ret = check_runs(t, err);
+	int ret = remote_finish(&t->remote, err);
 
+	if (!ret)
+		ret = check_runs(t, err);
 	if (ret)
 		return ret;
 	r->page_bytes += t->core.pages.data_len;
 	ret = page_pool_load(r->pages, &to, &t->core.pages, t->core.fd, t->core_name, err);
-	return ret ? ret : cow_copy(r, t, err);
+	if (!ret)
+		ret = cow_copy(r, t, err);
+	t->laid_out = !ret;
+	return ret;
 }
 
-static int lay_out(struct restore *r, struct restore_task *t, struct error **err)
+/* The stub makes the last of it by itself: begin_load() waits. */
+static int start_layout(struct restore *r, struct restore_task *t, struct error **err)
 {
 	struct page_options options = {.cancel = r->request->cancel};
 	int ret = r->pages ? 0 : page_pool_create(&r->pages, &options, err);
 
 	if (!ret)
 		ret = make_layout(r, t, err);
-	if (!ret)
-		ret = remote_flush(&t->remote, err);
-	if (!ret)
-		ret = begin_load(r, t, err);
-	t->laid_out = !ret;
-	return ret;
+	return ret ? ret : remote_start_queued(&t->remote, err);
 }
 
 int memory_prepare(struct restore *r, struct restore_task *t, struct error **err)
 {
-	int ret = lay_out(r, t, err);
+	int ret = start_layout(r, t, err);
 
+	if (!ret)
+		ret = begin_load(r, t, err);
 	return ret ? ret : page_pool_finish(r->pages, err);
 }
 
+/* One stub maps while the next one's calls are prepared. */
 int memory_layout(struct restore *r, struct error **err)
 {
+	struct restore_task *mapping = NULL;
 	int ret = 0;
 
-	vec_for_each (t, &r->tasks)
-		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE && !t->laid_out)
-			ret = lay_out(r, t, err);
-	return ret;
+	vec_for_each (t, &r->tasks) {
+		if (ret || t->rec->state == CKPT_TASK_ZOMBIE || t->laid_out)
+			continue;
+		ret = start_layout(r, t, err);
+		if (!ret && mapping)
+			ret = begin_load(r, mapping, err);
+		mapping = t;
+	}
+	return ret || !mapping ? ret : begin_load(r, mapping, err);
 }
 
 int memory_end_load(struct restore *r, struct error **err)
@@ -719,7 +747,7 @@ int memory_end_load(struct restore *r, struct error **err)
 			continue;
 		ret = set_protections(t, err);
 		if (!ret)
-			ret = set_mm(r, t, err);
+			ret = set_mm(t, err);
 		if (!ret)
 			ret = leave_vdso(r, t, err);
 		if (!ret && restore_shares_files(r, t))

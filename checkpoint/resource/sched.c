@@ -37,19 +37,21 @@ static int get_attr(pid_t tid, struct sched_attr *attr, struct error **err)
 /* --- a checkpoint --- */
 
 /* Bytes of the mask; 0 if the thread may run anywhere: then it may after the restore as well. */
-static int read_cpus(pid_t tid, uint8_t mask[CPU_BYTES_MAX], struct error **err)
+static int read_cpus(struct checkpoint *c, pid_t tid, uint8_t mask[CPU_BYTES_MAX],
+		     struct error **err)
 {
-	long online = sysconf(_SC_NPROCESSORS_ONLN), set = 0;
-	long n = syscall(SYS_sched_getaffinity, tid, CPU_BYTES_MAX, mask);
+	long n = syscall(SYS_sched_getaffinity, tid, CPU_BYTES_MAX, mask), set = 0;
 
+	if (!c->cpus_online)
+		c->cpus_online = sysconf(_SC_NPROCESSORS_ONLN); /* of a file of /sys */
 	if (n < 0)
 		return error_errno(err, errno, "reading the processors of task %d", tid);
 	for (long i = 0; i < n; i++)
 		set += __builtin_popcount(mask[i]);
-	return set >= online ? 0 : n;
+	return set >= c->cpus_online ? 0 : n;
 }
 
-static int read_personality(pid_t pid, pid_t tid, uint32_t *value, struct error **err)
+int sched_read_personality(pid_t pid, pid_t tid, uint32_t *value, struct error **err)
 {
 	__cleanup_free char *text = NULL;
 	int r = proc_read(&text, NULL, "%d/task/%d/personality", pid, tid);
@@ -69,17 +71,25 @@ static int32_t read_autogroup(pid_t pid)
 	return at ? atoi(at + 5) : CKPT_NO_AUTOGROUP;
 }
 
-int sched_dump(struct dump_task *t, struct dump_thread *th, const struct ckpt_sched *asked,
-	       struct error **err)
+/* Of all processes of a session it is the same; of sessions from outside, 0, that is not known. */
+static int32_t find_autogroup(struct checkpoint *c, const struct dump_task *t)
+{
+	if (!t->rec.sid || c->autogroup.sid != t->rec.sid) {
+		c->autogroup.sid = t->rec.sid;
+		c->autogroup.nice = read_autogroup(t->pid);
+	}
+	return c->autogroup.nice;
+}
+
+int sched_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
+	       const struct ckpt_sched *asked, struct error **err)
 {
 	uint8_t mask[CPU_BYTES_MAX];
 	struct sched_attr attr;
 	struct ckpt_sched rec = *asked;
 	int r = get_attr(th->tid, &attr, err), cpus;
 
-	if (!r)
-		r = read_personality(t->pid, th->tid, &rec.personality, err);
-	cpus = r ? 0 : read_cpus(th->tid, mask, err);
+	cpus = r ? 0 : read_cpus(c, th->tid, mask, err);
 	if (r || cpus < 0)
 		return r ? r : cpus;
 	rec.policy = attr.sched_policy;
@@ -97,7 +107,7 @@ int sched_dump(struct dump_task *t, struct dump_thread *th, const struct ckpt_sc
 		return error_errno(err, errno, "reading the I/O priority of task %d", th->tid);
 	rec.ioprio = r;
 	rec.cpus_len = cpus;
-	rec.autogroup = th->tid == t->pid ? read_autogroup(t->pid) : CKPT_NO_AUTOGROUP;
+	rec.autogroup = th->tid == t->pid ? find_autogroup(c, t) : CKPT_NO_AUTOGROUP;
 	if (!record_add2(&t->records, CKPT_SCHED, &rec, sizeof(rec), mask, cpus))
 		return error_errno(err, ENOMEM, "recording scheduling");
 	return 0;

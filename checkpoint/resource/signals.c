@@ -194,6 +194,21 @@ static int restore_actions(struct restore_task *t, struct error **err)
 	return ret;
 }
 
+static bool has_pending(pid_t tid)
+{
+	static const uint32_t queues[] = {0, PTRACE_PEEKSIGINFO_SHARED};
+	siginfo_t info;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct __ptrace_peeksiginfo_args args = {.flags = queues[i], .nr = 1};
+
+		/* what cannot be looked at is taken out */
+		if (ptrace(PTRACE_PEEKSIGINFO, tid, &args, &info))
+			return true;
+	}
+	return false;
+}
+
 /* A stub has heard of the deaths of its zombies, and of stops. */
 static int drain(struct restore_task *t, struct restore_thread *th, struct error **err)
 {
@@ -228,7 +243,7 @@ static int signals_restore(struct restore *r, struct restore_task *unused, struc
 			ret = restore_actions(t, err);
 	}
 	vec_for_each (t, &r->tasks)
-		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE)
+		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE && has_pending(t->pid))
 			ret = drain(t, &t->threads.items[0], err);
 	return ret;
 }

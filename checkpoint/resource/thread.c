@@ -91,7 +91,15 @@ int thread_read_stopped(struct dump_thread *th, struct error **err)
 }
 
 /* What a thread is asked: credentials first, then these. */
-enum { ASK_TID = CREDS_CALLS, ASK_STACK, ASK_PDEATHSIG, ASK_SLACK, ASK_POLICY, ASK_KEYS };
+enum {
+	ASK_TID = CREDS_CALLS,
+	ASK_STACK,
+	ASK_PDEATHSIG,
+	ASK_SLACK,
+	ASK_PERSONALITY,
+	ASK_POLICY,
+	ASK_KEYS
+};
 
 /* As many as the kernel may have; of the first 256 it is recorded. */
 #define POLICY_NODES_ASK 1024
@@ -106,6 +114,7 @@ static void threads_ask(struct dump_task *t, struct questions *q)
 	ask_call(q, SYS_sigaltstack, 0, ask_room(q, sizeof(stack_t)));
 	ask_call(q, SYS_prctl, PR_GET_PDEATHSIG, ask_room(q, sizeof(uint32_t)));
 	ask_call(q, SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	ask_call(q, SYS_personality, 0xffffffff); /* asks only */
 	mode = ask_room(q, sizeof(uint32_t));
 	ask_call(q, SYS_get_mempolicy, mode, ask_room(q, POLICY_NODES_ASK / 8), POLICY_NODES_ASK, 0,
 		 0);
@@ -128,6 +137,7 @@ static int take_answers(struct dump_thread *th, const struct answers *a,
 	th->rec.altstack_flags = stack->ss_flags;
 	th->rec.pdeathsig = *(const uint32_t *)answer_data(a, call[ASK_PDEATHSIG].args[1]);
 	sched->timer_slack = call[ASK_SLACK].ret;
+	sched->personality = call[ASK_PERSONALITY].ret;
 	/* 0 without NUMA as well */
 	sched->policy_mode = *(const uint32_t *)answer_data(a, call[ASK_POLICY].args[0]);
 	memcpy(sched->policy_nodes, answer_data(a, call[ASK_POLICY].args[1]),
@@ -206,7 +216,7 @@ static int record_thread(struct checkpoint *c, struct dump_task *t, struct dump_
 	if (!r)
 		r = seccomp_dump(t, th, err);
 	if (!r)
-		r = sched_dump(t, th, &sched, err);
+		r = sched_dump(c, t, th, &sched, err);
 	/* last: it may run the call once more */
 	if (!r)
 		r = sleep_dump(c, t, th, err);

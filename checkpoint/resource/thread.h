@@ -61,6 +61,8 @@ int creds_validate(const struct record *rec, struct error **err);
 int creds_check_allowed(const struct restore_request *request, const struct restore_thread *th,
 			struct error **err);
 int creds_restore(struct restore_task *t, struct restore_thread *th, struct error **err);
+/* What no thread may have is taken from the init's stub, before it makes the others. */
+int creds_drop_common(struct restore *r, struct error **err);
 
 /* --- keys.c --- */
 
@@ -73,8 +75,10 @@ int keys_check(struct dump_task *t, struct dump_thread *th, const struct remote_
 /* --- sched.c --- */
 
 /* asked: what only the thread itself could tell. */
-int sched_dump(struct dump_task *t, struct dump_thread *th, const struct ckpt_sched *asked,
-	       struct error **err);
+int sched_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
+	       const struct ckpt_sched *asked, struct error **err);
+/* The personality of a thread that is not asked. */
+int sched_read_personality(pid_t pid, pid_t tid, uint32_t *value, struct error **err);
 int sched_validate(const struct record *rec, struct error **err);
 /* The record of a thread, or NULL. */
 const struct ckpt_sched *sched_find(const struct restore_thread *th);

@@ -46,6 +46,22 @@ static int adopt_xstate(struct checkpoint *c, struct dump_thread *th, const stru
 	return 0;
 }
 
+static int adopt_sched(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
+		       const struct record *rec, struct error **err)
+{
+	const struct ckpt_sched *found = record_head(rec, sizeof(*found), err);
+	struct ckpt_sched sched;
+	int r;
+
+	if (!found)
+		return -EBADMSG;
+	sched = *found;
+	r = sched_read_personality(t->pid, th->tid, &sched.personality, err);
+	if (!r)
+		r = sched_dump(c, t, th, &sched, err);
+	return r ? r : 1;
+}
+
 /* 1: it is not to be recorded as it is */
 static int adopt_record(struct checkpoint *c, struct dump_task *t, struct dump_thread **th,
 			const struct record *rec, struct error **err)
@@ -61,10 +77,7 @@ static int adopt_record(struct checkpoint *c, struct dump_task *t, struct dump_t
 		r = seccomp_validate(rec, err);
 		return r ? r : seccomp_check_listener(*th, rec->data, err);
 	case CKPT_SCHED:
-		if (!record_head(rec, sizeof(struct ckpt_sched), err))
-			return -EBADMSG;
-		r = sched_dump(t, *th, rec->data, err);
-		return r ? r : 1;
+		return adopt_sched(c, t, *th, rec, err);
 	default:
 		return 0;
 	}

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/parallel.h"
 
 #define PAGE_WORKERS_MAX 8
 #define PAGE_IOVS	 1024 /* UIO_MAXIOV */
@@ -430,19 +430,9 @@ static int pool_start_worker(struct page_pool *pool)
 	return 0;
 }
 
-static unsigned online_cpus(void)
-{
-	cpu_set_t set;
-
-	/* not sysconf(): what this process may use counts */
-	if (sched_getaffinity(0, sizeof(set), &set))
-		return 1;
-	return CPU_COUNT(&set);
-}
-
 int page_pool_create(struct page_pool **pool, const struct page_options *o, struct error **err)
 {
-	unsigned cpus = online_cpus();
+	unsigned cpus = parallel_cpus();
 
 	*pool = calloc(1, sizeof(**pool));
 	if (!*pool)

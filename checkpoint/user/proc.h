@@ -66,8 +66,8 @@ typedef VEC(struct vma) vma_vec;
 int proc_vmas(pid_t pid, vma_vec *vmas, struct error **err);
 void vmas_free(vma_vec *vmas);
 
-/* The children of all threads of a process, zombies included. */
-int proc_children(pid_t pid, pid_vec *children, struct error **err);
+/* The children of one thread of a process, zombies included. */
+int proc_children(pid_t pid, pid_t tid, pid_vec *children, struct error **err);
 
 /* The thread ids of a process, its own first. */
 int proc_threads(pid_t pid, pid_vec *tids, struct error **err);

@@ -231,14 +231,13 @@ static int write_spare_frame(const struct remote *r, struct error **err)
 }
 
 /*
- * Maps or unmaps the window. The task would go on with the registers of this call
+ * Begins to map or unmap the window. The task would go on with the registers of this call
  * if we died in it: so the call is made where rt_sigreturn comes next, in the unused end
  * of the vdso, with its own registers on a part of its stack that it does not use.
  */
-static int window_call(const struct remote *r, long *ret, struct error **err, long nr,
-		       unsigned long address, unsigned long prot, unsigned long flags)
+static int start_window_call(struct remote *r, struct error **err, long nr, unsigned long address,
+			     unsigned long prot, unsigned long flags)
 {
-	static const uint8_t none[16];
 	struct trace_spot spot = {.insn = r->syscall_insn};
 	int e = 0;
 
@@ -249,48 +248,128 @@ static int window_call(const struct remote *r, long *ret, struct error **err, lo
 			e = poke_code(r->tid, r->spare_code, spare_code, err);
 	}
 	if (!e)
-		e = trace_syscall(r->tid, &spot, ret, err, nr, address, REMOTE_WINDOW, prot, flags,
-				  -1, 0);
-	if (!e && r->spare_stack)
-		e = poke_code(r->tid, r->spare_code, none, err);
+		e = trace_call_start(&r->window_call, r->tid, &spot, err, nr, address,
+				     REMOTE_WINDOW, prot, flags, -1, 0);
+	if (!e)
+		r->moving = nr == SYS_mmap ? REMOTE_ATTACHING : REMOTE_DETACHING;
 	return e;
 }
 
-static int attach_window(struct remote *r, uint64_t address, struct error **err)
+static int start_attach(struct remote *r, uint64_t address, struct error **err)
+{
+	return start_window_call(r, err, SYS_mmap, address, PROT_READ | PROT_WRITE | PROT_EXEC,
+				 MAP_SHARED | MAP_ANONYMOUS | (address ? MAP_FIXED : 0));
+}
+
+static int map_ours(struct remote *r, struct error **err)
 {
 	__cleanup_fd int fd = -1;
-	pid_t tid = r->tid;
-	long where;
-	int ret = window_call(r, &where, err, SYS_mmap, address, PROT_READ | PROT_WRITE | PROT_EXEC,
-			      MAP_SHARED | MAP_ANONYMOUS | (address ? MAP_FIXED : 0));
 
-	if (ret)
-		return ret;
-	if (where < 0 && where > -4096)
-		return error_errno(err, -where, "mapping scratch memory in task %d", tid);
-	r->address = where;
 	/* shared memory without a descriptor in the task, whose table may be full */
-	fd = open_fmt(O_RDWR, "/proc/%d/map_files/%lx-%lx", tid, (unsigned long)where,
-		      (unsigned long)where + REMOTE_WINDOW);
+	fd = open_fmt(O_RDWR, "/proc/%d/map_files/%llx-%llx", r->tid,
+		      (unsigned long long)r->address,
+		      (unsigned long long)r->address + REMOTE_WINDOW);
 	if (fd < 0)
-		return error_errno(err, -fd, "opening the scratch memory of task %d", tid);
+		return error_errno(err, -fd, "opening the scratch memory of task %d", r->tid);
 	r->window = mmap(NULL, REMOTE_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (r->window == MAP_FAILED) {
 		r->window = NULL;
-		return error_errno(err, errno, "mapping the scratch memory of task %d", tid);
+		return error_errno(err, errno, "mapping the scratch memory of task %d", r->tid);
 	}
 	memcpy(r->window, remote_blob, remote_blob_end - remote_blob);
 	return 0;
 }
 
-int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, uint64_t vdso_len,
-		  uint64_t caught, struct error **err)
+static int start_unmap(struct remote *r, struct error **err)
+{
+	return start_window_call(r, err, SYS_munmap, r->address, 0, 0);
+}
+
+/* One that is to be unmapped again is not mapped here: what made that fail may make this, too. */
+static int finish_attach(struct remote *r, struct error **err)
+{
+	long where = r->window_call.ret;
+	int e;
+
+	if (where < 0 && where > -4096)
+		return error_errno(err, -where, "mapping scratch memory in task %d", r->tid);
+	r->address = where;
+	if (!r->leaves)
+		return map_ours(r, err);
+	e = start_unmap(r, err);
+	return e ? e : 1;
+}
+
+static int finish_detach(struct remote *r, struct error **err)
+{
+	long ret = r->window_call.ret;
+	int e = ret < 0 ? error_errno(err, -ret, "unmapping the scratch memory of task %d", r->tid)
+			: 0;
+
+	remote_forget(r);
+	return e;
+}
+
+int remote_proceed(struct remote *r, struct error **err)
+{
+	static const uint8_t none[16];
+	bool attaches = r->moving == REMOTE_ATTACHING;
+	int e;
+
+	if (!r->moving)
+		return 0;
+	e = trace_call_proceed(&r->window_call, err);
+	if (e > 0)
+		return e;
+	r->moving = REMOTE_STILL;
+	if (!e && r->spare_stack)
+		e = poke_code(r->tid, r->spare_code, none, err);
+	if (e)
+		return e;
+	return attaches ? finish_attach(r, err) : finish_detach(r, err);
+}
+
+int remotes_proceed(const remote_vec *remotes, struct error **err)
+{
+	bool busy = true;
+	int e = 0;
+
+	while (e >= 0 && busy) {
+		busy = false;
+		for (size_t i = 0; e >= 0 && i < remotes->count; i++) {
+			e = remote_proceed(remotes->items[i], err);
+			busy |= e > 0;
+		}
+	}
+	return e < 0 ? e : 0;
+}
+
+int remote_arrive(struct remote *r, struct error **err)
+{
+	int e;
+
+	do
+		e = remote_proceed(r, err);
+	while (e > 0);
+	return e;
+}
+
+int remote_start_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso,
+			uint64_t vdso_len, uint64_t caught, struct error **err)
 {
 	int ret;
 
 	*r = (struct remote){.tid = tid, .stop_signal = remote_choose_stop_signal(caught)};
 	ret = find_syscall_insn(r, vdso, vdso_len, err);
-	return ret ? ret : attach_window(r, address, err);
+	return ret ? ret : start_attach(r, address, err);
+}
+
+int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, uint64_t vdso_len,
+		  uint64_t caught, struct error **err)
+{
+	int ret = remote_start_attach(r, tid, address, vdso, vdso_len, caught, err);
+
+	return ret ? ret : remote_arrive(r, err);
 }
 
 /*
@@ -310,8 +389,8 @@ static bool is_unused(pid_t tid, uint64_t address)
 	return true;
 }
 
-int remote_attach_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t vdso_len,
-			    uint64_t caught, uint64_t stack, struct error **err)
+int remote_start_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t vdso_len,
+			   uint64_t caught, uint64_t stack, struct error **err)
 {
 	int ret;
 
@@ -325,7 +404,7 @@ int remote_attach_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t
 		return ret;
 	if (!is_unused(tid, r->spare_code))
 		r->spare_stack = 0;
-	return attach_window(r, 0, err);
+	return start_attach(r, 0, err);
 }
 
 void remote_forget(struct remote *r)
@@ -336,18 +415,34 @@ void remote_forget(struct remote *r)
 	*r = (struct remote){0};
 }
 
+int remote_start_detach(struct remote *r, struct error **err)
+{
+	int e;
+
+	if (r->moving) {
+		r->leaves = true;
+		return 0;
+	}
+	if (!r->address) {
+		remote_forget(r);
+		return 0;
+	}
+	e = remote_settle(r, err);
+	if (!e)
+		e = start_unmap(r, err);
+	if (e)
+		remote_forget(r);
+	return e;
+}
+
 int remote_detach(struct remote *r, struct error **err)
 {
-	long ret = 0;
-	int e = 0;
+	int e = remote_start_detach(r, err);
 
-	if (r->address)
-		e = remote_settle(r, err);
-	if (!e && r->address)
-		e = window_call(r, &ret, err, SYS_munmap, r->address, 0, 0);
-	if (!e && ret < 0)
-		e = error_errno(err, -ret, "unmapping the scratch memory of task %d", r->tid);
-	remote_forget(r);
+	if (!e)
+		e = remote_arrive(r, err);
+	if (e)
+		remote_forget(r);
 	return e;
 }
 
@@ -394,7 +489,7 @@ int remote_start(struct remote *r, pid_t tid, unsigned count, struct error **err
  * SIGSTOP is not, though it may come when the calls are done, just before the signal that ends
  * them.
  */
-static int remote_finish(const struct remote *r, pid_t tid, struct error **err)
+static int wait_end(const struct remote *r, pid_t tid, struct error **err)
 {
 	struct user_regs_struct regs;
 
@@ -409,7 +504,7 @@ static int remote_finish(const struct remote *r, pid_t tid, struct error **err)
 		ret = trace_get_regs(tid, &regs, err);
 		if (ret)
 			return ret;
-		/* what is left of seizing a task in a job-control stop, see syscall_stop() */
+		/* what is left of seizing a task in a job-control stop, see wait_syscall_stop() */
 		if (status >> 16 != PTRACE_EVENT_STOP && status >> 8 != r->stop_signal &&
 		    !trace_pass_on(status))
 			return error_set(
@@ -478,7 +573,7 @@ static int park(struct remote *r, pid_t tid, struct error **err)
 	return 0;
 }
 
-static int run(struct remote *r, pid_t tid, unsigned count, struct error **err)
+static int start_run(struct remote *r, pid_t tid, unsigned count, struct error **err)
 {
 	bool fresh = r->parked != tid || r->parked_signal != r->stop_signal;
 	int ret = fresh ? park(r, tid, err) : 0;
@@ -489,13 +584,14 @@ static int run(struct remote *r, pid_t tid, unsigned count, struct error **err)
 		r->parked = 0; /* each call puts back what it has changed */
 		return run_one_by_one(r, tid, count, err);
 	}
-	/* the mask is another one only while the registers are, see trace_syscall() */
+	/* the mask is another one only while the registers are, see put_back() in trace.c */
 	ret = aim(r, tid, &r->parked_regs, count, err);
 	if (!ret && fresh)
 		ret = trace_set_sigmask(tid, ~(1ull << (r->stop_signal - 1)), err);
 	if (!ret)
 		ret = go(tid, err);
-	return ret ? ret : remote_finish(r, tid, err);
+	r->runs = !ret;
+	return ret;
 }
 
 /* --- calls that are made later --- */
@@ -525,27 +621,29 @@ static int check_later(const struct remote *r, unsigned count, struct error **er
 	return 0;
 }
 
-/* Runs what is queued, and count calls of the caller's, which stand at the array's beginning. */
-static int run_queue(struct remote *r, pid_t tid, unsigned count, struct error **err)
+/* Starts what is queued, and count calls of the caller's, which stand at the array's beginning. */
+static int start_queue(struct remote *r, pid_t tid, unsigned count, struct error **err)
 {
 	struct remote_call *calls = remote_calls(r);
-	unsigned queued = r->later_count;
 	int ret;
 
+	r->run_queued = r->later_count;
+	r->run_count = count;
 	r->later_count = 0;
-	memmove(calls + queued, calls, count * sizeof(*calls));
-	for (unsigned i = 0; i < queued; i++)
+	memmove(calls + r->run_queued, calls, count * sizeof(*calls));
+	for (unsigned i = 0; i < r->run_queued; i++)
 		calls[i] = r->later[i].call;
-	ret = run(r, tid, queued + count, err);
-	if (!ret)
-		ret = check_later(r, queued, err);
-	memmove(calls, calls + queued, count * sizeof(*calls));
+	ret = start_run(r, tid, r->run_queued + count, err);
+	if (ret)
+		r->run_queued = 0;
 	return ret;
 }
 
 int remote_flush(struct remote *r, struct error **err)
 {
-	return r->later_count ? run_queue(r, r->later_tid, 0, err) : 0;
+	int ret = remote_start_queued(r, err);
+
+	return ret ? ret : remote_finish(r, err);
 }
 
 int remote_queue(struct remote *r, pid_t tid, const struct remote_note *note,
@@ -555,6 +653,10 @@ int remote_queue(struct remote *r, pid_t tid, const struct remote_note *note,
 
 	if (!tid)
 		tid = r->tid;
+	if (r->runs)
+		ret = remote_finish(r, err);
+	if (ret)
+		return ret;
 	if (!r->later)
 		r->later = calloc(REMOTE_CALLS_MAX, sizeof(*r->later));
 	if (!r->later)
@@ -577,7 +679,7 @@ void *remote_later_data(struct remote *r, size_t len, uint64_t *address, struct 
 		error_set(err, E2BIG, "%zu bytes of data for a remote call", len);
 		return NULL;
 	}
-	if (r->later_data + len > REMOTE_LATER_DATA && remote_flush(r, err))
+	if ((r->runs || r->later_data + len > REMOTE_LATER_DATA) && remote_flush(r, err))
 		return NULL;
 	if (!r->later_count)
 		r->later_data = 0;
@@ -595,26 +697,57 @@ int remote_settle(struct remote *r, struct error **err)
 }
 
 /* What does not fit into one run behind the queue, or is another thread's, has one of its own. */
-int remote_run(struct remote *r, pid_t tid, unsigned count, struct error **err)
+int remote_start_run(struct remote *r, pid_t tid, unsigned count, struct error **err)
 {
 	__cleanup_free struct remote_call *saved = NULL;
 	int ret;
 
 	if (!tid)
 		tid = r->tid;
+	if (r->runs)
+		return error_set(err, EBUSY, "calls in task %d while others are made", tid);
 	if (!count)
 		return 0;
 	if (count > REMOTE_CALLS_MAX)
 		return error_set(err, E2BIG, "%u remote calls at once", count);
 	if (!r->later_count || (r->later_tid == tid && r->later_count + count <= REMOTE_CALLS_MAX))
-		return run_queue(r, tid, count, err);
+		return start_queue(r, tid, count, err);
 	saved = malloc(count * sizeof(*saved));
 	if (!saved)
 		return error_errno(err, ENOMEM, "running calls in task %d", tid);
 	memcpy(saved, remote_calls(r), count * sizeof(*saved));
 	ret = remote_flush(r, err);
 	memcpy(remote_calls(r), saved, count * sizeof(*saved));
-	return ret ? ret : run(r, tid, count, err);
+	return ret ? ret : start_queue(r, tid, count, err);
+}
+
+int remote_start_queued(struct remote *r, struct error **err)
+{
+	int ret = r->runs ? remote_finish(r, err) : 0;
+
+	return ret || !r->later_count ? ret : start_queue(r, r->later_tid, 0, err);
+}
+
+int remote_finish(struct remote *r, struct error **err)
+{
+	struct remote_call *calls = remote_calls(r);
+	unsigned queued = r->run_queued;
+	int ret = r->runs ? wait_end(r, r->parked, err) : 0;
+
+	r->runs = false;
+	r->run_queued = 0;
+	if (!ret)
+		ret = check_later(r, queued, err);
+	if (queued)
+		memmove(calls, calls + queued, r->run_count * sizeof(*calls));
+	return ret;
+}
+
+int remote_run(struct remote *r, pid_t tid, unsigned count, struct error **err)
+{
+	int ret = remote_start_run(r, tid, count, err);
+
+	return ret || !count ? ret : remote_finish(r, err);
 }
 
 int remote_syscall(struct remote *r, struct error **err, const char *what, long *ret, long nr,
@@ -635,56 +768,90 @@ int remote_syscall(struct remote *r, struct error **err, const char *what, long 
 	return 0;
 }
 
-/*
- * The call's event comes first, then, in either order, the child's own stop and
- * the end of the call.
- */
-int remote_clone(struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
-		 struct error **err)
+/* What a clone3 reads, as it lies in the data area. */
+struct clone_data {
+	struct clone_args args;
+	pid_t set_tid;
+};
+
+int remote_start_clones(struct remote *r, const struct remote_child *children, unsigned count,
+			struct error **err)
 {
-	struct clone_args *args = remote_data(r);
-	pid_t *set_tid = (pid_t *)(args + 1);
+	struct clone_data *data = remote_data(r);
 	uint64_t at = remote_data_address(r);
-	unsigned long message;
-	int status, event;
 	int ret = remote_settle(r, err);
 
 	if (ret)
 		return ret;
-	*set_tid = tid;
-	*args = (struct clone_args){
-		.flags = flags,
-		.exit_signal = exit_signal,
-		.set_tid = at + sizeof(*args),
-		.set_tid_size = 1,
-	};
-	remote_set(remote_calls(r), SYS_clone3, at, sizeof(*args));
+	if (count > REMOTE_CLONES_MAX)
+		return error_set(err, E2BIG, "%u clones at once", count);
 	if (!r->stop_signal)
 		return error_set(err, EPROTO, "task %d cannot be stopped after a clone", r->tid);
+	for (unsigned i = 0; i < count; i++, data++, at += sizeof(*data)) {
+		*data = (struct clone_data){
+			.args = {.flags = children[i].flags,
+				 .exit_signal = children[i].exit_signal,
+				 .set_tid = at + offsetof(struct clone_data, set_tid),
+				 .set_tid_size = 1},
+			.set_tid = children[i].tid,
+		};
+		remote_set(&remote_calls(r)[i], SYS_clone3, at, sizeof(data->args));
+	}
 	ret = trace_set_sigmask(r->tid, ~(1ull << (r->stop_signal - 1)), err);
-	if (!ret)
-		ret = remote_start(r, 0, 1, err);
-	if (!ret)
-		ret = trace_wait(r->tid, &status, err);
+	return ret ? ret : remote_start(r, 0, count, err);
+}
+
+int remote_next_clone(struct remote *r, pid_t *child, struct error **err)
+{
+	unsigned long message;
+	int status, event;
+	int ret = trace_wait(r->tid, &status, err);
+
 	if (ret)
 		return ret;
 	event = status >> 16;
 	if (event != PTRACE_EVENT_CLONE && event != PTRACE_EVENT_FORK &&
-	    event != PTRACE_EVENT_VFORK) {
-		ret = -remote_calls(r)->ret;
-		if (ret != EEXIST)
-			return error_errno(err, ret > 0 ? ret : EPROTO,
-					   "making the task with pid %d", tid);
-		error_set(err, ret, "pid %d is taken in the pid namespace that it shares", tid);
+	    event != PTRACE_EVENT_VFORK)
+		return 0;
+	if (ptrace(PTRACE_GETEVENTMSG, r->tid, NULL, &message) ||
+	    ptrace(PTRACE_CONT, r->tid, NULL, NULL))
+		return error_errno(err, errno, "making a task");
+	*child = message;
+	return 1;
+}
+
+/* If there are fewer than were to be made, it has come to the end of its calls already. */
+int remote_end_clones(struct remote *r, unsigned count, unsigned made, struct error **err)
+{
+	const struct clone_data *data = remote_data(r);
+	const struct remote_call *call = remote_calls(r);
+	int ret = made == count ? wait_end(r, r->tid, err) : 0;
+
+	if (!ret)
+		ret = trace_set_sigmask(r->tid, ~0ull, err);
+	for (unsigned i = 0; !ret && i < count; i++) {
+		pid_t tid = data[i].set_tid;
+
+		if (call[i].ret >= 0)
+			continue;
+		if (call[i].ret != -EEXIST)
+			return error_errno(err, -call[i].ret, "making the task with pid %d", tid);
+		error_set(err, EEXIST, "pid %d is taken in the pid namespace that it shares", tid);
 		return error_hint(err, "end the process that has it, or wait until it has ended");
 	}
-	if (ptrace(PTRACE_GETEVENTMSG, r->tid, NULL, &message))
-		return error_errno(err, errno, "making the task with pid %d", tid);
-	*child = message;
-	ret = trace_wait_stop(*child, NULL, err);
-	if (!ret && ptrace(PTRACE_CONT, r->tid, NULL, NULL))
-		ret = error_errno(err, errno, "making the task with pid %d", tid);
-	if (!ret)
-		ret = remote_finish(r, r->tid, err);
-	return ret ? ret : trace_set_sigmask(r->tid, ~0ull, err);
+	return ret;
+}
+
+int remote_clone(struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
+		 struct error **err)
+{
+	const struct remote_child one = {.flags = flags, .exit_signal = exit_signal, .tid = tid};
+	int ret = remote_start_clones(r, &one, 1, err);
+	int made = ret ? ret : remote_next_clone(r, child, err);
+
+	if (made > 0)
+		ret = trace_wait_stop(*child, NULL, err);
+	if (ret || made < 0)
+		return ret ? ret : made;
+	return remote_end_clones(r, 1, made, err);
 }

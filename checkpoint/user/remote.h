@@ -14,6 +14,9 @@
 #include <sys/types.h>
 #include <sys/user.h>
 
+#include "checkpoint/user/trace.h"
+#include "util/buf.h"
+
 struct error;
 
 struct remote_call {
@@ -55,6 +58,12 @@ struct remote {
 	int parked_signal; /* stop_signal then */
 	struct user_regs_struct parked_regs;
 	uint64_t parked_mask;
+	/* what has been started and is not finished yet */
+	enum { REMOTE_STILL, REMOTE_ATTACHING, REMOTE_DETACHING } moving;
+	struct trace_call window_call;
+	bool leaves; /* is to be unmapped as soon as it is mapped */
+	bool runs;
+	unsigned run_queued, run_count; /* calls of the run: queued ones, then the caller's */
 	/* calls that wait for the next run */
 	struct remote_later *later;
 	unsigned later_count;
@@ -71,14 +80,30 @@ int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, 
 		  uint64_t caught, struct error **err);
 
 /*
+ * In steps: of many tasks each can be on its way while others are looked after. Start it,
+ * then proceed as long as it returns 1; 0: the window is there. proceed waits for the task.
+ */
+int remote_start_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso,
+			uint64_t vdso_len, uint64_t caught, struct error **err);
+int remote_proceed(struct remote *r, struct error **err);
+/* All steps that are left, at once. */
+int remote_arrive(struct remote *r, struct error **err);
+/* A window takes three stops: the call's entry, its exit, and the one that it is left in. */
+#define REMOTE_WINDOW_STEPS 3
+
+/* A step of each, until all are there: none is waited for while others could be on their way. */
+typedef VEC(struct remote *) remote_vec;
+int remotes_proceed(const remote_vec *remotes, struct error **err);
+
+/*
  * The same for a task that must survive our death. Instead of a vdso it may be the two bytes of
  * one syscall instruction. stack is the address of
  * REMOTE_SPARE_STACK bytes that it does not use, page aligned, or 0: then it is
  * in danger while the window is mapped and unmapped.
  */
 #define REMOTE_SPARE_STACK (32 * 1024)
-int remote_attach_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t vdso_len,
-			    uint64_t caught, uint64_t stack, struct error **err);
+int remote_start_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t vdso_len,
+			   uint64_t caught, uint64_t stack, struct error **err);
 
 /*
  * A syscall instruction in these len bytes of another process, or 0: there is none, or they cannot
@@ -90,7 +115,8 @@ uint64_t remote_find_syscall(pid_t tid, uint64_t start, uint64_t len);
  */
 int remote_choose_stop_signal(uint64_t caught);
 
-/* Unmaps it, in the task and here; *r is cleared. */
+/* Unmaps it, in the task and here; *r is cleared. In steps, see remote_proceed(), or at once. */
+int remote_start_detach(struct remote *r, struct error **err);
 int remote_detach(struct remote *r, struct error **err);
 
 /* Only ours goes: the task is dead, or keeps it. */
@@ -103,6 +129,21 @@ void remote_forget(struct remote *r);
  */
 int remote_clone(struct remote *r, uint64_t flags, int exit_signal, pid_t tid, pid_t *child,
 		 struct error **err);
+
+/*
+ * The same for many, whose maker goes on while they are looked after: start, next for each as
+ * long as it returns 1, then end, with how many that were. *child has not been waited for.
+ */
+struct remote_child {
+	uint64_t flags;
+	int exit_signal;
+	pid_t tid;
+};
+#define REMOTE_CLONES_MAX 256
+int remote_start_clones(struct remote *r, const struct remote_child *children, unsigned count,
+			struct error **err);
+int remote_next_clone(struct remote *r, pid_t *child, struct error **err);
+int remote_end_clones(struct remote *r, unsigned count, unsigned made, struct error **err);
 
 /* Starts a call that does not return (exit), of a settled task: the caller waits for the death. */
 int remote_start(struct remote *r, pid_t tid, unsigned count, struct error **err);
@@ -126,6 +167,13 @@ uint64_t remote_data_address(const struct remote *r);
 int remote_run(struct remote *r, pid_t tid, unsigned count, struct error **err);
 
 /*
+ * The same without waiting: others can be looked after while the task makes its calls.
+ * Until remote_finish() has waited, the array and the data area are the task's.
+ */
+int remote_start_run(struct remote *r, pid_t tid, unsigned count, struct error **err);
+int remote_finish(struct remote *r, struct error **err);
+
+/*
  * Queues a call on tid (0: r->tid) of which nobody needs more than that it succeeds. It is
  * made before the calls of the next remote_run(), in the same round trip, or when the
  * thread is settled: which is where its failure is reported. note is copied.
@@ -143,8 +191,12 @@ int remote_queue(struct remote *r, pid_t tid, const struct remote_note *note,
  */
 void *remote_later_data(struct remote *r, size_t len, uint64_t *address, struct error **err);
 
-/* Makes the queued calls now: something outside of the process depends on them. */
+/*
+ * Makes the queued calls now: something outside of the process depends on them. Or only starts
+ * them; whatever is done with the process next waits, and reports their failure.
+ */
 int remote_flush(struct remote *r, struct error **err);
+int remote_start_queued(struct remote *r, struct error **err);
 
 /* Nothing is queued; registers and signal mask of the parked thread, if there is one, are as they
  * were. */

@@ -189,73 +189,65 @@ int trace_pass_on(int status)
 	return status >> 8 == SIGSTOP ? SIGSTOP : 0;
 }
 
-/*
- * Runs to the next system-call stop. A task in a job-control stop has two event
- * stops for one PTRACE_INTERRUPT: seizing it was the other one.
- */
-static int syscall_stop(pid_t tid, struct error **err)
+static int run_to_syscall(pid_t tid, int signo, struct error **err)
 {
-	int status = 0, r;
-
-	do {
-		if (ptrace(PTRACE_SYSCALL, tid, NULL, (unsigned long)trace_pass_on(status)))
-			return error_errno(err, errno, "running task %d to a system call", tid);
-		r = trace_wait(tid, &status, err);
-		if (r)
-			return r;
-	} while (is_event_stop(status) || trace_pass_on(status));
-	if (WSTOPSIG(status) != SYSCALL_STOP)
-		return error_set(err, EPROTO, "task %d stopped with status %#x in a remote call",
-				 tid, status);
+	if (ptrace(PTRACE_SYSCALL, tid, NULL, (unsigned long)signo))
+		return error_errno(err, errno, "running task %d to a system call", tid);
 	return 0;
 }
 
-/* Leaves the task in a system-call stop behind the call. */
-static int run_syscall(pid_t tid, const struct user_regs_struct *regs, long *ret,
-		       struct error **err)
+/*
+ * Waits for the system-call stop that a task runs to. One in a job-control stop has two event
+ * stops for one PTRACE_INTERRUPT: seizing it was the other one.
+ */
+static int wait_syscall_stop(pid_t tid, struct error **err)
 {
-	struct user_regs_struct after;
-	int r = trace_set_regs(tid, regs, err);
+	int status;
+	int r = trace_wait(tid, &status, err);
 
-	/* a signal must not come before the call */
-	if (!r)
-		r = trace_set_sigmask(tid, ~0ull, err);
-	if (!r)
-		r = syscall_stop(tid, err);
-	if (!r)
-		r = syscall_stop(tid, err);
-	if (!r)
-		r = trace_get_regs(tid, &after, err);
-	if (!r)
-		*ret = after.rax;
+	while (!r && (is_event_stop(status) || trace_pass_on(status))) {
+		r = run_to_syscall(tid, trace_pass_on(status), err);
+		if (!r)
+			r = trace_wait(tid, &status, err);
+	}
+	if (!r && WSTOPSIG(status) != SYSCALL_STOP)
+		return error_set(err, EPROTO, "task %d stopped with status %#x in a remote call",
+				 tid, status);
 	return r;
 }
 
+/* A signal must not come before the call. */
+static int enter_syscall(pid_t tid, const struct user_regs_struct *regs, struct error **err)
+{
+	int r = trace_set_regs(tid, regs, err);
+
+	if (!r)
+		r = trace_set_sigmask(tid, ~0ull, err);
+	return r ? r : run_to_syscall(tid, 0, err);
+}
+
 /* A detach from a system-call stop would skip the kernel's restart logic. */
-static int leave_syscall_stop(pid_t tid, struct error **err)
+static int ask_to_leave(pid_t tid, struct error **err)
 {
 	if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) || ptrace(PTRACE_CONT, tid, NULL, NULL))
 		return error_errno(err, errno, "stopping task %d", tid);
-	return trace_wait_stop(tid, NULL, err);
+	return 0;
 }
 
-/*
- * The signal mask is another one only while the registers are: should we die
- * then, the code behind the instruction can put both back, from the stack.
- */
-int trace_syscall(pid_t tid, const struct trace_spot *spot, long *ret, struct error **err, long nr,
-		  unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
-		  unsigned long a4, unsigned long a5)
+int trace_call_start(struct trace_call *c, pid_t tid, const struct trace_spot *spot,
+		     struct error **err, long nr, unsigned long a0, unsigned long a1,
+		     unsigned long a2, unsigned long a3, unsigned long a4, unsigned long a5)
 {
-	struct user_regs_struct saved, regs;
-	uint64_t mask;
-	int r = trace_get_regs(tid, &saved, err);
+	struct user_regs_struct regs;
+	int r;
 
+	*c = (struct trace_call){.tid = tid, .step = TRACE_CALL_ENTRY};
+	r = trace_get_regs(tid, &c->saved, err);
 	if (!r)
-		r = trace_get_sigmask(tid, &mask, err);
+		r = trace_get_sigmask(tid, &c->mask, err);
 	if (r)
 		return r;
-	regs = saved;
+	regs = c->saved;
 	regs.rip = spot->insn;
 	if (spot->stack)
 		regs.rsp = spot->stack;
@@ -268,12 +260,62 @@ int trace_syscall(pid_t tid, const struct trace_spot *spot, long *ret, struct er
 	regs.r8 = a4;
 	regs.r9 = a5;
 	regs.eflags &= ~0x500ul; /* trap and direction flags */
-	r = run_syscall(tid, &regs, ret, err);
+	return enter_syscall(tid, &regs, err);
+}
+
+/*
+ * The signal mask is another one only while the registers are: should we die
+ * then, the code behind the instruction can put both back, from the stack.
+ */
+static int put_back(const struct trace_call *c, struct error **err)
+{
+	int r = trace_set_sigmask(c->tid, c->mask, err);
+
+	return r ? r : trace_set_regs(c->tid, &c->saved, err);
+}
+
+static int take_result(struct trace_call *c, struct error **err)
+{
+	struct user_regs_struct after;
+	int r = trace_get_regs(c->tid, &after, err);
+
+	if (r)
+		return r;
+	c->ret = after.rax;
+	return ask_to_leave(c->tid, err);
+}
+
+int trace_call_proceed(struct trace_call *c, struct error **err)
+{
+	int r = c->step == TRACE_CALL_LEAVING ? trace_wait_stop(c->tid, NULL, err)
+					      : wait_syscall_stop(c->tid, err);
+
+	if (!r && c->step == TRACE_CALL_LEAVING)
+		return put_back(c, err);
 	if (!r)
-		r = leave_syscall_stop(tid, err);
-	/* put back even after a failure: err then keeps the first reason */
-	if (trace_set_sigmask(tid, mask, err) || trace_set_regs(tid, &saved, err))
-		r = r ? r : -ESRCH;
+		r = c->step == TRACE_CALL_ENTRY ? run_to_syscall(c->tid, 0, err)
+						: take_result(c, err);
+	if (!r) {
+		c->step++;
+		return 1;
+	}
+	put_back(c, NULL);
+	return r;
+}
+
+int trace_syscall(pid_t tid, const struct trace_spot *spot, long *ret, struct error **err, long nr,
+		  unsigned long a0, unsigned long a1, unsigned long a2, unsigned long a3,
+		  unsigned long a4, unsigned long a5)
+{
+	struct trace_call call;
+	int r = trace_call_start(&call, tid, spot, err, nr, a0, a1, a2, a3, a4, a5);
+
+	if (r)
+		return r;
+	do
+		r = trace_call_proceed(&call, err);
+	while (r > 0);
+	*ret = call.ret;
 	return r;
 }
 
@@ -293,12 +335,21 @@ int trace_become(pid_t tid, uint64_t insn, struct error **err, long nr, unsigned
 	regs.rsi = a1;
 	regs.rdx = a2;
 	regs.eflags &= ~0x500ul; /* trap and direction flags */
-	r = run_syscall(tid, &regs, &ret, err);
+	r = enter_syscall(tid, &regs, err);
+	if (!r)
+		r = wait_syscall_stop(tid, err);
+	if (!r)
+		r = run_to_syscall(tid, 0, err);
+	if (!r)
+		r = wait_syscall_stop(tid, err);
+	if (!r)
+		r = trace_get_regs(tid, &regs, err);
 	if (r)
 		return r;
-	r = trace_get_regs(tid, &regs, err);
+	ret = regs.rax;
 	/* still where it was: the call was refused, and has changed nothing */
-	if (!r && regs.rip == insn + 2)
+	if (regs.rip == insn + 2)
 		return error_errno(err, ret < 0 ? -ret : EPROTO, "restart(2) in task %d", tid);
-	return r ? r : leave_syscall_stop(tid, err);
+	r = ask_to_leave(tid, err);
+	return r ? r : trace_wait_stop(tid, NULL, err);
 }

@@ -67,6 +67,23 @@ int trace_become(pid_t tid, uint64_t insn, struct error **err, long nr, unsigned
 		 unsigned long a1, unsigned long a2);
 
 /*
+ * One system call in steps, so that of many tasks each can be on its way while others are
+ * looked after: start, then proceed as long as it returns 1; 0: done, as trace_syscall() is, and
+ * ret is the kernel's result. proceed waits for the task's next stop.
+ */
+struct trace_call {
+	pid_t tid;
+	enum { TRACE_CALL_ENTRY, TRACE_CALL_EXIT, TRACE_CALL_LEAVING } step; /* where it goes to */
+	struct user_regs_struct saved;
+	uint64_t mask;
+	long ret;
+};
+int trace_call_start(struct trace_call *c, pid_t tid, const struct trace_spot *spot,
+		     struct error **err, long nr, unsigned long a0, unsigned long a1,
+		     unsigned long a2, unsigned long a3, unsigned long a4, unsigned long a5);
+int trace_call_proceed(struct trace_call *c, struct error **err);
+
+/*
  * One system call by two system-call stops. Leaves the task in an event stop, with
  * the registers of before put back. *ret is the kernel's result.
  */

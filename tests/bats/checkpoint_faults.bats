@@ -8,7 +8,8 @@ load payloads
 load ck
 load fdwatch
 
-CHECKPOINT_PHASES="begin freeze survey admit image kernel seize capture pages release cores commit finish"
+# windows: when all tasks are on their way to one, and when they have it
+CHECKPOINT_PHASES="begin freeze survey admit image kernel seize capture windows pages release cores commit finish"
 RESTORE_PHASES="load stub contents objects tree layout pages tasks cross arm release"
 
 # with_fault FAULT ARG...: status and output as with run

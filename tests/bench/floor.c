@@ -4,11 +4,14 @@
  *
  *	floor write FILE MIB	write(2) of MIB incompressible MiB to a new file, and close
  *	floor read FILE		mmap of fresh memory and pread(2) of FILE into it
+ *	floor cgroups NAME DIR... -- CMD [ARG...]
+ *				mkdir of NAME in each DIR, CMD in these cgroups, rmdir
  *
  * Prints microseconds and peak RSS in KiB, as `measure` does. Making the data is not
  * timed; the file is left there.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -100,12 +104,85 @@ static int floor_read(const char *path)
 	return 0;
 }
 
+struct cgroups {
+	const char *name;
+	char **dirs;
+	int count;
+};
+
+static void cgroup_path(const struct cgroups *c, int i, const char *file, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s/%s%s", c->dirs[i], c->name, file);
+}
+
+static void run_in(const struct cgroups *c, char **command)
+{
+	char path[PATH_MAX];
+
+	for (int i = 0; i < c->count; i++) {
+		int fd;
+
+		cgroup_path(c, i, "/cgroup.procs", path);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 || write(fd, "0", 1) != 1) {
+			perror(path);
+			_exit(1);
+		}
+		close(fd);
+	}
+	execvp(*command, command);
+	perror(*command);
+	_exit(127);
+}
+
+static int floor_cgroups(const struct cgroups *c, char **command)
+{
+	long start = now_us();
+	char path[PATH_MAX];
+	int status = -1;
+	pid_t pid;
+
+	for (int i = 0; i < c->count; i++) {
+		cgroup_path(c, i, "", path);
+		if (mkdir(path, 0755)) {
+			perror(path);
+			return 1;
+		}
+	}
+	pid = fork();
+	if (pid == 0)
+		run_in(c, command);
+	if (pid > 0)
+		waitpid(pid, &status, 0);
+	for (int i = 0; i < c->count; i++) {
+		cgroup_path(c, i, "", path);
+		if (rmdir(path))
+			perror(path);
+	}
+	report(start);
+	return status != 0;
+}
+
+static int parse_cgroups(int argc, char **argv)
+{
+	struct cgroups c = {.name = argv[0], .dirs = argv + 1};
+
+	while (c.count + 2 < argc && strcmp(c.dirs[c.count], "--") != 0)
+		c.count++;
+	if (c.count + 2 >= argc)
+		return 2;
+	return floor_cgroups(&c, c.dirs + c.count + 1);
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 3 && !strcmp(argv[1], "cgroups"))
+		return parse_cgroups(argc - 2, argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "write"))
 		return floor_write(argv[2], strtoul(argv[3], NULL, 10) * CHUNK);
 	if (argc == 3 && !strcmp(argv[1], "read"))
 		return floor_read(argv[2]);
-	fprintf(stderr, "usage: floor write FILE MIB | floor read FILE\n");
+	fprintf(stderr, "usage: floor write FILE MIB | floor read FILE | "
+			"floor cgroups NAME DIR... -- CMD\n");
 	return 2;
 }

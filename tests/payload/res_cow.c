@@ -181,6 +181,37 @@ static pid_t start(void (*role)(void))
 	return start_role(play);
 }
 
+#define FRAME (64 * PAGE)
+
+static char *frame;
+
+/* In a frame of its parent's, which has left it: of the parent's stack it is the unused end. */
+static void deep(void)
+{
+	live(1);
+	for (int i = 0; i < FRAME; i++)
+		CHECK(frame[i] == 7);
+}
+
+/* The stack is as large as the child will need it: one that has grown is no longer inherited. */
+static void __attribute__((noinline)) grow_stack(void)
+{
+	char more[2 * PAGE];
+
+	memset(more, 8, sizeof(more));
+	__asm__ volatile("" ::"r"(more) : "memory");
+}
+
+static pid_t start_deep(void)
+{
+	char buffer[FRAME];
+
+	memset(buffer, 7, sizeof(buffer));
+	frame = buffer;
+	grow_stack();
+	return start(deep);
+}
+
 static void grandchild(void)
 {
 	live(1);
@@ -274,8 +305,8 @@ static void make_memory(void)
 int main(int argc, char **argv)
 {
 	static void (*const roles[])(void) = {same, changed, middle, to_init, leader, locked};
-	enum { ROLES = sizeof(roles) / sizeof(*roles), ALL = 9 };
-	pid_t pids[ROLES];
+	enum { ROLES = sizeof(roles) / sizeof(*roles), ALL = 10 };
+	pid_t pids[ROLES], child;
 	long before;
 
 	CHECK(argc == 2 && !pipe(done));
@@ -285,6 +316,7 @@ int main(int argc, char **argv)
 	make_memory();
 	for (int i = 0; i < ROLES; i++)
 		pids[i] = start(roles[i]);
+	child = start_deep();
 	CHECK(!mlock(lockable, LOCKED * PAGE));
 	end_role(pids[3]);
 	hear(ALL);
@@ -307,5 +339,6 @@ int main(int argc, char **argv)
 	for (int i = 0; i < ROLES; i++)
 		if (i != 3)
 			end_role(pids[i]);
+	end_role(child);
 	return passed();
 }

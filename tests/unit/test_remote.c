@@ -258,12 +258,61 @@ static void test_stop(void **state)
 	close(stopper.listener);
 }
 
+/* Two tasks at a time: neither is waited for before the other is on its way. */
+static void test_started(void **state)
+{
+	struct remote *both[2] = {*state, NULL};
+	remote_vec remotes = {.items = both, .count = 2};
+	struct error *err = NULL;
+	pid_t pids[2];
+	void *second;
+
+	make_task(&second, NULL);
+	both[1] = second;
+	for (unsigned i = 0; i < 2; i++) {
+		remote_later(both[i], 0, &note, &err, SYS_umask, 0111 * (i + 1));
+		remote_set(remote_calls(both[i]), SYS_umask, 022);
+		remote_start_run(both[i], 0, 1, &err);
+		no_error(err);
+	}
+	/* the array is the task's by now */
+	assert_int_equal(remote_run(both[0], 0, 1, &err), -EBUSY);
+	error_free(err);
+	err = NULL;
+	for (unsigned i = 0; i < 2; i++) {
+		remote_finish(both[i], &err);
+		no_error(err);
+		assert_int_equal(remote_calls(both[i])->ret, 0111 * (i + 1));
+	}
+	/* what has been started is reported by what comes next */
+	remote_later(both[0], 0, &note, &err, SYS_close, 1000);
+	remote_start_queued(both[0], &err);
+	no_error(err);
+	assert_int_equal(remote_later(both[0], 0, &note, &err, SYS_umask, 022), -EBADF);
+	error_free(err);
+	err = NULL;
+	for (unsigned i = 0; i < 2; i++) {
+		pids[i] = both[i]->tid;
+		remote_start_detach(both[i], &err);
+		no_error(err);
+	}
+	remotes_proceed(&remotes, &err);
+	no_error(err);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_null(both[i]->window);
+		assert_int_equal(both[i]->address, 0);
+		both[i]->tid = pids[i]; /* for the teardown */
+	}
+	teardown(&second);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_started, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup_listener, teardown),
 	};
 
