@@ -28,6 +28,7 @@
 
 #define PAGE	       4096UL
 #define HUGETLBFS_TYPE 0x958458f6
+#define UNKNOWN_ID     65534 /* what the kernel calls such */
 
 const char *const ipc_limit_paths[IPC_LIMITS] = {
 	"/proc/sys/kernel/shmmax", "/proc/sys/kernel/shmall", "/proc/sys/kernel/shmmni",
@@ -50,18 +51,31 @@ static uint32_t container_pid(const struct checkpoint *c, pid_t pid)
 	return 0;
 }
 
-static struct ckpt_ipc_perm to_perm(int id, const struct ipc_perm *perm)
+/*
+ * Ids are recorded as the container has them, by the kernel too. A creator may be unknown
+ * there: a restore from outside has made the object.
+ */
+static int to_perm(const struct checkpoint *c, const char *what, int id,
+		   const struct ipc_perm *perm, struct ckpt_ipc_perm *to, struct error **err)
 {
-	return (struct ckpt_ipc_perm){
+	struct id_pair owner = {perm->uid, perm->gid}, creator = {perm->cuid, perm->cgid};
+	int r = ids_inside(c->request->init, &owner, err);
+
+	if (r)
+		return error_wrap(err, "saving the owner of %s %d", what, id);
+	if (ids_inside(c->request->init, &creator, NULL))
+		creator = (struct id_pair){UNKNOWN_ID, UNKNOWN_ID};
+	*to = (struct ckpt_ipc_perm){
 		.id = id,
 		.key = perm->__key,
-		.uid = perm->uid,
-		.gid = perm->gid,
-		.cuid = perm->cuid,
-		.cgid = perm->cgid,
+		.uid = owner.uid,
+		.gid = owner.gid,
+		.cuid = creator.uid,
+		.cgid = creator.gid,
 		.mode = perm->mode & 0777,
 		.seq = perm->__seq,
 	};
+	return 0;
 }
 
 /* Calls dump for the id of each line of a file of /proc/sysvipc. */
@@ -150,7 +164,6 @@ static int dump_shm(struct checkpoint *c, int id, struct error **err)
 	if (shmctl(id, IPC_STAT, &ds))
 		return error_errno(err, errno, "looking at shared memory %d", id);
 	rec = (struct ckpt_ipc_shm){
-		.perm = to_perm(id, &ds.shm_perm),
 		.size = ds.shm_segsz,
 		.atime = ds.shm_atime,
 		.dtime = ds.shm_dtime,
@@ -160,7 +173,9 @@ static int dump_shm(struct checkpoint *c, int id, struct error **err)
 		.flags = (ds.shm_perm.mode & SHM_DEST ? CKPT_IPC_DEST : 0) |
 			 (ds.shm_perm.mode & SHM_LOCKED ? CKPT_IPC_LOCKED : 0),
 	};
-	r = register_segment(c, id, rec.size, &rec.object, err);
+	r = to_perm(c, "shared memory", id, &ds.shm_perm, &rec.perm, err);
+	if (!r)
+		r = register_segment(c, id, rec.size, &rec.object, err);
 	if (!r && !record_add(&c->records, CKPT_IPC_SHM, &rec, sizeof(rec)))
 		return error_errno(err, ENOMEM, "recording shared memory");
 	return r;
@@ -172,15 +187,18 @@ static int dump_sem(struct checkpoint *c, int id, struct error **err)
 	__cleanup_free unsigned short *numbers = NULL;
 	struct ckpt_ipc_sem rec;
 	struct semid_ds ds;
+	int r;
 
 	if (semctl(id, 0, IPC_STAT, (union semun){.buf = &ds}))
 		return error_errno(err, errno, "looking at semaphore set %d", id);
 	rec = (struct ckpt_ipc_sem){
-		.perm = to_perm(id, &ds.sem_perm),
 		.otime = ds.sem_otime,
 		.ctime = ds.sem_ctime,
 		.nsems = ds.sem_nsems,
 	};
+	r = to_perm(c, "semaphore set", id, &ds.sem_perm, &rec.perm, err);
+	if (r)
+		return r;
 	numbers = calloc(rec.nsems, sizeof(*numbers));
 	values = calloc(rec.nsems, sizeof(*values));
 	if (!numbers || !values)
@@ -233,7 +251,6 @@ static int dump_msg(struct checkpoint *c, int id, struct error **err)
 	if (msgctl(id, IPC_STAT, &ds))
 		return error_errno(err, errno, "looking at message queue %d", id);
 	rec = (struct ckpt_ipc_msg){
-		.perm = to_perm(id, &ds.msg_perm),
 		.stime = ds.msg_stime,
 		.rtime = ds.msg_rtime,
 		.ctime = ds.msg_ctime,
@@ -242,7 +259,9 @@ static int dump_msg(struct checkpoint *c, int id, struct error **err)
 		.lrpid = container_pid(c, ds.msg_lrpid),
 		.messages = ds.msg_qnum,
 	};
-	r = dump_messages(id, &ds, &messages, err);
+	r = to_perm(c, "message queue", id, &ds.msg_perm, &rec.perm, err);
+	if (!r)
+		r = dump_messages(id, &ds, &messages, err);
 	if (!r &&
 	    !record_add2(&c->records, CKPT_IPC_MSG, &rec, sizeof(rec), messages.data, messages.len))
 		return error_errno(err, ENOMEM, "recording message queue %d", id);

@@ -200,6 +200,17 @@ static int check_id(const char *what, const struct ckpt_ipc_perm *perm, int id, 
 	return 0;
 }
 
+/* The owner as we call him. */
+static int find_owner(const struct restore *r, const char *what, const struct ckpt_ipc_perm *perm,
+		      struct id_pair *owner, struct error **err)
+{
+	int ret;
+
+	*owner = (struct id_pair){perm->uid, perm->gid};
+	ret = ids_outside(r->request->init, owner, err);
+	return ret ? error_wrap(err, "making %s %u", what, perm->id) : 0;
+}
+
 static int fill_segment(struct restore *r, const struct ckpt_ipc_shm *shm, struct error **err)
 {
 	__cleanup_fd int fd = -1;
@@ -220,8 +231,11 @@ static int make_shm(struct restore *r, const struct ckpt_ipc_shm *shm, struct er
 {
 	const struct ckpt_ipc_perm *perm = &shm->perm;
 	struct shmid_ds ds = {0};
-	int id, ret = set_next_id("shm", perm->id, err);
+	struct id_pair owner;
+	int id, ret = find_owner(r, "shared memory", perm, &owner, err);
 
+	if (!ret)
+		ret = set_next_id("shm", perm->id, err);
 	if (ret)
 		return ret;
 	id = shmget(perm->key, shm->size, IPC_CREAT | IPC_EXCL | perm->mode);
@@ -230,8 +244,8 @@ static int make_shm(struct restore *r, const struct ckpt_ipc_shm *shm, struct er
 		ret = fill_segment(r, shm, err);
 	if (ret)
 		return ret;
-	ds.shm_perm.uid = perm->uid;
-	ds.shm_perm.gid = perm->gid;
+	ds.shm_perm.uid = owner.uid;
+	ds.shm_perm.gid = owner.gid;
 	ds.shm_perm.mode = perm->mode;
 	if (shmctl(id, IPC_SET, &ds))
 		return error_errno(err, errno, "setting the owner of shared memory %d", id);
@@ -240,19 +254,22 @@ static int make_shm(struct restore *r, const struct ckpt_ipc_shm *shm, struct er
 	return 0;
 }
 
-static int make_sem(const struct ckpt_ipc_sem *sem, struct error **err)
+static int make_sem(const struct restore *r, const struct ckpt_ipc_sem *sem, struct error **err)
 {
 	const struct ckpt_ipc_sem_value *values = (const void *)(sem + 1);
 	__cleanup_free unsigned short *numbers = calloc(sem->nsems, sizeof(*numbers));
 	const struct ckpt_ipc_perm *perm = &sem->perm;
 	struct semid_ds ds = {0};
+	struct id_pair owner;
 	int id, ret;
 
 	if (!numbers)
 		return error_errno(err, ENOMEM, "making semaphore set %u", perm->id);
 	for (unsigned i = 0; i < sem->nsems; i++)
 		numbers[i] = values[i].value;
-	ret = set_next_id("sem", perm->id, err);
+	ret = find_owner(r, "semaphore set", perm, &owner, err);
+	if (!ret)
+		ret = set_next_id("sem", perm->id, err);
 	if (ret)
 		return ret;
 	id = semget(perm->key, sem->nsems, IPC_CREAT | IPC_EXCL | perm->mode);
@@ -261,8 +278,8 @@ static int make_sem(const struct ckpt_ipc_sem *sem, struct error **err)
 		return ret;
 	if (semctl(id, 0, SETALL, (union semun){.array = numbers}))
 		return error_errno(err, errno, "setting semaphore set %d", id);
-	ds.sem_perm.uid = perm->uid;
-	ds.sem_perm.gid = perm->gid;
+	ds.sem_perm.uid = owner.uid;
+	ds.sem_perm.gid = owner.gid;
 	ds.sem_perm.mode = perm->mode;
 	if (semctl(id, 0, IPC_SET, (union semun){.buf = &ds}))
 		return error_errno(err, errno, "setting the owner of semaphore set %d", id);
@@ -289,12 +306,13 @@ static int send_messages(const struct ckpt_ipc_msg *msg, struct error **err)
 	return 0;
 }
 
-static int set_queue(const struct ckpt_ipc_msg *msg, uint64_t qbytes, struct error **err)
+static int set_queue(const struct ckpt_ipc_msg *msg, const struct id_pair *owner, uint64_t qbytes,
+		     struct error **err)
 {
 	struct msqid_ds ds = {.msg_qbytes = qbytes};
 
-	ds.msg_perm.uid = msg->perm.uid;
-	ds.msg_perm.gid = msg->perm.gid;
+	ds.msg_perm.uid = owner->uid;
+	ds.msg_perm.gid = owner->gid;
 	ds.msg_perm.mode = msg->perm.mode;
 	if (msgctl(msg->perm.id, IPC_SET, &ds))
 		return error_errno(err, errno, "setting message queue %u to %llu bytes",
@@ -302,12 +320,15 @@ static int set_queue(const struct ckpt_ipc_msg *msg, uint64_t qbytes, struct err
 	return 0;
 }
 
-static int make_msg(const struct ckpt_ipc_msg *msg, struct error **err)
+static int make_msg(const struct restore *r, const struct ckpt_ipc_msg *msg, struct error **err)
 {
 	const char *pos = (const char *)(msg + 1);
 	uint64_t bytes = msg->messages; /* empty ones count too */
-	int id, ret = set_next_id("msg", msg->perm.id, err);
+	struct id_pair owner;
+	int id, ret = find_owner(r, "message queue", &msg->perm, &owner, err);
 
+	if (!ret)
+		ret = set_next_id("msg", msg->perm.id, err);
 	if (ret)
 		return ret;
 	id = msgget(msg->perm.key, IPC_CREAT | IPC_EXCL | msg->perm.mode);
@@ -321,11 +342,11 @@ static int make_msg(const struct ckpt_ipc_msg *msg, struct error **err)
 		pos += sizeof(*head) + ((head->len + 7) & ~7ULL);
 	}
 	/* it may hold more than it now takes: the limit can be lowered below the contents */
-	ret = set_queue(msg, msg->qbytes > bytes ? msg->qbytes : bytes, err);
+	ret = set_queue(msg, &owner, msg->qbytes > bytes ? msg->qbytes : bytes, err);
 	if (!ret)
 		ret = send_messages(msg, err);
 	if (!ret && bytes > msg->qbytes)
-		ret = set_queue(msg, msg->qbytes, err);
+		ret = set_queue(msg, &owner, msg->qbytes, err);
 	return ret;
 }
 
@@ -351,11 +372,11 @@ static int make_one(struct restore *r, const struct record *rec, struct error **
 	case CKPT_IPC_SHM:
 		return make_shm(r, rec->data, err);
 	case CKPT_IPC_SEM:
-		return make_sem(rec->data, err);
+		return make_sem(r, rec->data, err);
 	case CKPT_IPC_NEXT:
 		return set_next_ids(rec->data, err);
 	default:
-		return make_msg(rec->data, err);
+		return make_msg(r, rec->data, err);
 	}
 }
 

@@ -90,13 +90,12 @@ static int act_here(void *ctx, struct error **err)
 static unsigned take_ids(struct restore *r, const struct act *a, struct remote_call *call,
 			 struct error **err)
 {
-	uid_t uid;
-	gid_t gid;
+	struct id_pair as = {a->as.uid, a->as.gid};
 
-	if (ids_inside(r->request->init, a->as.uid, a->as.gid, &uid, &gid, err))
+	if (ids_inside(r->request->init, &as, err))
 		return 0;
-	remote_set(&call[0], SYS_setresgid, -1, gid, -1);
-	remote_set(&call[1], SYS_setresuid, -1, uid, -1);
+	remote_set(&call[0], SYS_setresgid, -1, as.gid, -1);
+	remote_set(&call[1], SYS_setresuid, -1, as.uid, -1);
 	remote_set(&call[2], SYS_setfsuid, 0);
 	return 3;
 }

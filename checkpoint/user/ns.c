@@ -78,7 +78,8 @@ int same_namespace(pid_t pid, const char *name, struct error **err)
 }
 
 /* Lines of user_namespaces(7): first id inside, first id outside as the reader sees it, count. */
-static int id_inside(pid_t pid, const char *map, uint32_t id, uint32_t *found, struct error **err)
+static int map_id(pid_t pid, const char *map, bool inwards, uint32_t id, uint32_t *found,
+		  struct error **err)
 {
 	__cleanup_free char *text = NULL;
 	unsigned long inside, outside, count;
@@ -87,32 +88,44 @@ static int id_inside(pid_t pid, const char *map, uint32_t id, uint32_t *found, s
 	if (r)
 		return error_errno(err, -r, "reading /proc/%d/%s", pid, map);
 	for (char *line = text; line && *line; line = strchr(line, '\n')) {
+		unsigned long from, to;
+
 		line += *line == '\n';
-		if (sscanf(line, "%lu %lu %lu", &inside, &outside, &count) == 3 && id >= outside &&
-		    id - outside < count) {
-			*found = inside + (id - outside);
+		if (sscanf(line, "%lu %lu %lu", &inside, &outside, &count) != 3)
+			continue;
+		from = inwards ? outside : inside;
+		to = inwards ? inside : outside;
+		if (id >= from && id - from < count) {
+			*found = to + (id - from);
 			return 0;
 		}
 	}
 	return error_set(err, EBADMSG, "id %u is not in the container's %s", id, map);
 }
 
-int ids_inside(pid_t pid, uid_t uid, gid_t gid, uid_t *inside_uid, gid_t *inside_gid,
-	       struct error **err)
+static int map_ids(pid_t pid, bool inwards, struct id_pair *ids, struct error **err)
 {
 	int r = same_namespace(pid, "user", err);
 
-	*inside_uid = uid;
-	*inside_gid = gid;
 	if (r)
 		return r < 0 ? r : 0;
-	r = id_inside(pid, "uid_map", uid, inside_uid, err);
-	return r ? r : id_inside(pid, "gid_map", gid, inside_gid, err);
+	r = map_id(pid, "uid_map", inwards, ids->uid, &ids->uid, err);
+	return r ? r : map_id(pid, "gid_map", inwards, ids->gid, &ids->gid, err);
+}
+
+int ids_inside(pid_t pid, struct id_pair *ids, struct error **err)
+{
+	return map_ids(pid, true, ids, err);
+}
+
+int ids_outside(pid_t pid, struct id_pair *ids, struct error **err)
+{
+	return map_ids(pid, false, ids, err);
 }
 
 int ids_mapped(pid_t pid, uid_t uid, gid_t gid, struct error **err)
 {
-	return ids_inside(pid, uid, gid, &uid, &gid, err);
+	return ids_inside(pid, &(struct id_pair){uid, gid}, err);
 }
 
 int uid_mapped(pid_t pid, uid_t uid, struct error **err)
@@ -121,5 +134,5 @@ int uid_mapped(pid_t pid, uid_t uid, struct error **err)
 
 	if (r)
 		return r < 0 ? r : 0;
-	return id_inside(pid, "uid_map", uid, &uid, err);
+	return map_id(pid, "uid_map", true, uid, &uid, err);
 }

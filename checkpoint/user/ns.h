@@ -25,9 +25,15 @@ int in_thread(int (*fn)(void *ctx, struct error **err), void *ctx, struct error 
 /* 1: the process has the same namespace ("ipc", "uts") as we; 0: another one. */
 int same_namespace(pid_t pid, const char *name, struct error **err);
 
-/* The ids that such a process itself has for ours; -EBADMSG if its maps lack them. */
-int ids_inside(pid_t pid, uid_t uid, gid_t gid, uid_t *inside_uid, gid_t *inside_gid,
-	       struct error **err);
+struct id_pair {
+	uid_t uid;
+	gid_t gid;
+};
+
+/* From our ids to what such a process itself calls them, and back; -EBADMSG if its maps lack them.
+ */
+int ids_inside(pid_t pid, struct id_pair *ids, struct error **err);
+int ids_outside(pid_t pid, struct id_pair *ids, struct error **err);
 
 /*
  * 0 if a process in the process's user namespace can have these ids (ours, as

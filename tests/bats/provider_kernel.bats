@@ -234,6 +234,20 @@ restore_snapshot() {
 	res_once res_shmpart
 }
 
+@test "System V IPC in a user namespace, by one provider and by the other" {
+	RES_PLACE=user
+	RES_OPTIONS=(--provider kernel)
+	res_once res_shmpart
+	res_once res_semundo
+	start_payload res_shmpart
+	ok firn pause "$ID"
+	ok firn checkpoint --provider kernel --leave-running --image-path "$T/kernel" "$ID"
+	ok firn checkpoint --provider user --image-path "$T/user" "$ID"
+	ok "$REPO/${BUILD:-build}/tests/tools/compare_images" "$T/kernel" "$T/user"
+	restore_detached "$ID" "$T/b" "$T/kernel" --provider user
+	passes
+}
+
 @test "semaphores undo what ended processes did" {
 	RES_OPTIONS=(--provider kernel)
 	res_once res_semundo
