@@ -48,6 +48,11 @@ bool kernel_restores_of(const struct restore *r, const struct restore_task *t, u
 	return len + RECORD_SLACK <= STREAM_MAX;
 }
 
+bool kernel_stream_fits(const struct buf *stream, size_t len)
+{
+	return stream->len + len + RECORD_SLACK <= STREAM_MAX;
+}
+
 bool kernel_arms(const struct restore *r, const struct restore_task *t)
 {
 	static const uint32_t types[] = {CKPT_SIGACTIONS, CKPT_SIGPENDING, CKPT_ITIMERS,

@@ -26,6 +26,9 @@ bool kernel_restores(const struct restore *r, uint64_t classes);
 bool kernel_restores_of(const struct restore *r, const struct restore_task *t, uint64_t classes,
 			const uint32_t *types);
 
+/* Whether another record of so many bytes can be given to kernel_restart(). */
+bool kernel_stream_fits(const struct buf *stream, size_t len);
+
 /* Whether it is the kernel that restores a process's signals and timers. */
 bool kernel_arms(const struct restore *r, const struct restore_task *t);
 

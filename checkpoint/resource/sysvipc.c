@@ -391,7 +391,9 @@ static const enum ckpt_type sysvipc_types[] = {
 
 static const char *const sysvipc_not_captured[] = {
 	"semaphore adjustments to be undone at exit (SEM_UNDO), but on the patched kernel",
-	"creator, times and last pids of System V IPC objects",
+	"creator, times and last pids of System V IPC objects, but on the patched kernel; there "
+	"when, "
+	"and by whom, shared memory that is attached was attached last",
 	NULL,
 };
 

@@ -41,6 +41,9 @@ int sysvipc_load_undo(struct restore_task *t, const struct record *rec, struct e
 bool sysvipc_has_undo(const struct restore_thread *th);
 int sysvipc_restore_undo(struct restore *r, struct error **err);
 
+/* sysvipc_exact.c: creators, times and pids of the objects, if the kernel can set them. */
+int sysvipc_restore_exact(struct restore *r, struct error **err);
+
 /* sysvipc_admit.c: names attachments of what is not the container's, and such as are too long. */
 int sysvipc_admit(struct checkpoint *c, struct dump_task *t, struct error **err);
 

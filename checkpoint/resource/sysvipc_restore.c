@@ -433,7 +433,11 @@ static int remove_inside(void *ctx, struct error **err)
 
 int sysvipc_restore_cross(struct restore *r, struct restore_task *t, struct error **err)
 {
-	int ret = r->ipc ? in_namespaces(r->request->init, CLONE_NEWIPC, remove_inside, r, err) : 0;
+	int ret = sysvipc_restore_undo(r, err);
 
-	return ret ? ret : sysvipc_restore_undo(r, err);
+	if (ret || !r->ipc)
+		return ret;
+	/* before what is removed can be gone */
+	ret = sysvipc_restore_exact(r, err);
+	return ret ? ret : in_namespaces(r->request->init, CLONE_NEWIPC, remove_inside, r, err);
 }

@@ -248,6 +248,20 @@ restore_snapshot() {
 	passes
 }
 
+@test "creators, times and last pids of System V IPC" {
+	local place
+	for place in "" user; do
+		echo "# ${place:-root}"
+		RES_PLACE=$place
+		start_payload res_ipctimes
+		sleep 1 # they have seconds
+		ok firn checkpoint --provider kernel --image-path "$T/image" "$ID"
+		restore_detached "$ID" "$T/b" "$T/image" --provider kernel
+		passes
+		again
+	done
+}
+
 @test "semaphores undo what ended processes did" {
 	RES_OPTIONS=(--provider kernel)
 	res_once res_semundo
