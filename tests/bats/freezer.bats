@@ -97,15 +97,8 @@ teardown() {
 
 @test "gdb runs a program in the container: frozen and thawed, neither notices" {
 	need_command gdb
-	make_rootfs "$T/b/rootfs"
-	make_config "$T/b" /usr/bin/env HOME=/tmp gdb -nx -batch -ex "set startup-with-shell off" \
-		-ex "break next_step" -ex "ignore 1 1000000" -ex run \
-		-ex "info breakpoints" --args /bin/steps /tmp/progress /tmp/go
-	add_payload "$T/b" steps
-	for dir in usr lib lib64; do
-		[ ! -e "/$dir" ] || add_mount "$T/b" "/$(readlink "/$dir" || echo "$dir")" "/$dir" ro
-		mkdir -p "$T/b/rootfs/$dir"
-	done
+	make_gdb_bundle "$T/b" -ex "break next_step" -ex "ignore 1 1000000" -ex run \
+		-ex "info breakpoints"
 	new_id
 	run_detached "$ID" "$T/b"
 	wait_for 60 non_empty "$T/b/rootfs/tmp/progress"

@@ -79,3 +79,18 @@ cgroup_is_frozen() {
 	*) return 1 ;;
 	esac
 }
+
+# make_gdb_bundle DIR OPTION...: gdb with these options, and what it debugs: steps /tmp/progress /tmp/go.
+# Programs and libraries are this host's.
+make_gdb_bundle() {
+	local b=$1 dir
+	shift
+	make_rootfs "$b/rootfs"
+	make_config "$b" /usr/bin/env HOME=/tmp gdb -nx -batch -ex "set startup-with-shell off" "$@" \
+		--args /bin/steps /tmp/progress /tmp/go
+	add_payload "$b" steps
+	for dir in usr lib lib64; do
+		[ ! -e "/$dir" ] || add_mount "$b" "/$(readlink "/$dir" || echo "$dir")" "/$dir" ro
+		mkdir -p "$b/rootfs/$dir"
+	done
+}

@@ -123,6 +123,27 @@ took() {
 	done
 }
 
+@test "a restore that is held up changes nothing about sleeps, and dates stay dates" {
+	local name
+	CK_EDIT='.linux.namespaces += [{type: "time"}]'
+	ck_start ck_sleeps 3000 17000
+	CK_EDIT=
+	sleep 1.5 # of the three
+	ck_checkpoint --provider kernel
+	ln -s "$IMAGE" "$T/image"
+	ln -s "$B" "$T/b"
+	held_up 6 restore-arm
+	ck_result
+	for name in nanosleep clock_relative clock_absolute poll ppoll select futex futex_bitset cond \
+		epoll_wait sigtimedwait semtimedop recv; do
+		# the container's clock goes on when all is armed, or it would be more than 7500
+		took "$name" 7000
+	done
+	name=$(sed -n 's/^wall //p' <<<"$output")
+	echo "$name ms late"
+	[ "$name" -ge 0 ] && [ "$name" -lt 1000 ]
+}
+
 @test "each provider restores what the other has saved" {
 	local payload
 	for payload in "${PAYLOADS[@]}"; do
@@ -323,4 +344,24 @@ is_stopped() {
 	firn delete --force "$ID"
 	fails firn restore --detach --image-path "$T/image" --bundle "$T/b" "$ID"
 	has "was being traced by process 1, which cannot be restored"
+}
+
+@test "gdb in a container, at a breakpoint: a checkpoint disturbs neither, and gdb steps on" {
+	need_command gdb
+	make_gdb_bundle "$T/b" -ex "break access" -ex run \
+		-ex "shell touch /tmp/ready; until [ -e /tmp/on ]; do sleep 0.1; done" \
+		-ex stepi -ex "info symbol \$pc" -ex delete -ex "shell touch /tmp/go" -ex continue
+	new_id
+	run_detached "$ID" "$T/b"
+	wait_for 60 exists "$T/b/rootfs/tmp/ready"
+	ok firn checkpoint --provider kernel --leave-running --image-path "$T/image" "$ID"
+	ok firn checkpoint --provider kernel --leave-running --image-path "$T/image" "$ID"
+	touch "$T/b/rootfs/tmp/on"
+	wait_for 60 has_status "$ID" stopped
+	output=$(cat "$T/$ID.log")
+	has "in access ()"
+	has "access + "
+	has "undisturbed"
+	has "exited with code 07"
+	lacks "received signal"
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ck_sleeps MS: a thread for each system call that sleeps with a timeout of MS
+ * ck_sleeps MS [WALL]: a thread for each system call that sleeps with a timeout of MS
  * milliseconds, and some that sleep without one. The result has a line for each:
- * name, result, errno, and how long it took on CLOCK_MONOTONIC.
+ * name, result, errno, and how long it took on CLOCK_MONOTONIC. With WALL a line "wall"
+ * before them: a sleep until the wall clock is WALL milliseconds on, and how late that ended.
  */
 #include <linux/futex.h>
 #include <poll.h>
@@ -181,6 +182,21 @@ static int do_pause(void)
 	return ppoll(NULL, 0, &t, &set);
 }
 
+static long late;
+
+static void *sleep_until(void *wall)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (long)wall / 1000;
+	if (syscall(SYS_clock_nanosleep, CLOCK_REALTIME, TIMER_ABSTIME, &until, NULL))
+		late = -1;
+	else
+		late = ck_ms(CLOCK_REALTIME) - (until.tv_sec * 1000 + until.tv_nsec / 1000000);
+	return NULL;
+}
+
 static struct sleeper {
 	const char *name;
 	int (*fn)(void);
@@ -246,6 +262,7 @@ int main(int argc, char **argv)
 {
 	struct epoll_event e = {.events = EPOLLIN};
 	struct sigaction action = {.sa_handler = on_alarm};
+	pthread_t wall;
 	sigset_t set;
 
 	ms = argc > 1 ? atol(argv[1]) : 3000;
@@ -261,12 +278,18 @@ int main(int argc, char **argv)
 		return 1;
 	for (int i = 0; i < SLEEPERS; i++)
 		pthread_create(&sleepers[i].thread, NULL, run, &sleepers[i]);
+	if (argc > 2)
+		pthread_create(&wall, NULL, sleep_until, (void *)atol(argv[2]));
 	for (int i = 0; i < SLEEPERS; i++)
 		while (!sleepers[i].tid || !asleep(&sleepers[i]))
 			usleep(1000);
 	ck_ready();
 	for (int i = 0; i < TIMED; i++)
 		pthread_join(sleepers[i].thread, NULL);
+	if (argc > 2) {
+		pthread_join(wall, NULL);
+		ck_bad("wall %ld", late);
+	}
 	ck_wait_go();
 	if (write(pipe_fds[1], "x", 1) != 1 || write(sockets[0], "x", 1) != 1)
 		return 1;
