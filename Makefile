@@ -122,6 +122,14 @@ bench: all $(BENCH) ## measure against runc, bwrap and plain I/O: build/bench.md
 	@tests/install-deps bench
 	@FIRN=$(abspath $(BUILD))/firn BUILD=$(abspath $(BUILD)) tests/bench/bench
 
+.PHONY: bench-kernel
+bench-kernel: all $(BENCH) ## measure the kernel provider against the user provider, in the VM: build/bench/providers.md
+	@tests/install-deps test kernel bench
+	@mkdir -p $(BUILD)/bench
+	@FIRN=$(abspath $(BUILD))/firn BUILD=$(abspath $(BUILD)) FIRN_VM_CALLS=1 \
+		tests/vm/run -t 3600 -w $(BUILD)/bench \
+		env BUILD=$(abspath $(BUILD)) tests/bench/providers $(abspath $(BUILD))/bench
+
 $(BUILD)/tests/bench/%: tests/bench/%.c $(BUILD)/libfirn.a
 	@mkdir -p $(@D)
 	$(call say,CC)

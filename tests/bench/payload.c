@@ -2,7 +2,8 @@
 /*
  * What the benchmarked containers run: payload MIB TASKS. Each of TASKS processes fills
  * MIB MiB of small pages with data that nothing compresses, and sleeps. /ready appears
- * when all have. On SIGUSR1 the first writes a hash over its memory to /hash.
+ * when all have. On SIGUSR1 the first writes a hash over its memory to /hash, on SIGUSR2 how many
+ * microseconds a fork of it takes to /fork.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void fill(uint64_t *words, size_t count, uint64_t seed)
@@ -43,6 +46,27 @@ static void put(const char *path, const char *text)
 	}
 }
 
+static long now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000L + t.tv_nsec / 1000;
+}
+
+/* The first access of the parent to a page that it shares is not the fork's. */
+static long time_fork(void)
+{
+	long start = now_us(), took;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	took = now_us() - start;
+	waitpid(pid, NULL, 0);
+	return took;
+}
+
 int main(int argc, char **argv)
 {
 	size_t size = (argc > 1 ? strtoul(argv[1], NULL, 10) : 1) << 20;
@@ -57,6 +81,7 @@ int main(int argc, char **argv)
 	madvise(words, size, MADV_NOHUGEPAGE);
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	for (int i = 1; i < tasks; i++) {
 		if (fork() == 0) {
@@ -74,9 +99,14 @@ int main(int argc, char **argv)
 	close(ready[0]);
 	put("/ready", "");
 	for (;;) {
-		if (sigwait(&set, &number) == 0) {
+		if (sigwait(&set, &number) != 0)
+			continue;
+		if (number == SIGUSR1) {
 			snprintf(text, sizeof(text), "%016lx\n", hash(words, size / 8));
 			put("/hash", text);
+		} else {
+			snprintf(text, sizeof(text), "%ld\n", time_fork());
+			put("/fork", text);
 		}
 	}
 }
