@@ -30,8 +30,9 @@ int lock_parse(const char *text, struct lock_line *line)
 	unsigned long long start;
 	char end[24];
 
-	if (sscanf(text, "%7s %11s %7s %d %*x:%*x:%*u %llu %23s", line->kind, line->mode,
-		   line->access, &line->pid, &start, end) != 6)
+	/* who breaks a lease has no file: "<none>:0" */
+	if (sscanf(text, "%7s %11s %7s %d %*s %llu %23s", line->kind, line->mode, line->access,
+		   &line->pid, &start, end) != 6)
 		return -EPROTO;
 	line->start = start;
 	line->end = strcmp(end, "EOF") ? strtoull(end, NULL, 10) : UINT64_MAX;

@@ -67,6 +67,18 @@ waits_for_lock() {
 	passes
 }
 
+@test "a lease that somebody outside breaks is refused by name" {
+	start_payload res_leasetime
+	hold cat "$T/b/rootfs/tmp/leased"
+	wait_for 5 waits_for_lock
+	fails firn checkpoint --check "$ID"
+	has "/tmp/leased\" that process $HOLDER outside waits for"
+	kill "$HOLDER"
+	wait "$HOLDER" || :
+	ok firn checkpoint --check "$ID"
+	passes
+}
+
 @test "a lock that is taken by others since makes a restore fail, and leaves nothing" {
 	start_payload res_locks
 	save
