@@ -37,3 +37,18 @@ comes_back() {
 	has "let the processes of that session end"
 	passes
 }
+
+@test "so is an orphan of a session whose leader is outside of the pid namespace" {
+	local outside pid
+	start_payload res_tree 1f2
+	pid=$(container_pid "$ID")
+	# its parent ends, and it is the init's; its session is its grandparent's
+	nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup --root --wd \
+		sh -c 'sleep 1000 </dev/null >/dev/null 2>&1 3>&- &'
+	wait_for 5 pgrep -x -P "$pid" sleep
+	outside=$(pgrep -x -P "$pid" sleep)
+	echo "$outside" >"$(dirname "$(freezer_file "$ID")")/cgroup.procs"
+	fails firn checkpoint --check "$ID"
+	has "is in session 0"
+	passes
+}
