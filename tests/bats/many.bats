@@ -19,19 +19,19 @@ start_many() {
 	wait_for 60 says ready
 }
 
-# peak_of CMD...: the peak of its memory, in KiB.
+# peak_of CMD...: the peak of its memory, in KiB; fails if CMD does.
 peak_of() {
-	local tool=${BATS_RUN_TMPDIR:-/tmp}/measure
+	local tool=${BATS_RUN_TMPDIR:-/tmp}/measure line
 	[ -x "$tool" ] || cc -O2 -std=gnu17 -D_GNU_SOURCE -o "$tool" "$REPO/tests/bench/measure.c"
-	"$tool" "$@" </dev/null 2>>"$T/$ID.log" | sed 's/.* //'
+	line=$("$tool" "$@" </dev/null 2>>"$T/$ID.log") || return
+	echo "${line##* }"
 }
 
 # within_memory N FIRN --root DIR VERB...: 32 MiB, and 1 KiB for each of N.
 within_memory() {
 	local limit=$((32 * 1024 + $1)) peak
 	shift
-	peak=$(peak_of "$@")
-	[ "${peak:-0}" -gt 0 ] || fail "failed: $*"
+	peak=$(peak_of "$@") || fail "failed: $* ($(tail -n 1 "$T/$ID.log"))"
 	[ "$peak" -le "$limit" ] || fail "$4 took $peak KiB of memory, and may take $limit"
 }
 
