@@ -20,6 +20,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/limit.h"
 #include "util/log.h"
 
 /* The state as a file: a pipe could fill up with a hook that does not read. */
@@ -45,6 +46,7 @@ static _Noreturn void become_hook(const struct oci_hook *hook, int input)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	limit_put_back();
 	if (lseek(input, 0, SEEK_SET) == 0 && dup2(input, STDIN_FILENO) == 0 &&
 	    process_mark_fds(0, &err) == 0)
 		execve(hook->path, args, env);

@@ -12,6 +12,7 @@
 #include "checkpoint/engine/provider.h"
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/kernel/capture.h"
+#include "checkpoint/resource/files.h"
 #include "checkpoint/resource/memory.h"
 #include "checkpoint/user/pages.h"
 #include "util/cleanup.h"
@@ -19,6 +20,7 @@
 #include "util/error.h"
 #include "util/fault.h"
 #include "util/io.h"
+#include "util/limit.h"
 #include "util/log.h"
 
 #define NSEC_PER_SEC 1000000000ull
@@ -442,6 +444,7 @@ int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_
 	int r;
 
 	c.started = clock_ns(CLOCK_MONOTONIC);
+	limit_raise_descriptors(FILES_MAX); /* several for each process */
 	r = phases_run("checkpoint", checkpoint_phases, request->check_only ? CHECK_PHASES : count,
 		       &c, request->cancel, err);
 	/* after the commit there is an image: nothing cancels the rest */

@@ -15,6 +15,7 @@
 #include "checkpoint/engine/provider.h"
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/kernel/restart.h"
+#include "checkpoint/resource/files.h"
 #include "checkpoint/resource/memory.h"
 #include "checkpoint/resource/memory_cow.h"
 #include "checkpoint/resource/resource.h"
@@ -26,6 +27,7 @@
 #include "util/clock.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/limit.h"
 #include "util/log.h"
 
 /* --- admission: before any side effect --- */
@@ -440,6 +442,7 @@ int restore_load(const struct restore_request *request, struct restore_result *r
 	int ret;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
+	limit_raise_descriptors(FILES_MAX); /* several for each process */
 	ret = provider_choose(request->provider, &r.kernel, err);
 	if (!ret)
 		ret = phases_run("restore", restore_phases,

@@ -226,7 +226,6 @@ static int files_objects(struct restore *r, struct restore_task *t, struct error
 {
 	int ret = 0;
 
-	files_raise_limit();
 	if (!r->files)
 		return 0;
 	ret = inet_hold_load(r, err);

@@ -125,14 +125,8 @@ extern const struct file_kind file_kind_external, file_kind_file, file_kind_even
 /* The table, made at first use; NULL with an error for want of memory. */
 struct file_table *files_table(struct checkpoint *c, struct error **err);
 
-/* Numbers of descriptors are below this: what fs.nr_open is unless somebody changes it. */
+/* Numbers of descriptors are below this: the kernel's default of fs.nr_open. */
 #define FILES_MAX (1u << 20)
-
-/*
- * The runtime has all descriptions of a container open at once: as many as it may have, or, with
- * CAP_SYS_RESOURCE, as the container's processes may.
- */
-void files_raise_limit(void);
 
 /* Finds all descriptions, descriptors, working directories. */
 int files_gather(struct checkpoint *c, struct error **err);

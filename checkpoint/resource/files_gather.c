@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -357,28 +356,6 @@ static int gather_fs(struct checkpoint *c, struct dump_task *t, struct error **e
 	return r;
 }
 
-/* fs.nr_open, or FILES_MAX if it is more; 0: not known */
-static rlim_t most_descriptors(void)
-{
-	__cleanup_free char *text = NULL;
-	rlim_t most = proc_read(&text, NULL, "sys/fs/nr_open") ? 0 : strtoul(text, NULL, 10);
-
-	return most < FILES_MAX ? most : FILES_MAX;
-}
-
-void files_raise_limit(void)
-{
-	struct rlimit limit, more;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	more.rlim_cur = more.rlim_max = most_descriptors();
-	if (more.rlim_max > limit.rlim_max && !setrlimit(RLIMIT_NOFILE, &more))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /* What the container was given by its caller is given anew at a restore. */
 static void find_external(struct checkpoint *c, struct description *d)
 {
@@ -411,7 +388,6 @@ int files_gather(struct checkpoint *c, struct error **err)
 	if (c->files->gathered)
 		return 0;
 	c->files->gathered = true;
-	files_raise_limit();
 	vec_for_each (t, &c->tasks) {
 		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;

@@ -8,12 +8,17 @@ load helpers
 load payloads
 load res
 
+# limit_descriptors N: of the container's process.
+limit_descriptors() {
+	edit_config "$T/b" --argjson n "$1" \
+		'.process.rlimits = [{type: "RLIMIT_NOFILE", soft: $n, hard: $n}]'
+}
+
 # start_many KIND N
 start_many() {
 	make_bundle "$T/b" res_many /tmp/go "$@"
 	add_payload "$T/b" res_many
-	edit_config "$T/b" --argjson n $((${2} + 100)) \
-		'.process.rlimits = [{type: "RLIMIT_NOFILE", soft: $n, hard: $n}]'
+	limit_descriptors $(($2 + 100))
 	new_id
 	run_detached "$ID" "$T/b"
 	wait_for 60 says ready
@@ -59,4 +64,18 @@ some() {
 
 @test "single pages that are strewn over 1 TiB" {
 	many sparse "$(some 64 8)"
+}
+
+@test "more processes than the caller's soft limit has descriptors, and hooks have that limit" {
+	make_bundle "$T/b" sh -c 'i=0; while [ $((i += 1)) -le 100 ]; do sleep 1000 & done; echo ready; wait'
+	edit_config "$T/b" --arg c "{ ulimit -Sn; ulimit -Hn; } >$T/limit" \
+		'.hooks.poststart = [{path: "/bin/sh", args: ["sh", "-c", $c]}]'
+	new_id
+	run_detached "$ID" "$T/b"
+	wait_for 20 says ready
+	(ulimit -Sn 80 && firn checkpoint --image-path "$T/image" "$ID" >"$T/checkpoint.log" 2>&1) ||
+		fail "$(cat "$T/checkpoint.log")"
+	equal "$(cat "$T/checkpoint.log")" "" "what it says"
+	(ulimit -Sn 80 && restore_detached "$ID" "$T/b" "$T/image")
+	equal "$(paste -sd ' ' "$T/limit")" "80 $(ulimit -Hn)"
 }
