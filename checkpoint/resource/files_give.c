@@ -19,6 +19,9 @@
 #include "checkpoint/user/fdpass.h"
 #include "util/error.h"
 
+/* The socket and two directories have numbers for a while that nobody wants. */
+#define ROOM 3
+
 struct target {
 	int ours;
 	uint32_t number;
@@ -77,14 +80,28 @@ static int set_limit(struct restore_task *t, const struct rlimit *limit, struct 
 			    0);
 }
 
+/* The stub was born with the caller's hard limit: its own comes later, and may be above that. */
+static int raise_hard_limit(struct restore_task *t, rlim_t wanted, struct error **err)
+{
+	const struct rlimit limit = {.rlim_cur = wanted, .rlim_max = wanted};
+
+	if (!prlimit(t->pid, RLIMIT_NOFILE, &limit, NULL))
+		return 0;
+	error_errno(err, errno, "raising the limit of descriptors of process %u to %llu",
+		    t->rec->pid, (unsigned long long)wanted);
+	return error_hint(err, "a higher hard limit of the caller (RLIMIT_NOFILE, ulimit -Hn), or "
+			       "CAP_SYS_RESOURCE, lets it have them");
+}
+
 /*
- * As many numbers as the hard limit has, if there are not enough. old gets the limit to set
- * back, or nothing. The process asks for itself: see rlimits.c.
+ * As many numbers as the hard limit has, if there are not enough, or just enough if that is too
+ * low. old gets the limit to set back, or nothing. The process asks for itself: see rlimits.c.
  */
 static int raise_limit(struct restore_task *t, const target_vec *targets, struct rlimit *old,
 		       bool *raised, struct error **err)
 {
 	const uint32_t most = targets->count ? targets->items[targets->count - 1].number : 0;
+	const rlim_t least = (rlim_t)most + 1 + ROOM;
 	struct rlimit limit;
 	int ret;
 
@@ -98,8 +115,10 @@ static int raise_limit(struct restore_task *t, const target_vec *targets, struct
 	if (ret)
 		return ret;
 	memcpy(old, remote_data(&t->remote), sizeof(*old));
-	limit = (struct rlimit){.rlim_cur = old->rlim_max, .rlim_max = old->rlim_max};
 	*raised = true;
+	if (old->rlim_max < least)
+		return raise_hard_limit(t, least, err);
+	limit = (struct rlimit){.rlim_cur = old->rlim_max, .rlim_max = old->rlim_max};
 	return set_limit(t, &limit, err);
 }
 

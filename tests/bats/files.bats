@@ -90,3 +90,12 @@ RES_EDIT='.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 1024, hard: 4000}]'
 	ok firn exec "$ID" rm /dev/shm/left
 	ok firn checkpoint --check "$ID"
 }
+
+@test "descriptors beyond the caller's hard limit" {
+	need_cap SYS_RESOURCE
+	RES_EDIT='.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 400, hard: 400}]' \
+		start_payload res_many descriptors 300
+	save
+	(ulimit -n 200 && restore_detached "$ID" "$T/b" "$T/image")
+	passes
+}
