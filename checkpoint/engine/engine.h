@@ -220,8 +220,8 @@ struct restore {
 	struct clocks armed;
 	const struct ckpt_stop *stops; /* checked */
 	size_t stop_count;
-	bool trial; /* nobody is made: it is seen whether the tree could be, see tree_can_be_made()
-		     */
+	bool trial;	/* nobody is made: it is seen whether the tree could be */
+	uint32_t stuck; /* who could not be made, if anybody could not */
 	struct undo undo;
 	struct page_pool *pages; /* at work from the layout's beginning to the pages' end */
 	struct kernel kernel;	 /* what of it is used; all 0: nothing */

@@ -117,11 +117,14 @@ static int prepare_clone(struct restore *r, struct restore_task *maker, struct r
 	int exit_signal = t->rec->exit_signal ? (int)t->rec->exit_signal : SIGCHLD, ret = 0;
 
 	if ((t->files_of && !has_same(maker, maker->files_of, t->files_of)) ||
-	    (t->fs_of && !has_same(maker, maker->fs_of, t->fs_of)))
-		return error_set(err, EOPNOTSUPP,
-				 "process %u shares descriptors or a directory with others than "
-				 "who would make it",
-				 t->rec->pid);
+	    (t->fs_of && !has_same(maker, maker->fs_of, t->fs_of))) {
+		r->stuck = t->rec->pid;
+		error_set(err, EOPNOTSUPP,
+			  "process %u shares descriptors or a directory with others than "
+			  "who would make it",
+			  t->rec->pid);
+		return error_hint(err, "end it, or let it have its own");
+	}
 	if (r->trial)
 		return 0;
 	if (is_heir(maker, t) && !maker->laid_out && memory_to_bequeath(r, maker))
@@ -693,6 +696,7 @@ static int make_foreign(struct restore *r, helper_vec *helpers, struct restore_t
 	uint32_t makers_parent = 0;
 	int ret = find_maker(r, helpers, t, &maker, &makers_parent, err);
 
+	r->stuck = t->rec->pid;
 	if (ret)
 		return ret;
 	if (makers_parent == t->rec->ppid)
@@ -814,6 +818,7 @@ static int make_tree(struct restore *r, helper_vec *helpers, helper_vec *detours
 		if (missing == before && !ret && missing) {
 			const struct restore_task *absent = find_absent(r, missing);
 
+			r->stuck = absent ? absent->rec->pid : 0;
 			if (absent)
 				ret = error_set(err, EBADMSG,
 						"process %u is in session %u, and nobody can make "
@@ -861,7 +866,7 @@ static bool is_plain(const struct checkpoint *c)
 	return init->rec.sid == init->rec.pid;
 }
 
-int tree_can_be_made(struct checkpoint *c, struct error **err)
+int tree_can_be_made(struct checkpoint *c, uint32_t *stuck, struct error **err)
 {
 	struct restore r = {.trial = true};
 	helper_vec helpers = {0}, detours = {0};
@@ -876,6 +881,7 @@ int tree_can_be_made(struct checkpoint *c, struct error **err)
 		ret = make_tree(&r, &helpers, &detours, r.tasks.items[0].rec->pid, err);
 	free_helpers(&helpers);
 	free_helpers(&detours);
+	*stuck = r.stuck;
 	vec_free(&r.tasks);
 	return ret;
 }

@@ -50,10 +50,10 @@ void tasks_end(struct checkpoint *c);
 int stubs_make(struct restore *r, struct error **err);
 
 /*
- * Whether stubs_make() could make the container's tree: 0, or the error that it would end with. It
- * goes through all of it but for the calls.
+ * Whether stubs_make() could make the container's tree: 0, or the error that it would end with, and
+ * in *stuck whom it could not make. It goes through all of it but for the calls.
  */
-int tree_can_be_made(struct checkpoint *c, struct error **err);
+int tree_can_be_made(struct checkpoint *c, uint32_t *stuck, struct error **err);
 
 /*
  * For what refers to a process that has ended: one with this pid (0: with one that nobody in

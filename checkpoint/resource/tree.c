@@ -45,7 +45,8 @@ static int dump_relations(struct checkpoint *c, struct error **err)
 static int admit_sessions(struct checkpoint *c, struct error **err)
 {
 	struct error *cannot = NULL;
-	int r = tree_can_be_made(c, &cannot);
+	uint32_t pid = 0;
+	int r = tree_can_be_made(c, &pid, &cannot);
 
 	if (r == -ENOMEM) {
 		error_free(*err);
@@ -53,7 +54,10 @@ static int admit_sessions(struct checkpoint *c, struct error **err)
 		return r;
 	}
 	if (r)
-		r = checkpoint_block(c, 0, -1, 0, "let the processes of that session end",
+		r = checkpoint_block(c, pid, -1, 0,
+				     error_get_hint(cannot)
+					     ? error_get_hint(cannot)
+					     : "let the processes of that session end",
 				     "the tree of processes (%s)", error_message(cannot));
 	error_free(cannot);
 	return r;

@@ -52,3 +52,13 @@ comes_back() {
 	has "is in session 0"
 	passes
 }
+
+@test "so is one that shares its descriptors with a parent in whose session it is not" {
+	start_payload res_tree 1c2 2s 2c3 2x
+	fails firn checkpoint --check "$ID"
+	[[ $output =~ ^process\ ([0-9]+):\ the\ tree\ of\ processes\ \(process\ ([0-9]+)\ shares ]] ||
+		fail "not named"
+	equal "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "who is named"
+	has "(end it, or let it have its own)"
+	passes
+}

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * res_tree GO STEP...: makes a tree of processes by steps, in which processes have numbers from 1
- * (the program itself) to 9: "1f2", process 1 forks process 2; "2s", it makes itself a session;
+ * (the program itself) to 9: "1f2", process 1 forks process 2; "1c2", and they have the same
+ * descriptors; "2s", it makes itself a session;
  * "2r" and "2R", it becomes a subreaper and is one no more; "2x", it ends. Each that is left has
  * its parent and its session when GO exists, or says FAIL.
  */
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "res.h"
 
@@ -44,7 +47,9 @@ static int take_step(int self, const char *step)
 
 	switch (step[1]) {
 	case 'f':
-		pid = fork();
+	case 'c':
+		pid = step[1] == 'f' ? fork()
+				     : syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
 		CHECK(pid >= 0);
 		if (pid)
 			return self;
