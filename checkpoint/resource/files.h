@@ -125,7 +125,10 @@ extern const struct file_kind file_kind_external, file_kind_file, file_kind_even
 /* The table, made at first use; NULL with an error for want of memory. */
 struct file_table *files_table(struct checkpoint *c, struct error **err);
 
-/* Numbers of descriptors are below this: the kernel's default of fs.nr_open. */
+/*
+ * Numbers of descriptors are below this, the kernel's default of fs.nr_open. systemd sets that much
+ * higher: who has a higher number is refused.
+ */
 #define FILES_MAX (1u << 20)
 
 /* Finds all descriptions, descriptors, working directories. */

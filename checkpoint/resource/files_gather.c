@@ -272,6 +272,9 @@ static int gather_fd(struct checkpoint *c, const struct dump_task *t, int number
 	use.description = find_inherited(c, t, number, parents);
 	if (!use.description)
 		r = fetch(c, t, number, fdinfo, &use.description, err);
+	if (!r && number >= (int)FILES_MAX)
+		r = checkpoint_block(c, t->rec.pid, number, 0, "use a lower number",
+				     "a descriptor number above %u", FILES_MAX - 1);
 	if (!r)
 		r = locks_note(c, t, number, use.description, fdinfo, err);
 	if (r)

@@ -99,3 +99,15 @@ RES_EDIT='.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 1024, hard: 4000}]'
 	(ulimit -n 200 && restore_detached "$ID" "$T/b" "$T/image")
 	passes
 }
+
+@test "a descriptor's number that no restore would take is refused" {
+	[ -n "${FIRN_VM:-}" ] || skip "fs.nr_open is the host's"
+	echo $((1 << 21)) >/proc/sys/fs/nr_open
+	make_bundle "$T/b" sh -c 'exec 1048576</tmp; echo ready; exec sleep 1000'
+	edit_config "$T/b" '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 2000000, hard: 2000000}]'
+	new_id
+	run_detached "$ID" "$T/b"
+	wait_for 10 says ready
+	fails firn checkpoint --check "$ID"
+	has "process 1, fd 1048576: a descriptor number above 1048575 (use a lower number)"
+}
