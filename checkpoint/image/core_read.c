@@ -10,8 +10,6 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 
-#define CORE_MAX (1U << 30) /* of all but the page data */
-
 /* The checked parts of a core, one behind the other. */
 struct parts {
 	const char *bytes;

@@ -330,6 +330,12 @@ int core_write(struct image_file *f, const struct core_info *info, struct error 
 	if (info->pages->data_offset != CORE_DATA_OFFSET)
 		return image_file_error(f, EINVAL, "its data area", err);
 	r = build_tail(&tail, info, base, &head.eh);
+	if (!r && sizeof(head) + tail.len > CORE_MAX) {
+		error_set(err, EFBIG,
+			  "task-%u.core: %zu bytes without the pages, at most %u are read",
+			  info->pid, sizeof(head) + tail.len, CORE_MAX);
+		return error_hint(err, "the process has too many mappings, or single pages strewn");
+	}
 	if (!r)
 		r = pwrite_full(image_file_fd(f), tail.data, tail.len, base);
 	if (!r)

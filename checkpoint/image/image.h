@@ -148,6 +148,7 @@ struct core_info {
 };
 
 #define CORE_DATA_OFFSET 4096
+#define CORE_MAX	 (1U << 30) /* of all but the page data: more is neither written nor read */
 
 /*
  * Finishes task-N.core, whose page data is already at CORE_DATA_OFFSET of f's
