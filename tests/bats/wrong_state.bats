@@ -26,14 +26,15 @@ whole_state() {
 	[ ! -e "$T/image" ] || ls -A "$T/image"
 }
 
-# refused VERB TEXT
+# refused VERB TEXT: with status 1, or exec's own, which is not its command's.
 refused() {
-	local before
+	local before failure=1
 	local -a args
 	case $1 in
 	create | run) args=(--bundle "$T/b") ;;
 	restore) args=(--detach --bundle "$T/b" --image-path "$T/image") ;;
 	checkpoint) args=(--image-path "$T/new-image") ;;
+	exec*) failure=255 ;;
 	esac
 	echo "# $1"
 	before=$(whole_state)
@@ -44,7 +45,7 @@ refused() {
 		</dev/null >"$T/out" 2>&1 3>&- || status=$?
 	output=$(cat "$T/out")
 	mapfile -t lines <"$T/out"
-	equal "$status" 1 "status of $1"
+	equal "$status" "$failure" "status of $1"
 	one_line
 	has "$2"
 	equal "$(whole_state)" "$before" "what is there after $1"
