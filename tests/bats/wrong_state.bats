@@ -104,7 +104,6 @@ goes_on() {
 		run|already exists
 		start|CREATING: busy with "create"
 		exec true|CREATING: busy with "create"
-		ps|not running
 		pause|CREATING: busy with "create"
 		resume|CREATING: busy with "create"
 		kill KILL|CREATING: busy with "create"
@@ -156,7 +155,6 @@ goes_on() {
 		restore|already exists
 		start|stopped
 		exec true|stopped
-		ps|not running
 		pause|not running
 		resume|not running
 		kill TERM|not running
