@@ -302,7 +302,7 @@ static void test_busy(void **state)
 
 static int open_waiting(const char *id)
 {
-	struct container *c = NULL;
+	__cleanup_container struct container *c = NULL;
 	int r = container_open(root, id, "kill", true, &c, NULL);
 
 	if (r < 0)
