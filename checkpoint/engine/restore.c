@@ -332,13 +332,10 @@ static int unmap_windows(struct restore *r, struct error **err)
 		if (!ret)
 			ret = remote_start_queued(&t->remote, err);
 	vec_for_each (t, &r->tasks) {
-		struct remote **slot = vec_add(&started);
-
-		if (slot)
-			*slot = &t->remote;
 		if (!ret)
-			ret = slot ? remote_start_detach(&t->remote, err)
-				   : error_errno(err, ENOMEM, "letting go of stubs");
+			ret = remotes_add(&started, &t->remote, err);
+		if (!ret)
+			ret = remote_start_detach(&t->remote, err);
 	}
 	if (!ret)
 		ret = remotes_proceed(&started, err);

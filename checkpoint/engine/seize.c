@@ -317,14 +317,9 @@ int tasks_finish_windows(struct checkpoint *c, struct error **err)
 	remote_vec started = {0};
 	int r = 0;
 
-	vec_for_each (t, &c->tasks) {
-		struct remote **slot = vec_add(&started);
-
-		if (slot)
-			*slot = &t->remote;
-		else
-			r = error_errno(err, ENOMEM, "seizing tasks");
-	}
+	vec_for_each (t, &c->tasks)
+		if (!r)
+			r = remotes_add(&started, &t->remote, err);
 	if (!r)
 		r = remotes_proceed(&started, err);
 	vec_free(&started);

@@ -346,14 +346,8 @@ static int clone_batch(struct restore *r, struct restore_task *maker,
 		ret = remote_end_clones(&maker->remote, count, made, err);
 	if (!ret)
 		ret = help_along(r, stubs, count, err);
-	for (size_t i = 0; !ret && i < count; i++) {
-		struct remote **slot = vec_add(&remotes);
-
-		if (slot)
-			*slot = &stubs[i]->remote;
-		else
-			ret = error_errno(err, ENOMEM, "making stubs");
-	}
+	for (size_t i = 0; !ret && i < count; i++)
+		ret = remotes_add(&remotes, &stubs[i]->remote, err);
 	if (!ret)
 		ret = remotes_proceed(&remotes, err);
 	vec_free(&remotes);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -20,6 +19,7 @@
 #include "util/error.h"
 #include "util/io.h"
 #include "util/parallel.h"
+#include "util/thread.h"
 
 #define PAGE_WORKERS_MAX 8
 #define PAGE_IOVS	 1024 /* UIO_MAXIOV */
@@ -408,19 +408,14 @@ static int pool_start_worker(struct page_pool *pool)
 {
 	struct worker *w = worker_new(pool);
 	pthread_attr_t attr;
-	sigset_t all, old;
 	int r;
 
 	if (!w)
 		return -ENOMEM;
-	/* the caller's signals are the caller's */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, WORKER_STACK);
-	r = pthread_create(&pool->threads[pool->started], &attr, worker_main, w);
+	r = thread_start(&pool->threads[pool->started], &attr, worker_main, w);
 	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r) {
 		free(w->buffer);
 		free(w);

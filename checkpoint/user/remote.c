@@ -329,6 +329,16 @@ int remote_proceed(struct remote *r, struct error **err)
 	return attaches ? finish_attach(r, err) : finish_detach(r, err);
 }
 
+int remotes_add(remote_vec *remotes, struct remote *r, struct error **err)
+{
+	struct remote **slot = vec_add(remotes);
+
+	if (!slot)
+		return error_errno(err, ENOMEM, "working on tasks together");
+	*slot = r;
+	return 0;
+}
+
 int remotes_proceed(const remote_vec *remotes, struct error **err)
 {
 	bool busy = true;

@@ -93,6 +93,7 @@ int remote_arrive(struct remote *r, struct error **err);
 
 /* A step of each, until all are there: none is waited for while others could be on their way. */
 typedef VEC(struct remote *) remote_vec;
+int remotes_add(remote_vec *remotes, struct remote *r, struct error **err);
 int remotes_proceed(const remote_vec *remotes, struct error **err);
 
 /*
