@@ -198,6 +198,7 @@ untouched() {
 }
 
 @test "an ordinary user's container cannot drop groups, by which others are kept out" {
+	need_native # which has files of its own to write
 	need_command setpriv
 	let_users_through
 	install -m 755 "$FIRN" "$T/firn"
@@ -241,6 +242,7 @@ files_of_init() {
 }
 
 @test "a caller without standard streams gives none, and nothing of the runtime's in their place" {
+	need_native # which opens files of its own where there are none
 	set_args "$B" sh -c 'sleep 1000; :'
 	without_streams create --bundle "$B" "$ID"
 	equal "$(files_of_init | grep '^[012] ' | grep -v ' /dev/null$')" ""
