@@ -9,6 +9,7 @@
 #include "checkpoint/user/ns.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/parallel.h"
 
 static uint64_t wanted_classes(const struct checkpoint *c)
 {
@@ -71,31 +72,57 @@ static int take_snapshot(struct checkpoint *c, struct dump_task *t, struct error
 	return 0;
 }
 
-/* By itself: when it is interrupted it goes on where it was. */
-static int capture_memory(struct checkpoint *c, struct dump_task *t, struct kernel_dump *dump,
-			  struct error **err)
+/* Pages by themselves: when that is interrupted it goes on where it was. */
+static int capture_pages(struct checkpoint *c, struct dump_task *t, struct kernel_dump *dump,
+			 struct error **err)
 {
-	int r = task_add_core(c, t, err);
+	uint64_t rest = dump->classes & ~KERNEL_CLASS(MEMORY);
+	int r;
 
-	t->pages_written = true;
-	if (!r && c->request->snapshot)
-		r = take_snapshot(c, t, err);
-	if (r)
-		return r;
 	dump->classes = KERNEL_CLASS(MEMORY);
-	dump->pages = t->snapshot < 0 ? image_file_fd(t->core) : -1;
+	dump->pages = image_file_fd(t->core);
 	r = kernel_dump(&c->kernel, dump, &t->kernel, err);
+	dump->classes = rest;
 	dump->pages = -1;
 	return r;
 }
 
-static int capture_task(struct checkpoint *c, struct dump_task *t, uint64_t classes,
-			struct error **err)
+/* Without its pages memory is recorded with all the rest. */
+static int capture_memory(struct checkpoint *c, struct dump_task *t, struct kernel_dump *dump,
+			  struct error **err)
 {
+	int r = c->request->snapshot ? take_snapshot(c, t, err) : 0;
+
+	t->pages_written = true;
+	return r || t->snapshot >= 0 ? r : capture_pages(c, t, dump, err);
+}
+
+struct capture {
+	struct checkpoint *c;
+	uint64_t classes;
+};
+
+/* A namespace's objects are recorded once, and the host's are not the container's. */
+static uint64_t classes_of(const struct capture *w, const struct dump_task *t)
+{
+	uint64_t classes = w->classes;
+
+	if (t != w->c->tasks.items || !w->c->own_ipc)
+		classes &= ~KERNEL_CLASS(SYSVIPC);
+	if (!w->c->own_ipc)
+		classes &= ~KERNEL_CLASS(SEMUNDO);
+	return classes;
+}
+
+static int capture_task(void *ctx, size_t i, struct error **err)
+{
+	const struct capture *w = ctx;
+	struct checkpoint *c = w->c;
+	struct dump_task *t = &c->tasks.items[i];
 	struct kernel_dump dump = {
 		.pidfd = t->pidfd,
 		.hold = c->hold,
-		.classes = classes,
+		.classes = classes_of(w, t),
 		.realtime = c->begin.realtime,
 		.monotonic = c->begin_host_monotonic,
 		.boottime = c->begin_host_boottime,
@@ -105,31 +132,38 @@ static int capture_task(struct checkpoint *c, struct dump_task *t, uint64_t clas
 	};
 	int r = 0;
 
-	/* a namespace's, once; the host's is not the container's */
-	if (t != c->tasks.items || !c->own_ipc)
-		dump.classes = classes &= ~KERNEL_CLASS(SYSVIPC);
-	if (!c->own_ipc)
-		dump.classes = classes &= ~KERNEL_CLASS(SEMUNDO);
-	if (classes & KERNEL_CLASS(MEMORY)) {
+	if (t->rec.state == CKPT_TASK_ZOMBIE)
+		return 0;
+	if (dump.classes & KERNEL_CLASS(MEMORY))
 		r = capture_memory(c, t, &dump, err);
-		dump.classes = classes &= ~KERNEL_CLASS(MEMORY);
-	}
-	if (!r && classes)
+	if (!r && dump.classes)
 		r = kernel_dump(&c->kernel, &dump, &t->kernel, err);
 	return r ? error_wrap(err, "process %u", t->rec.pid) : 0;
 }
 
+static int add_cores(struct checkpoint *c, struct error **err)
+{
+	int r = 0;
+
+	vec_for_each (t, &c->tasks)
+		if (!r && t->rec.state != CKPT_TASK_ZOMBIE)
+			r = task_add_core(c, t, err);
+	return r;
+}
+
+/* Nobody runs, so the order does not matter. */
 int kernel_capture(struct checkpoint *c, struct error **err)
 {
-	uint64_t classes = wanted_classes(c);
-	int r = classes ? same_namespace(c->request->init, "ipc", err) : 0;
+	struct capture w = {c, wanted_classes(c)};
+	int r = w.classes ? same_namespace(c->request->init, "ipc", err) : 0;
 
 	c->own_ipc = !r;
 	if (r > 0)
 		r = 0;
-	vec_for_each (t, &c->tasks)
-		if (!r && classes && t->rec.state != CKPT_TASK_ZOMBIE)
-			r = capture_task(c, t, classes, err);
+	if (!r && w.classes & KERNEL_CLASS(MEMORY))
+		r = add_cores(c, err);
+	if (!r && w.classes)
+		r = parallel_each(c->tasks.count, capture_task, &w, err);
 	if (!r && provider_traces(&c->kernel))
 		kernel_drop_hold(c);
 	return r;
