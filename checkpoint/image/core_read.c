@@ -9,15 +9,16 @@
 #include "checkpoint/image/reader.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/io.h"
 
-/* The checked parts of a core, one behind the other. */
+/* The beginning of the checked parts of a core, one behind the other. */
 struct parts {
 	const char *bytes;
 	size_t len;
 	uint64_t data_offset, data_len; /* what is left out, in file offsets */
 };
 
-/* len bytes at a file offset, or NULL if they are not all in one checked part. */
+/* len bytes at a file offset, or NULL if they are not all there, in one checked part. */
 static const void *at(const struct parts *p, uint64_t offset, uint64_t len)
 {
 	uint64_t end = p->data_offset + p->data_len;
@@ -108,53 +109,52 @@ static int walk_notes(const char *notes, size_t len, struct buf *records, struct
 	return 0;
 }
 
-/* The program headers of a core, with their true number. */
-static int find_headers(const struct parts *p, const Elf64_Phdr **phdrs, size_t *count,
-			struct error **err)
+static int check_header(const Elf64_Ehdr *eh, struct error **err)
 {
-	const Elf64_Ehdr *eh = at(p, 0, sizeof(*eh));
-	const Elf64_Shdr *section;
-
 	if (!eh || memcmp(eh->e_ident, ELFMAG, SELFMAG) || eh->e_ident[EI_CLASS] != ELFCLASS64 ||
 	    eh->e_ident[EI_DATA] != ELFDATA2LSB || eh->e_type != ET_CORE)
 		return error_set(err, EBADMSG, "not an ELF core");
 	if (eh->e_machine != EM_X86_64)
 		return error_set(err, EOPNOTSUPP, "of another architecture");
-	*count = eh->e_phnum;
-	if (eh->e_phnum == PN_XNUM) {
-		section = eh->e_shoff % 8 ? NULL : at(p, eh->e_shoff, sizeof(*section));
-		if (!section)
-			return error_set(err, EBADMSG, "its section header lies outside");
-		*count = section->sh_info;
-	}
-	*phdrs = eh->e_phoff % 8 ? NULL : at(p, eh->e_phoff, *count * sizeof(**phdrs));
-	if (!*phdrs || eh->e_phentsize != sizeof(**phdrs))
-		return error_set(err, EBADMSG, "its program headers lie outside");
 	return 0;
 }
 
+/* Notes have the first program header. The others, of which there may be very many, are gdb's. */
 static int parse_core(const struct parts *p, struct buf *records, struct page_area *area,
 		      struct error **err)
 {
-	const Elf64_Phdr *phdrs = NULL;
-	size_t count = 0;
-	int r = find_headers(p, &phdrs, &count, err);
+	const Elf64_Ehdr *eh = at(p, 0, sizeof(*eh));
+	const Elf64_Phdr *first;
+	const char *notes;
+	int r = check_header(eh, err);
 
-	for (size_t i = 0; !r && i < count; i++) {
-		const char *notes;
-
-		if (phdrs[i].p_type != PT_NOTE)
-			continue;
-		notes = at(p, phdrs[i].p_offset, phdrs[i].p_filesz);
-		if (!notes)
-			return error_set(err, EBADMSG, "its notes lie outside");
-		r = walk_notes(notes, phdrs[i].p_filesz, records, area, err);
-	}
 	if (r)
 		return r;
-	if (!area->data_offset)
+	first = eh->e_phoff % 8 || !eh->e_phnum ? NULL : at(p, eh->e_phoff, sizeof(*first));
+	if (!first || eh->e_phentsize != sizeof(*first))
+		return error_set(err, EBADMSG, "its program headers lie outside");
+	if (first->p_type != PT_NOTE)
+		return error_set(err, EBADMSG, "its first program header is not that of notes");
+	notes = at(p, first->p_offset, first->p_filesz);
+	if (!notes)
+		return error_set(err, EBADMSG, "its notes lie outside, or behind the headers");
+	r = walk_notes(notes, first->p_filesz, records, area, err);
+	if (!r && !area->data_offset)
 		return error_set(err, EBADMSG, "has no page index");
-	return 0;
+	return r;
+}
+
+/*
+ * How much has to be kept of it: up to the first program header. The ELF header that says so is
+ * not checked yet; if it lies, what it points at is not there.
+ */
+static size_t front_of(int fd, const struct manifest_file *f)
+{
+	Elf64_Ehdr eh;
+
+	if (pread_full(fd, &eh, sizeof(eh), 0) || eh.e_phoff < f->data_len)
+		return sizeof(eh);
+	return eh.e_phoff - f->data_len + sizeof(Elf64_Phdr);
 }
 
 static int read_core(struct image_reader *r, const struct manifest_file *f, struct core *core,
@@ -163,7 +163,7 @@ static int read_core(struct image_reader *r, const struct manifest_file *f, stru
 	__cleanup_free void *bytes = NULL;
 	__cleanup_buf struct buf records = {0};
 	struct parts p = {.data_len = f->data_len};
-	int ret = image_reader_load(r, f, CORE_MAX, &bytes, &p.len, err);
+	int ret = image_reader_load(r, f, CORE_MAX, front_of(core->fd, f), &bytes, &p.len, err);
 
 	if (ret)
 		return ret;
@@ -193,14 +193,15 @@ int core_read(struct image_reader *r, uint32_t pid, struct core *core, struct er
 
 	*core = (struct core){.fd = -1};
 	snprintf(name, sizeof(name), "task-%u.core", pid);
+	ret = image_reader_file(r, name, &core->fd, &size, err);
+	if (ret)
+		return ret;
 	f = manifest_find(image_reader_manifest(r), name);
-	ret = f ? read_core(r, f, core, err)
-		: error_set(err, ENOENT, "the manifest does not name it");
-	if (ret) {
-		core_free(core);
-		return image_reader_wrap(r, name, ret, err);
-	}
-	return image_reader_file(r, name, &core->fd, &size, err);
+	ret = read_core(r, f, core, err);
+	if (!ret)
+		return 0;
+	core_free(core);
+	return image_reader_wrap(r, name, ret, err);
 }
 
 void core_free(struct core *core)

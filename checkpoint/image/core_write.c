@@ -20,31 +20,88 @@
 
 #define FXSAVE_SIZE  512
 #define SIGINFO_SIZE 128
+#define TAIL_AT_ONCE (64 * 1024)
+
+/*
+ * What goes behind the data. It may be longer than all that a checkpoint may take of memory (a
+ * header for each page that stands alone), so it is never there as a whole: it is gone through
+ * twice, to learn how long its parts are, and to write it.
+ */
+struct tail {
+	int fd;		     /* -1: measures only */
+	uint64_t len;	     /* so far */
+	uint64_t at;	     /* where in the file the buffer goes */
+	XXH3_state_t *state; /* of what is written */
+	size_t used;
+	char buffer[TAIL_AT_ONCE];
+};
+
+static int tail_write(struct tail *t, const void *data, size_t len)
+{
+	int r = pwrite_full(t->fd, data, len, t->at);
+
+	XXH3_64bits_update(t->state, data, len);
+	t->at += len;
+	return r;
+}
+
+static int tail_flush(struct tail *t)
+{
+	size_t len = t->used;
+
+	t->used = 0;
+	return tail_write(t, t->buffer, len);
+}
+
+/* 0 or a negative errno. */
+static int tail_add(struct tail *t, const void *data, size_t len)
+{
+	int r = 0;
+
+	t->len += len;
+	if (t->fd < 0 || !len)
+		return 0;
+	if (len > sizeof(t->buffer) - t->used)
+		r = tail_flush(t);
+	if (r || len > sizeof(t->buffer))
+		return r ? r : tail_write(t, data, len);
+	memcpy(t->buffer + t->used, data, len);
+	t->used += len;
+	return 0;
+}
+
+static int tail_align(struct tail *t, size_t align)
+{
+	static const char zeros[8];
+
+	return tail_add(t, zeros, -t->len & (align - 1));
+}
 
 /* A note: header, name, contents, each padded to 4 bytes as gdb and the kernel do. */
-static int note_begin(struct buf *notes, const char *owner, uint32_t type, size_t len)
+static int note_begin(struct tail *t, const char *owner, uint32_t type, size_t len)
 {
 	size_t owner_len = strlen(owner) + 1;
 	Elf64_Nhdr header = {.n_namesz = owner_len, .n_descsz = len, .n_type = type};
+	int r;
 
 	if (len > UINT32_MAX - 8)
 		return -EOVERFLOW;
-	if (!buf_add(notes, &header, sizeof(header)) || !buf_add(notes, owner, owner_len))
-		return -ENOMEM;
-	return buf_align(notes, 4);
+	r = tail_add(t, &header, sizeof(header));
+	if (!r)
+		r = tail_add(t, owner, owner_len);
+	return r ? r : tail_align(t, 4);
 }
 
-static int note_add(struct buf *notes, const char *owner, uint32_t type, const void *data,
-		    size_t len)
+static int note_add(struct tail *t, const char *owner, uint32_t type, const void *data, size_t len)
 {
-	int r = note_begin(notes, owner, type, len);
+	int r = note_begin(t, owner, type, len);
 
-	if (r)
-		return r;
-	return !buf_add(notes, data, len) ? -ENOMEM : buf_align(notes, 4);
+	if (!r)
+		r = tail_add(t, data, len);
+	return r ? r : tail_align(t, 4);
 }
 
-static int note_prstatus(struct buf *notes, const struct core_info *info,
+static int note_prstatus(struct tail *tail, const struct core_info *info,
 			 const struct core_thread *t)
 {
 	struct elf_prstatus status = {
@@ -59,20 +116,20 @@ static int note_prstatus(struct buf *notes, const struct core_info *info,
 
 	_Static_assert(sizeof(status.pr_reg) == sizeof(t->regs), "the kernel's elf_gregset_t");
 	memcpy(&status.pr_reg, &t->regs, sizeof(t->regs));
-	return note_add(notes, "CORE", NT_PRSTATUS, &status, sizeof(status));
+	return note_add(tail, "CORE", NT_PRSTATUS, &status, sizeof(status));
 }
 
-static int note_xstate(struct buf *notes, const struct core_thread *t)
+static int note_xstate(struct tail *tail, const struct core_thread *t)
 {
 	int r;
 
 	if (t->xstate_len < FXSAVE_SIZE)
 		return 0;
-	r = note_add(notes, "CORE", NT_FPREGSET, t->xstate, FXSAVE_SIZE);
-	return r ? r : note_add(notes, "LINUX", NT_X86_XSTATE, t->xstate, t->xstate_len);
+	r = note_add(tail, "CORE", NT_FPREGSET, t->xstate, FXSAVE_SIZE);
+	return r ? r : note_add(tail, "LINUX", NT_X86_XSTATE, t->xstate, t->xstate_len);
 }
 
-static int note_psinfo(struct buf *notes, const struct core_info *info)
+static int note_psinfo(struct tail *tail, const struct core_info *info)
 {
 	static const char states[] = "RSDTZW"; /* fs/binfmt_elf.c, fill_psinfo() */
 	const char *state = strchr(states, info->state);
@@ -88,10 +145,10 @@ static int note_psinfo(struct buf *notes, const struct core_info *info)
 
 	snprintf(ps.pr_fname, sizeof(ps.pr_fname), "%s", info->comm ? info->comm : "");
 	snprintf(ps.pr_psargs, sizeof(ps.pr_psargs), "%s", info->args ? info->args : "");
-	return note_add(notes, "CORE", NT_PRPSINFO, &ps, sizeof(ps));
+	return note_add(tail, "CORE", NT_PRPSINFO, &ps, sizeof(ps));
 }
 
-static int note_siginfo(struct buf *notes, const struct core_info *info)
+static int note_siginfo(struct tail *tail, const struct core_info *info)
 {
 	union {
 		siginfo_t info;
@@ -100,11 +157,11 @@ static int note_siginfo(struct buf *notes, const struct core_info *info)
 
 	if (info->thread_count)
 		si.info.si_signo = info->threads[0].signo;
-	return note_add(notes, "CORE", NT_SIGINFO, &si, sizeof(si));
+	return note_add(tail, "CORE", NT_SIGINFO, &si, sizeof(si));
 }
 
 /* Which file is mapped where: from here gdb takes what is in no PT_LOAD. */
-static int note_file(struct buf *notes, const struct core_info *info)
+static int note_file(struct tail *tail, const struct core_info *info)
 {
 	__cleanup_buf struct buf desc = {0}, names = {0};
 	uint64_t head[2] = {0, IMAGE_PAGE_SIZE};
@@ -127,31 +184,31 @@ static int note_file(struct buf *notes, const struct core_info *info)
 	memcpy(desc.data, head, sizeof(head));
 	if (!buf_add(&desc, names.data, names.len))
 		return -ENOMEM;
-	return note_add(notes, "CORE", NT_FILE, desc.data, desc.len);
+	return note_add(tail, "CORE", NT_FILE, desc.data, desc.len);
 }
 
-static int notes_standard(struct buf *notes, const struct core_info *info)
+static int notes_standard(struct tail *tail, const struct core_info *info)
 {
 	int r = 0;
 
 	/* gdb: a thread begins with its NT_PRSTATUS, those of the process follow the first */
 	for (size_t i = 0; !r && i < info->thread_count; i++) {
-		r = note_prstatus(notes, info, &info->threads[i]);
+		r = note_prstatus(tail, info, &info->threads[i]);
 		if (!r && !i)
-			r = note_psinfo(notes, info);
+			r = note_psinfo(tail, info);
 		if (!r && !i)
-			r = note_siginfo(notes, info);
+			r = note_siginfo(tail, info);
 		if (!r && !i && info->auxv_len)
-			r = note_add(notes, "CORE", NT_AUXV, info->auxv, info->auxv_len);
+			r = note_add(tail, "CORE", NT_AUXV, info->auxv, info->auxv_len);
 		if (!r && !i)
-			r = note_file(notes, info);
+			r = note_file(tail, info);
 		if (!r)
-			r = note_xstate(notes, &info->threads[i]);
+			r = note_xstate(tail, &info->threads[i]);
 	}
 	return r;
 }
 
-static int notes_records(struct buf *notes, const struct buf *records)
+static int notes_records(struct tail *tail, const struct buf *records)
 {
 	struct record rec;
 	size_t pos = 0;
@@ -159,14 +216,14 @@ static int notes_records(struct buf *notes, const struct buf *records)
 
 	for (size_t start = 0; (r = record_next(records->data, records->len, &pos, &rec)) > 0;
 	     start = pos) {
-		r = note_add(notes, "FIRN", rec.type, records->data + start, pos - start);
+		r = note_add(tail, "FIRN", rec.type, records->data + start, pos - start);
 		if (r)
 			return r;
 	}
 	return r;
 }
 
-static int note_pages(struct buf *notes, const struct page_area *area)
+static int note_pages(struct tail *tail, const struct page_area *area)
 {
 	size_t runs_len = area->run_count * sizeof(*area->runs);
 	size_t sums_len = area->checksum_count * sizeof(*area->checksums);
@@ -181,18 +238,18 @@ static int note_pages(struct buf *notes, const struct page_area *area)
 		.version = 1,
 		.len = sizeof(pages) + runs_len + sums_len,
 	};
-	int r = note_begin(notes, "FIRN", CKPT_PAGES, sizeof(header) + header.len);
+	int r = note_begin(tail, "FIRN", CKPT_PAGES, sizeof(header) + header.len);
 
-	if (r)
-		return r;
-	if (!buf_add(notes, &header, sizeof(header)) || !buf_add(notes, &pages, sizeof(pages)) ||
-	    (runs_len && !buf_add(notes, area->runs, runs_len)) ||
-	    (sums_len && !buf_add(notes, area->checksums, sums_len)))
-		return -ENOMEM;
-	return 0;
+	if (!r)
+		r = tail_add(tail, &header, sizeof(header));
+	if (!r)
+		r = tail_add(tail, &pages, sizeof(pages));
+	if (!r)
+		r = tail_add(tail, area->runs, runs_len);
+	return r ? r : tail_add(tail, area->checksums, sums_len);
 }
 
-static int load_add(struct buf *phdrs, const struct ckpt_vma *vma, uint64_t start, uint64_t end,
+static int load_add(struct tail *tail, const struct ckpt_vma *vma, uint64_t start, uint64_t end,
 		    uint64_t offset, bool data)
 {
 	Elf64_Phdr ph = {
@@ -208,7 +265,7 @@ static int load_add(struct buf *phdrs, const struct ckpt_vma *vma, uint64_t star
 
 	if (start >= end)
 		return 0;
-	return buf_add(phdrs, &ph, sizeof(ph)) ? 0 : -ENOMEM;
+	return tail_add(tail, &ph, sizeof(ph));
 }
 
 /*
@@ -217,7 +274,7 @@ static int load_add(struct buf *phdrs, const struct ckpt_vma *vma, uint64_t star
  * parent's core has no segment: gdb says that it is not there. Runs before *run end
  * before the mapping.
  */
-static int load_vma(struct buf *phdrs, const struct ckpt_vma *vma, const struct page_area *area,
+static int load_vma(struct tail *tail, const struct ckpt_vma *vma, const struct page_area *area,
 		    size_t *run)
 {
 	/*
@@ -241,114 +298,156 @@ static int load_vma(struct buf *phdrs, const struct ckpt_vma *vma, const struct 
 		if (p->kind != CKPT_PAGES_DATA && p->kind != CKPT_PAGES_INHERITED)
 			continue;
 		if (zeros)
-			r = load_add(phdrs, vma, pos, from, nowhere, false);
+			r = load_add(tail, vma, pos, from, nowhere, false);
 		if (!r && p->kind == CKPT_PAGES_DATA)
-			r = load_add(phdrs, vma, from, end, p->offset + (from - p->address), true);
+			r = load_add(tail, vma, from, end, p->offset + (from - p->address), true);
 		pos = end;
 	}
-	return !r && zeros ? load_add(phdrs, vma, pos, vma->end, nowhere, false) : r;
+	return !r && zeros ? load_add(tail, vma, pos, vma->end, nowhere, false) : r;
 }
 
-static int loads(struct buf *phdrs, const struct core_info *info)
+static int loads(struct tail *tail, const struct core_info *info)
 {
 	size_t run = 0;
 	int r = 0;
 
 	for (size_t i = 0; !r && i < info->vma_count; i++)
-		r = load_vma(phdrs, &info->vmas[i], info->pages, &run);
+		r = load_vma(tail, &info->vmas[i], info->pages, &run);
 	return r;
 }
 
-/* The program headers go to where they belong at once: there may be very many. */
-static int build_headers(struct buf *tail, const struct core_info *info, uint64_t base,
-			 size_t *count)
+/* What a first pass learns about a tail. Offsets are from its beginning. */
+struct shape {
+	uint64_t notes_len;
+	uint64_t headers, header_count;
+	uint64_t section; /* 0: none, there are not that many headers */
+};
+
+static int add_headers(struct tail *tail, const struct core_info *info, struct shape *shape,
+		       uint64_t base)
 {
 	Elf64_Phdr note = {
-		.p_type = PT_NOTE, .p_offset = base, .p_filesz = tail->len, .p_align = 4};
-	size_t start;
-	int r = buf_align(tail, 8);
+		.p_type = PT_NOTE, .p_offset = base, .p_filesz = shape->notes_len, .p_align = 4};
+	int r = tail_align(tail, 8);
 
-	start = tail->len;
-	if (!r && !buf_add(tail, &note, sizeof(note)))
-		r = -ENOMEM;
+	shape->headers = tail->len;
+	/* first, where readers of Firn's records expect it */
+	if (!r)
+		r = tail_add(tail, &note, sizeof(note));
 	if (!r)
 		r = loads(tail, info);
-	*count = (tail->len - start) / sizeof(note);
+	shape->header_count = (tail->len - shape->headers) / sizeof(note);
 	return r;
 }
 
-/* Behind the data: notes, program headers and, with many of them, a section header. */
-static int build_tail(struct buf *tail, const struct core_info *info, uint64_t base, Elf64_Ehdr *eh)
+/* With more program headers than an ELF header can count a section header counts them. */
+static int add_section(struct tail *tail, struct shape *shape)
 {
-	Elf64_Shdr section = {0};
-	size_t count;
+	Elf64_Shdr section = {.sh_info = shape->header_count};
+
+	if (shape->header_count < PN_XNUM)
+		return 0;
+	if (shape->header_count > UINT32_MAX)
+		return -EOVERFLOW;
+	shape->section = tail->len;
+	return tail_add(tail, &section, sizeof(section));
+}
+
+/* Behind the data, which ends at base: notes, program headers and perhaps a section header. */
+static int add_all(struct tail *tail, const struct core_info *info, struct shape *shape,
+		   uint64_t base)
+{
 	int r = notes_standard(tail, info);
 
+	*shape = (struct shape){0};
 	if (!r)
 		r = notes_records(tail, info->records);
 	if (!r)
 		r = note_pages(tail, info->pages);
+	shape->notes_len = tail->len;
 	if (!r)
-		r = build_headers(tail, info, base, &count);
-	if (r)
-		return r;
-	eh->e_phoff = base + tail->len - count * sizeof(Elf64_Phdr);
-	eh->e_phnum = count < PN_XNUM ? count : PN_XNUM;
-	if (count < PN_XNUM)
-		return 0;
-	if (count > UINT32_MAX)
-		return -EOVERFLOW;
-	eh->e_shoff = base + tail->len;
-	eh->e_shentsize = sizeof(section);
-	eh->e_shnum = 1;
-	section.sh_info = count;
-	return buf_add(tail, &section, sizeof(section)) ? 0 : -ENOMEM;
+		r = add_headers(tail, info, shape, base);
+	return r ? r : add_section(tail, shape);
+}
+
+union head {
+	Elf64_Ehdr eh;
+	char page[CORE_DATA_OFFSET];
+};
+
+static union head make_head(const struct shape *shape, uint64_t base)
+{
+	union head head = {.eh = {
+				   .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64,
+					       ELFDATA2LSB, EV_CURRENT, ELFOSABI_NONE},
+				   .e_type = ET_CORE,
+				   .e_machine = EM_X86_64,
+				   .e_version = EV_CURRENT,
+				   .e_ehsize = sizeof(Elf64_Ehdr),
+				   .e_phentsize = sizeof(Elf64_Phdr),
+				   .e_phoff = base + shape->headers,
+				   .e_phnum = shape->header_count,
+			   }};
+
+	if (!shape->section)
+		return head;
+	head.eh.e_phnum = PN_XNUM;
+	head.eh.e_shoff = base + shape->section;
+	head.eh.e_shentsize = sizeof(Elf64_Shdr);
+	head.eh.e_shnum = 1;
+	return head;
+}
+
+/* *sum is of all that is not data, in the order of the file. */
+static int write_around(int fd, const struct core_info *info, struct shape *shape, uint64_t base,
+			uint64_t *sum)
+{
+	union head head = make_head(shape, base);
+	struct tail tail = {.fd = fd, .state = XXH3_createState()};
+	int r;
+
+	if (!tail.state)
+		return -ENOMEM;
+	XXH3_64bits_reset(tail.state);
+	r = tail_write(&tail, &head, sizeof(head));
+	tail.at = base;
+	if (!r)
+		r = add_all(&tail, info, shape, base);
+	if (!r)
+		r = tail_flush(&tail);
+	*sum = XXH3_64bits_digest(tail.state);
+	XXH3_freeState(tail.state);
+	return r;
+}
+
+static int measure(const struct core_info *info, struct shape *shape, uint64_t base, uint64_t *len)
+{
+	struct tail tail = {.fd = -1};
+	int r = add_all(&tail, info, shape, base);
+
+	*len = sizeof(union head) + tail.len;
+	return r;
 }
 
 int core_write(struct image_file *f, const struct core_info *info, struct error **err)
 {
-	union {
-		Elf64_Ehdr eh;
-		char page[CORE_DATA_OFFSET];
-	} head = {.eh = {
-			  .e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
-				      EV_CURRENT, ELFOSABI_NONE},
-			  .e_type = ET_CORE,
-			  .e_machine = EM_X86_64,
-			  .e_version = EV_CURRENT,
-			  .e_ehsize = sizeof(Elf64_Ehdr),
-			  .e_phentsize = sizeof(Elf64_Phdr),
-		  }};
-	uint64_t base = CORE_DATA_OFFSET + info->pages->data_len;
-	__cleanup_buf struct buf tail = {0};
-	XXH3_state_t *state;
-	uint64_t sum;
+	uint64_t base = CORE_DATA_OFFSET + info->pages->data_len, sum, len;
+	struct shape shape;
 	int r = page_area_validate(info->pages, base, err);
 
 	if (r)
 		return r;
 	if (info->pages->data_offset != CORE_DATA_OFFSET)
 		return image_file_error(f, EINVAL, "its data area", err);
-	r = build_tail(&tail, info, base, &head.eh);
-	if (!r && sizeof(head) + tail.len > CORE_MAX) {
+	r = measure(info, &shape, base, &len);
+	if (!r && len > CORE_MAX) {
 		error_set(err, EFBIG,
-			  "task-%u.core: %zu bytes without the pages, at most %u are read",
-			  info->pid, sizeof(head) + tail.len, CORE_MAX);
+			  "task-%u.core: %llu bytes without the pages, at most %u are read",
+			  info->pid, (unsigned long long)len, CORE_MAX);
 		return error_hint(err, "the process has too many mappings, or single pages strewn");
 	}
 	if (!r)
-		r = pwrite_full(image_file_fd(f), tail.data, tail.len, base);
-	if (!r)
-		r = pwrite_full(image_file_fd(f), &head, sizeof(head), 0);
-	state = r ? NULL : XXH3_createState();
-	if (!r && !state)
-		r = -ENOMEM;
-	if (r)
-		return image_file_error(f, -r, "writing", err);
-	XXH3_64bits_reset(state);
-	XXH3_64bits_update(state, &head, sizeof(head));
-	XXH3_64bits_update(state, tail.data, tail.len);
-	sum = XXH3_64bits_digest(state);
-	XXH3_freeState(state);
-	return image_file_checked(f, CORE_DATA_OFFSET, info->pages->data_len, sum, err);
+		r = write_around(image_file_fd(f), info, &shape, base, &sum);
+	return r ? image_file_error(f, -r, "writing", err)
+		 : image_file_checked(f, CORE_DATA_OFFSET, info->pages->data_len, sum, err);
 }

@@ -127,8 +127,30 @@ static int hash_range(XXH3_state_t *state, int fd, uint64_t from, uint64_t to, s
 	return 0;
 }
 
-static int verify_file(struct image_reader *r, const struct manifest_file *f, struct error **err)
+struct kept {
+	char *at, *end; /* where what is read goes, as far as there is room */
+};
+
+static int load_range(XXH3_state_t *state, int fd, uint64_t from, uint64_t to, struct kept *kept,
+		      struct error **err)
 {
+	size_t room = kept->end - kept->at, len = to - from < room ? to - from : room;
+	int r = pread_full(fd, kept->at, len, from);
+
+	if (r == -ENODATA)
+		return error_set(err, EBADMSG, "truncated while it was read");
+	if (r)
+		return error_errno(err, -r, "reading");
+	XXH3_64bits_update(state, kept->at, len);
+	kept->at += len;
+	return hash_range(state, fd, from + len, to, err);
+}
+
+/* What is in front of the data area, and what is behind it, compared with its checksum. */
+static int load_checked(struct image_reader *r, const struct manifest_file *f, struct kept *kept,
+			struct error **err)
+{
+	uint64_t before = f->data_len ? f->data_offset : 0;
 	XXH3_state_t *state;
 	int fd, ret = open_file(r, f, &fd, err);
 
@@ -138,44 +160,45 @@ static int verify_file(struct image_reader *r, const struct manifest_file *f, st
 	if (!state)
 		return error_errno(err, ENOMEM, "reading");
 	XXH3_64bits_reset(state);
-	ret = hash_range(state, fd, 0, f->data_len ? f->data_offset : 0, err);
+	ret = load_range(state, fd, 0, before, kept, err);
 	if (!ret)
-		ret = hash_range(state, fd, f->data_len ? f->data_offset + f->data_len : 0, f->size,
-				 err);
+		ret = load_range(state, fd, before + f->data_len, f->size, kept, err);
 	if (!ret && XXH3_64bits_digest(state) != f->checksum)
 		ret = mismatch(err);
 	XXH3_freeState(state);
 	return ret;
 }
 
-int image_reader_load(struct image_reader *r, const struct manifest_file *f, size_t max,
-		      void **data, size_t *len, struct error **err)
+static int verify_file(struct image_reader *r, const struct manifest_file *f, struct error **err)
 {
-	uint64_t before = f->data_len ? f->data_offset : 0, after = f->size - f->data_len - before;
-	__cleanup_free char *text = NULL;
-	int fd, ret = open_file(r, f, &fd, err);
+	struct kept nothing = {0};
 
-	if (ret)
-		return ret;
-	if (before + after > max)
-		return error_set(err, EFBIG, "%" PRIu64 " bytes, at most %zu are read",
-				 before + after, max);
+	return load_checked(r, f, &nothing, err);
+}
+
+int image_reader_load(struct image_reader *r, const struct manifest_file *f, size_t max,
+		      size_t keep, void **data, size_t *len, struct error **err)
+{
+	uint64_t size = f->size - f->data_len;
+	__cleanup_free char *text = NULL;
+	struct kept kept;
+	int ret;
+
+	if (size > max)
+		return error_set(err, EFBIG, "%" PRIu64 " bytes, at most %zu are read", size, max);
+	if (size > keep)
+		size = keep;
 	/* one more: config.json is handed out as a string */
-	text = malloc(before + after + 1);
+	text = malloc(size + 1);
 	if (!text)
 		return error_errno(err, ENOMEM, "reading");
-	text[before + after] = '\0';
-	ret = pread_full(fd, text, before, 0);
-	if (!ret)
-		ret = pread_full(fd, text + before, after, f->size - after);
-	if (ret == -ENODATA)
-		return error_set(err, EBADMSG, "truncated while it was read");
+	text[size] = '\0';
+	kept = (struct kept){text, text + size};
+	ret = load_checked(r, f, &kept, err);
 	if (ret)
-		return error_errno(err, -ret, "reading");
-	if (XXH3_64bits(text, before + after) != f->checksum)
-		return mismatch(err);
+		return ret;
 	*data = take_ptr(text);
-	*len = before + after;
+	*len = size;
 	return 0;
 }
 
@@ -215,7 +238,7 @@ static int load_whole(struct image_reader *r, const char *name, size_t max, void
 	else if (f->data_len)
 		ret = error_set(err, EBADMSG, "the manifest says that it has page data");
 	else
-		ret = image_reader_load(r, f, max, data, len, err);
+		ret = image_reader_load(r, f, max, max, data, len, err);
 	return ret ? image_reader_wrap(r, name, ret, err) : 0;
 }
 

@@ -16,9 +16,10 @@ int image_reader_wrap(const struct image_reader *r, const char *name, int code, 
 
 /*
  * Everything of a file but its data area, malloc'ed, compared with its
- * checksum as it is in memory: nobody can change it afterwards. At most max bytes.
+ * checksum as it is in memory: nobody can change it afterwards. At most max bytes; only the
+ * first keep of them are handed out.
  */
 int image_reader_load(struct image_reader *r, const struct manifest_file *f, size_t max,
-		      void **data, size_t *len, struct error **err);
+		      size_t keep, void **data, size_t *len, struct error **err);
 
 #endif
