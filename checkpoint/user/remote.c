@@ -17,6 +17,7 @@
 #include "checkpoint/user/trace.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/fault.h"
 #include "util/io.h"
 
 extern const char remote_blob[], remote_blob_end[];
@@ -231,12 +232,13 @@ static int write_spare_frame(const struct remote *r, struct error **err)
 }
 
 /*
- * Begins to map or unmap the window. The task would go on with the registers of this call
- * if we died in it: so the call is made where rt_sigreturn comes next, in the unused end
- * of the vdso, with its own registers on a part of its stack that it does not use.
+ * Begins to map, protect or unmap (a part of) the window. The task would go on with the registers
+ * of this call if we died in it: so the call is made where rt_sigreturn comes next, in the unused
+ * end of the vdso, with its own registers on a part of its stack that it does not use.
  */
-static int start_window_call(struct remote *r, struct error **err, long nr, unsigned long address,
-			     unsigned long prot, unsigned long flags)
+static int start_window_call(struct remote *r, enum remote_move move, struct error **err, long nr,
+			     unsigned long address, unsigned long len, unsigned long prot,
+			     unsigned long flags)
 {
 	struct trace_spot spot = {.insn = r->syscall_insn};
 	int e = 0;
@@ -248,17 +250,33 @@ static int start_window_call(struct remote *r, struct error **err, long nr, unsi
 			e = poke_code(r->tid, r->spare_code, spare_code, err);
 	}
 	if (!e)
-		e = trace_call_start(&r->window_call, r->tid, &spot, err, nr, address,
-				     REMOTE_WINDOW, prot, flags, -1, 0);
+		e = trace_call_start(&r->window_call, r->tid, &spot, err, nr, address, len, prot,
+				     flags, -1, 0);
 	if (!e)
-		r->moving = nr == SYS_mmap ? REMOTE_ATTACHING : REMOTE_DETACHING;
+		r->moving = move;
 	return e;
+}
+
+static int start_map(struct remote *r, enum remote_move move, int prot, struct error **err)
+{
+	unsigned long flags = MAP_SHARED | MAP_ANONYMOUS | (r->wanted ? MAP_FIXED : 0);
+
+	return start_window_call(r, move, err, SYS_mmap, r->wanted, REMOTE_WINDOW, prot, flags);
 }
 
 static int start_attach(struct remote *r, uint64_t address, struct error **err)
 {
-	return start_window_call(r, err, SYS_mmap, address, PROT_READ | PROT_WRITE | PROT_EXEC,
-				 MAP_SHARED | MAP_ANONYMOUS | (address ? MAP_FIXED : 0));
+	r->wanted = address;
+	return start_map(r, REMOTE_ATTACHING, PROT_READ | PROT_WRITE | PROT_EXEC, err);
+}
+
+/* All but the code's page can be written to then, and not executed. */
+static int start_split(struct remote *r, struct error **err)
+{
+	int e = start_window_call(r, REMOTE_SPLITTING, err, SYS_mprotect, r->address + CALLS_OFFSET,
+				  REMOTE_WINDOW - CALLS_OFFSET, PROT_READ | PROT_WRITE, 0);
+
+	return e ? e : fault_point("window-split", err);
 }
 
 static int map_ours(struct remote *r, struct error **err)
@@ -282,22 +300,58 @@ static int map_ours(struct remote *r, struct error **err)
 
 static int start_unmap(struct remote *r, struct error **err)
 {
-	return start_window_call(r, err, SYS_munmap, r->address, 0, 0);
+	return start_window_call(r, REMOTE_DETACHING, err, SYS_munmap, r->address, REMOTE_WINDOW, 0,
+				 0);
+}
+
+static int map_error(const struct remote *r, long ret, struct error **err)
+{
+	error_errno(err, -ret, "mapping scratch memory in task %d", r->tid);
+	if (ret == -EACCES)
+		error_hint(err, "a security module does not let it have memory with code of ours");
+	return ret;
 }
 
 /* One that is to be unmapped again is not mapped here: what made that fail may make this, too. */
-static int finish_attach(struct remote *r, struct error **err)
+static int leave_again(struct remote *r, struct error **err)
+{
+	int e = start_unmap(r, err);
+
+	return e ? e : 1;
+}
+
+/*
+ * Whose memory may not be writable and executable (PR_SET_MDWE) is asked for a window in two
+ * steps: mapped so that it can be executed, which we write to through our own mapping, and then
+ * made writable but for the code. Only they pay for that.
+ */
+static int finish_attach(struct remote *r, enum remote_move move, struct error **err)
 {
 	long where = r->window_call.ret;
 	int e;
 
+	if (where == -EACCES && move == REMOTE_ATTACHING && !r->leaves) {
+		e = start_map(r, REMOTE_ATTACHING_CODE, PROT_READ | PROT_EXEC, err);
+		return e ? e : 1;
+	}
 	if (where < 0 && where > -4096)
-		return error_errno(err, -where, "mapping scratch memory in task %d", r->tid);
+		return map_error(r, where, err);
 	r->address = where;
-	if (!r->leaves)
-		return map_ours(r, err);
-	e = start_unmap(r, err);
+	if (r->leaves)
+		return leave_again(r, err);
+	/* by its file's place, which is one until it is split */
+	e = map_ours(r, err);
+	if (e || move == REMOTE_ATTACHING)
+		return e;
+	e = start_split(r, err);
 	return e ? e : 1;
+}
+
+static int finish_split(struct remote *r, struct error **err)
+{
+	if (r->window_call.ret < 0)
+		return map_error(r, r->window_call.ret, err);
+	return r->leaves ? leave_again(r, err) : 0;
 }
 
 static int finish_detach(struct remote *r, struct error **err)
@@ -313,10 +367,10 @@ static int finish_detach(struct remote *r, struct error **err)
 int remote_proceed(struct remote *r, struct error **err)
 {
 	static const uint8_t none[16];
-	bool attaches = r->moving == REMOTE_ATTACHING;
+	enum remote_move move = r->moving;
 	int e;
 
-	if (!r->moving)
+	if (!move)
 		return 0;
 	e = trace_call_proceed(&r->window_call, err);
 	if (e > 0)
@@ -326,7 +380,9 @@ int remote_proceed(struct remote *r, struct error **err)
 		e = poke_code(r->tid, r->spare_code, none, err);
 	if (e)
 		return e;
-	return attaches ? finish_attach(r, err) : finish_detach(r, err);
+	if (move == REMOTE_DETACHING)
+		return finish_detach(r, err);
+	return move == REMOTE_SPLITTING ? finish_split(r, err) : finish_attach(r, move, err);
 }
 
 int remotes_add(remote_vec *remotes, struct remote *r, struct error **err)

@@ -2,7 +2,7 @@
 /*
  * Remote system calls: a few dozen bytes of assembly run an array of system
  * calls inside a ptrace-stopped task in one round trip. Nothing else of Firn's
- * ever runs in a task. The scratch mapping (code, call array, data) is a memfd
+ * ever runs in a task. The scratch mapping (code, call array, data) is shared memory
  * that both sides have mapped.
  */
 #ifndef FIRN_CHECKPOINT_REMOTE_H
@@ -40,10 +40,20 @@ struct remote_note {
 
 struct remote_later;
 
+/* What has been started with a window and is not finished yet. */
+enum remote_move {
+	REMOTE_STILL,
+	REMOTE_ATTACHING,
+	REMOTE_ATTACHING_CODE, /* again, without being writable */
+	REMOTE_SPLITTING,      /* what is not code is made writable */
+	REMOTE_DETACHING,
+};
+
 /* The scratch window of one process; all of its threads share it, one at a time. */
 struct remote {
 	pid_t tid;	       /* the thread that runs calls unless told otherwise */
 	uint64_t address;      /* of the window in the process; 0: not there */
+	uint64_t wanted;       /* where it is to be; 0: anywhere */
 	char *window;	       /* ours */
 	uint64_t syscall_insn; /* a syscall instruction in the process, outside the window */
 	int stop_signal;       /* that the process ignores; 0: none, calls are made one by one */
@@ -58,8 +68,7 @@ struct remote {
 	int parked_signal; /* stop_signal then */
 	struct user_regs_struct parked_regs;
 	uint64_t parked_mask;
-	/* what has been started and is not finished yet */
-	enum { REMOTE_STILL, REMOTE_ATTACHING, REMOTE_DETACHING } moving;
+	enum remote_move moving;
 	struct trace_call window_call;
 	bool leaves; /* is to be unmapped as soon as it is mapped */
 	bool runs;
@@ -88,7 +97,8 @@ int remote_start_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t 
 int remote_proceed(struct remote *r, struct error **err);
 /* All steps that are left, at once. */
 int remote_arrive(struct remote *r, struct error **err);
-/* A window takes three stops: the call's entry, its exit, and the one that it is left in. */
+/* Nearly every window takes three stops: the call's entry, its exit, and the one that it is left
+ * in. */
 #define REMOTE_WINDOW_STEPS 3
 
 /* A step of each, until all are there: none is waited for while others could be on their way. */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -30,6 +31,10 @@
 static const struct remote_note note = {
 	.what = "doing", .object = "it", .hint = "be somebody else", .forgiven = ENOENT};
 
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#define PR_GET_MDWE 66
+#endif
 #define LISTENER 100
 
 /* Lets who is in gettid(2), the call in between, wait until somebody has read it from a listener.
@@ -98,6 +103,17 @@ static int setup(void **state)
 static int setup_listener(void **state)
 {
 	return make_task(state, install_listener);
+}
+
+/* Nothing that it maps may be both writable and executable. */
+static void deny_both(void)
+{
+	prctl(PR_SET_MDWE, 1, 0, 0, 0);
+}
+
+static int setup_denied(void **state)
+{
+	return make_task(state, deny_both);
 }
 
 static int teardown(void **state)
@@ -306,6 +322,71 @@ static void test_started(void **state)
 	teardown(&second);
 }
 
+/* --- memory that may not be writable and executable --- */
+
+/* How many mappings a window of this task has, and where its vdso is; prots of the first two. */
+static size_t look_at_window(pid_t pid, uint64_t *vdso, uint64_t *vdso_len, uint32_t prots[2])
+{
+	struct error *err = NULL;
+	vma_vec vmas = {0};
+	size_t n = 0;
+
+	proc_vmas(pid, &vmas, &err);
+	no_error(err);
+	vec_for_each (v, &vmas) {
+		if (v->path && !strcmp(v->path, "[vdso]")) {
+			*vdso = v->rec.start;
+			*vdso_len = v->rec.end - v->rec.start;
+		}
+		if (!v->path || strncmp(v->path, "/dev/zero", 9))
+			continue;
+		if (n < 2)
+			prots[n] = v->rec.prot;
+		n++;
+	}
+	vmas_free(&vmas);
+	return n;
+}
+
+static void test_denied(void **state)
+{
+	struct remote *remote = *state;
+	pid_t pid = remote->tid;
+	struct error *err = NULL;
+	uint64_t vdso, len;
+	uint32_t prots[2];
+	long denied;
+
+	remote_syscall(remote, &err, "asking", &denied, SYS_prctl, PR_GET_MDWE, 0, 0, 0, 0, 0);
+	no_error(err);
+	if (denied != 1)
+		skip();
+	assert_int_equal(look_at_window(pid, &vdso, &len, prots), 2);
+	assert_int_equal(prots[0], PROT_READ | PROT_EXEC);
+	assert_int_equal(prots[1], PROT_READ | PROT_WRITE);
+	mask_of(remote);
+	assert_int_equal(mask_of(remote), 022);
+	remote_detach(remote, &err);
+	no_error(err);
+	/* left at any step there is nothing of it */
+	for (unsigned steps = 0; steps < 3 * REMOTE_WINDOW_STEPS; steps++) {
+		assert_int_equal(look_at_window(pid, &vdso, &len, prots), 0);
+		remote_start_attach(remote, pid, 0, vdso, len, 0, &err);
+		no_error(err);
+		for (unsigned i = 0; i < steps; i++)
+			remote_proceed(remote, &err);
+		no_error(err);
+		remote_detach(remote, &err);
+		/* what it was refused before it was to leave it is not asked for again */
+		if (err)
+			assert_int_equal(error_code(err), EACCES);
+		error_free(err);
+		err = NULL;
+	}
+	assert_int_equal(look_at_window(pid, &vdso, &len, prots), 0);
+	remote->tid = pid; /* for the teardown */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +395,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_started, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup_listener, teardown),
+		cmocka_unit_test_setup_teardown(test_denied, setup_denied, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
