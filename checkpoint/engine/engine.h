@@ -18,6 +18,7 @@
 #include "checkpoint/user/pages.h"
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/remote.h"
+#include "checkpoint/user/trace.h"
 #include "util/buf.h"
 #include "util/clock.h"
 #include "util/undo.h"
@@ -38,6 +39,7 @@ struct dump_thread {
 	struct user_regs_struct regs;	 /* what will be restored and put back */
 	struct user_regs_struct stopped; /* as found */
 	uint64_t stopped_mask;
+	struct syscall_dispatch dispatch; /* as found; it is off while the thread is ours */
 	void *xstate;
 	size_t xstate_len;
 	bool seized;

@@ -356,6 +356,9 @@ static int become_tasks(struct restore *r, struct error **err)
 			ret = kernel_become(r, t, err);
 		for (size_t i = 0; !ret && !by_kernel && i < t->threads.count; i++)
 			ret = set_registers(&t->threads.items[i], err);
+		vec_for_each (th, &t->threads)
+			if (!ret)
+				ret = prctl_restore_dispatch(th, err);
 	}
 	return ret;
 }

@@ -33,6 +33,15 @@ static void ignore_error(struct error *err)
 	error_free(err);
 }
 
+static int put_back(const struct dump_thread *th, struct error **err)
+{
+	int r = trace_set_regs(th->tid, &th->regs, err);
+
+	if (!r)
+		r = trace_set_sigmask(th->tid, th->stopped_mask, err);
+	return r || !th->dispatch.mode ? r : trace_set_dispatch(th->tid, &th->dispatch, err);
+}
+
 static void release_thread(struct dump_thread *th)
 {
 	struct error *err = NULL;
@@ -41,9 +50,7 @@ static void release_thread(struct dump_thread *th)
 	if (!th->seized)
 		return;
 	/* one that has not stopped yet cannot be detached: our own end does that */
-	if ((th->stopped_once && (trace_set_regs(th->tid, &th->regs, &err) ||
-				  trace_set_sigmask(th->tid, th->stopped_mask, &err))) ||
-	    trace_detach(th->tid, &err))
+	if ((th->stopped_once && put_back(th, &err)) || trace_detach(th->tid, &err))
 		waitpid(th->tid, &status, __WALL | WNOHANG);
 	ignore_error(err);
 	th->seized = false;

@@ -64,6 +64,7 @@ static const struct {
 	{CKPT_MM_POLICY, "memory policy"},
 	{CKPT_MEMBARRIER, "memory barriers"},
 	{CKPT_AIO, "aio"},
+	{CKPT_PRCTLS, "prctls"},
 	{CKPT_ITIMERS, "itimers"},
 	{CKPT_POSIX_TIMERS, "posix timers"},
 	{CKPT_PROCESS, "process"},
@@ -74,6 +75,7 @@ static const struct {
 	{CKPT_CREDS, "creds"},
 	{CKPT_SECCOMP, "seccomp"},
 	{CKPT_SCHED, "sched"},
+	{CKPT_THREAD_PRCTLS, "thread prctls"},
 };
 
 const char *record_name(enum ckpt_type type)

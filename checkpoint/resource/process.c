@@ -16,10 +16,21 @@
 #include "util/error.h"
 #include "util/io.h"
 
+/* Bits of addresses that do not count (LAM) do not count in calls either, and not in records. */
+static int process_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	uint64_t mask = t ? t->threads.items[0].status.untag_mask : 0;
+
+	return !mask || !~mask ? 0
+			       : checkpoint_block(c, t->rec.pid, -1, 0, "end it",
+						  "tagged addresses (ARCH_ENABLE_TAGGED_ADDR)");
+}
+
 static void process_ask(struct dump_task *t, struct questions *q)
 {
 	ask_call(q, SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
 	ask_call(q, SYS_personality, 0xffffffff);
+	prctl_ask(q, CKPT_PRCTLS);
 }
 
 static int process_dump(struct checkpoint *c, struct dump_task *t, struct error **err)
@@ -40,24 +51,36 @@ static int process_dump(struct checkpoint *c, struct dump_task *t, struct error 
 	rec.oom_score_adj = atoi(oom);
 	if (!record_add(&t->records, CKPT_PROCESS, &rec, sizeof(rec)))
 		return error_errno(err, ENOMEM, "recording a process");
+	return prctl_dump(t, NULL, CKPT_PRCTLS, &t->answers, call + 2, err);
+}
+
+static int keep_record(struct restore_task *t, const struct record *rec, struct error **err)
+{
+	struct record *more = vec_add(&t->more);
+
+	if (!more)
+		return error_errno(err, ENOMEM, "loading a process");
+	*more = *rec;
 	return 0;
 }
 
 static int process_load(struct restore *r, struct restore_task *t, const struct record *rec,
 			struct error **err)
 {
-	const struct ckpt_process *p = record_head(rec, sizeof(*p), err);
-	struct record *more;
+	const struct ckpt_process *p;
+	int ret;
 
+	if (rec->type == CKPT_PRCTLS) {
+		ret = t ? prctl_validate(r->request, rec, err)
+			: error_set(err, EBADMSG, "prctl outside of a process");
+		return ret ? ret : keep_record(t, rec, err);
+	}
+	p = record_head(rec, sizeof(*p), err);
 	if (!p)
 		return -EBADMSG;
 	if (!t || p->dumpable > 2 || p->oom_score_adj < -1000 || p->oom_score_adj > 1000)
 		return error_set(err, EBADMSG, "a process that cannot be");
-	more = vec_add(&t->more);
-	if (!more)
-		return error_errno(err, ENOMEM, "loading a process");
-	*more = *rec;
-	return 0;
+	return keep_record(t, rec, err);
 }
 
 static const struct ckpt_process *find_record(const struct restore_task *t)
@@ -99,6 +122,8 @@ static int process_restore(struct restore *r, struct restore_task *t, struct err
 	if (!ret && t->rec->subreaper)
 		ret = remote_later(&t->remote, 0, &subreaper, err, SYS_prctl,
 				   PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	if (!ret)
+		ret = prctl_restore_process(t, false, err);
 	/* set by restart(2) with the credentials */
 	if (kernel_restores(r, resource_threads.kernel))
 		return ret;
@@ -117,12 +142,16 @@ int process_finish(struct restore_task *t, struct error **err)
 			    0, 0);
 }
 
-static const enum ckpt_type process_types[] = {CKPT_PROCESS, 0};
+static const enum ckpt_type process_types[] = {CKPT_PROCESS, CKPT_PRCTLS, 0};
 
 static const char *const process_not_captured[] = {
 	"dumpable when it is 2 and the credentials did not make it so",
+	"whom Yama lets trace the process (PR_SET_PTRACER)",
+	"the size of its table of private futexes (PR_FUTEX_HASH)",
 	NULL,
 };
+
+static const enum ckpt_type prctl_types[] = {CKPT_PRCTLS, 0};
 
 static int process_adopt(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
@@ -136,15 +165,16 @@ static int process_adopt(struct checkpoint *c, struct dump_task *t, struct error
 		return error_set(err, EPROTO, "the kernel has not recorded process %u", t->rec.pid);
 	rec = *found;
 	rec.subreaper = rec.stopped = 0; /* these are in the tree */
-	return record_add(&t->records, CKPT_PROCESS, &rec, sizeof(rec))
-		       ? 0
-		       : error_errno(err, ENOMEM, "recording a process");
+	if (!record_add(&t->records, CKPT_PROCESS, &rec, sizeof(rec)))
+		return error_errno(err, ENOMEM, "recording a process");
+	return kernel_take(t, prctl_types, err);
 }
 
 const struct resource_class resource_process = {
 	.name = "process",
 	.version = 1,
 	.types = process_types,
+	.admit = process_admit,
 	.dump = process_dump,
 	.ask = process_ask,
 	.kernel = KERNEL_CLASS(CREDS),

@@ -73,6 +73,15 @@ static int read_rseq(struct dump_thread *th, struct error **err)
 	return 0;
 }
 
+/* Else the calls that it makes for us would be its program's to handle. */
+static int suspend_dispatch(struct dump_thread *th, struct error **err)
+{
+	const struct syscall_dispatch off = {0};
+	int r = trace_get_dispatch(th->tid, &th->dispatch, err);
+
+	return r || !th->dispatch.mode ? r : trace_set_dispatch(th->tid, &off, err);
+}
+
 int thread_read_stopped(struct dump_thread *th, struct error **err)
 {
 	int r = trace_get_regs(th->tid, &th->stopped, err);
@@ -87,7 +96,8 @@ int thread_read_stopped(struct dump_thread *th, struct error **err)
 	/* __USER32_CS: the numbers of remote calls would be other calls there */
 	if (th->stopped.cs == 0x23)
 		return error_set(err, EOPNOTSUPP, "task %d runs a 32-bit program", th->tid);
-	return read_rseq(th, err);
+	r = read_rseq(th, err);
+	return r ? r : suspend_dispatch(th, err);
 }
 
 /* What a thread is asked: credentials first, then these. */
@@ -98,7 +108,8 @@ enum {
 	ASK_SLACK,
 	ASK_PERSONALITY,
 	ASK_POLICY,
-	ASK_KEYS
+	ASK_KEYS,
+	ASK_PRCTLS = ASK_KEYS + KEYS_CALLS
 };
 
 /* As many as the kernel may have; of the first 256 it is recorded. */
@@ -119,6 +130,7 @@ static void threads_ask(struct dump_task *t, struct questions *q)
 	ask_call(q, SYS_get_mempolicy, mode, ask_room(q, POLICY_NODES_ASK / 8), POLICY_NODES_ASK, 0,
 		 0);
 	keys_ask(q);
+	prctl_ask(q, CKPT_THREAD_PRCTLS);
 }
 
 static int take_answers(struct dump_thread *th, const struct answers *a,
@@ -177,8 +189,12 @@ static int read_outside(struct dump_task *t, struct dump_thread *th, struct erro
 	return r ? r : trace_get_xstate(th->tid, &th->xstate, &th->xstate_len, err);
 }
 
+/* The kernel has room for AMX tiles only in who has run one of their instructions, as no stub has.
+ */
+#define XSTATE_TILES (1ull << 18)
+
 /* XSTATE_BV: the components that are in use, behind the 512 bytes of FXSAVE */
-void thread_note_xstate(struct checkpoint *c, const struct dump_thread *th)
+int thread_note_xstate(struct checkpoint *c, const struct dump_thread *th, struct error **err)
 {
 	uint64_t used = 0;
 
@@ -186,6 +202,10 @@ void thread_note_xstate(struct checkpoint *c, const struct dump_thread *th)
 		memcpy(&used, (const char *)th->xstate + 512, sizeof(used));
 	c->xstate_features |= used;
 	c->xstate_size = th->xstate_len;
+	if (!(used & XSTATE_TILES))
+		return 0;
+	error_set(err, EBUSY, "thread %u has contents in its AMX tiles", th->rec.tid);
+	return error_hint(err, "try again when it has released them");
 }
 
 static int record_thread(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
@@ -201,7 +221,9 @@ static int record_thread(struct checkpoint *c, struct dump_task *t, struct dump_
 		r = take_answers(th, a, call, &sched, err);
 	if (r)
 		return r;
-	thread_note_xstate(c, th);
+	r = thread_note_xstate(c, th, err);
+	if (r)
+		return r;
 	rec = record_add(&t->records, CKPT_THREAD, &th->rec, sizeof(th->rec));
 	if (!rec)
 		return error_errno(err, ENOMEM, "recording a thread");
@@ -217,6 +239,8 @@ static int record_thread(struct checkpoint *c, struct dump_task *t, struct dump_
 		r = seccomp_dump(t, th, err);
 	if (!r)
 		r = sched_dump(c, t, th, &sched, err);
+	if (!r)
+		r = prctl_dump(t, th, CKPT_THREAD_PRCTLS, a, call + ASK_PRCTLS, err);
 	/* last: it may run the call once more */
 	if (!r)
 		r = sleep_dump(c, t, th, err);
@@ -306,6 +330,9 @@ static int threads_load(struct restore *r, struct restore_task *t, const struct 
 	case CKPT_SECCOMP:
 		ret = seccomp_validate(rec, err);
 		break;
+	case CKPT_THREAD_PRCTLS:
+		ret = prctl_validate(r->request, rec, err);
+		break;
 	default:
 		ret = sched_validate(rec, err);
 	}
@@ -380,6 +407,8 @@ static int settle_thread(struct restore *r, struct restore_task *t, struct resto
 				   sched->policy_mode, at + offsetof(struct settle_data, nodes),
 				   POLICY_NODES_ASK);
 	}
+	if (!ret)
+		ret = prctl_restore_thread(t, th, err);
 	if (!ret && !by_kernel && rec->rseq)
 		ret = remote_later(remote, th->tid, &note, err, SYS_rseq, rec->rseq, rec->rseq_len,
 				   0, rec->rseq_sig);
@@ -436,6 +465,8 @@ static int finish_process(struct restore *r, struct restore_task *t, struct erro
 			ret = finish_thread(r, t, th, err);
 	if (!ret && !by_kernel)
 		ret = process_finish(t, err);
+	if (!ret)
+		ret = prctl_restore_process(t, true, err);
 	vec_for_each (th, &t->threads)
 		if (!ret && !by_kernel)
 			ret = sleep_restore(t, th, err);
@@ -452,13 +483,19 @@ static int threads_arm(struct restore *r, struct restore_task *unused, struct er
 	return ret;
 }
 
-static const enum ckpt_type thread_types[] = {CKPT_THREAD,  CKPT_XSTATE, CKPT_CREDS,
-					      CKPT_SECCOMP, CKPT_SCHED,	 0};
+static const enum ckpt_type thread_types[] = {
+	CKPT_THREAD, CKPT_XSTATE, CKPT_CREDS, CKPT_SECCOMP, CKPT_SCHED, CKPT_THREAD_PRCTLS, 0};
 
 static const char *const thread_not_captured[] = {
 	"keys in keyrings: refused when the tasks have stopped",
 	"the time that epoll_wait, semtimedop, sigtimedwait and receiving with a timeout had left: "
 	"they wait from the beginning again",
+	"dispatch of system calls (PR_SET_SYSCALL_USER_DISPATCH) on kernels before 6.4, which do "
+	"not tell, and in a program that goes on because the runtime was killed by SIGKILL while "
+	"it saved it",
+	"the I/O flusher state of who has no CAP_SYS_RESOURCE, which it takes to ask",
+	"controls of speculation, where the kernel of the restore lets nobody choose",
+	"which tasks may share a core (PR_SCHED_CORE)",
 	NULL,
 };
 

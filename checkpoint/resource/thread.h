@@ -14,8 +14,8 @@
  */
 int thread_read_stopped(struct dump_thread *th, struct error **err);
 
-/* Takes note of what the FPU state of a thread wants of a CPU. */
-void thread_note_xstate(struct checkpoint *c, const struct dump_thread *th);
+/* Takes note of what the FPU state of a thread wants of a CPU; -EBUSY if nobody could set it. */
+int thread_note_xstate(struct checkpoint *c, const struct dump_thread *th, struct error **err);
 
 /* --- thread_adopt.c: threads as the kernel has recorded them --- */
 
@@ -71,6 +71,23 @@ int creds_drop_common(struct restore *r, struct error **err);
 void keys_ask(struct questions *q);
 int keys_check(struct dump_task *t, struct dump_thread *th, const struct remote_call *answers,
 	       struct error **err);
+
+/* --- prctl.c --- */
+
+/*
+ * What prctl(2) has set, of a process (type CKPT_PRCTLS) or of a thread (CKPT_THREAD_PRCTLS): what
+ * is asked, and what becomes of the answers, which begin at call. th is NULL for a process.
+ */
+void prctl_ask(struct questions *q, enum ckpt_type type);
+int prctl_dump(struct dump_task *t, const struct dump_thread *th, enum ckpt_type type,
+	       const struct answers *a, const struct remote_call *call, struct error **err);
+int prctl_validate(const struct restore_request *request, const struct record *rec,
+		   struct error **err);
+/* last: what comes when all else of the process is there, else what comes before its threads. */
+int prctl_restore_process(struct restore_task *t, bool last, struct error **err);
+int prctl_restore_thread(struct restore_task *t, struct restore_thread *th, struct error **err);
+/* Dispatch of system calls, after the last remote call of the thread. */
+int prctl_restore_dispatch(const struct restore_thread *th, struct error **err);
 
 /* --- sched.c --- */
 

@@ -42,8 +42,7 @@ static int adopt_xstate(struct checkpoint *c, struct dump_thread *th, const stru
 		return error_errno(err, ENOMEM, "recording a thread");
 	memcpy(th->xstate, rec->data, rec->len);
 	th->xstate_len = rec->len;
-	thread_note_xstate(c, th);
-	return 0;
+	return thread_note_xstate(c, th, err);
 }
 
 static int adopt_sched(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,

@@ -101,6 +101,8 @@ static void parse_status_line(const char *name, const char *value, struct proc_s
 		s->sig_caught = strtoull(value, NULL, 16);
 	else if (!strcmp(name, "Seccomp"))
 		s->seccomp = atoi(value);
+	else if (!strcmp(name, "untag_mask"))
+		s->untag_mask = strtoull(value, NULL, 0);
 }
 
 int proc_status(pid_t pid, pid_t tid, struct proc_status *s, struct error **err)

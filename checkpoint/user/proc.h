@@ -39,7 +39,8 @@ struct proc_status {
 	unsigned threads;
 	unsigned umask;
 	uint64_t sig_pending, shared_pending, sig_ignored, sig_caught;
-	unsigned seccomp;	      /* mode */
+	unsigned seccomp;    /* mode */
+	uint64_t untag_mask; /* bits of addresses that count; 0: the kernel does not tell */
 	uint64_t caps[CKPT_CAP_SETS]; /* inheritable, permitted, effective, bounding, ambient */
 };
 /* tid 0: that of the process, else of one thread. */

@@ -3,6 +3,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <linux/prctl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,13 @@
 
 #ifndef PTRACE_O_SUSPEND_SECCOMP
 #define PTRACE_O_SUSPEND_SECCOMP (1 << 21)
+#endif
+#ifndef PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG
+#define PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG 0x4210 /* Linux 6.4 */
+#define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
+#endif
+#ifndef PR_SYS_DISPATCH_INCLUSIVE_ON
+#define PR_SYS_DISPATCH_INCLUSIVE_ON 2 /* Linux 6.17 */
 #endif
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 
@@ -181,6 +189,40 @@ int trace_set_sigmask(pid_t tid, uint64_t mask, struct error **err)
 {
 	if (ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), &mask))
 		return error_errno(err, errno, "setting the signal mask of task %d", tid);
+	return 0;
+}
+
+/*
+ * A kernel that knows PR_SYS_DISPATCH_INCLUSIVE_ON keeps such a range as the one outside of it, and
+ * tells that, but does not take it (task_set_syscall_user_dispatch() of Linux 6.17).
+ */
+static void turn_range_inside_out(struct syscall_dispatch *d)
+{
+	if (d->mode != PR_SYS_DISPATCH_ON || !d->offset || d->offset + d->len > d->offset)
+		return;
+	d->mode = PR_SYS_DISPATCH_INCLUSIVE_ON;
+	d->offset += d->len;
+	d->len = -d->len;
+}
+
+int trace_get_dispatch(pid_t tid, struct syscall_dispatch *dispatch, struct error **err)
+{
+	*dispatch = (struct syscall_dispatch){0};
+	if (ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(*dispatch), dispatch)) {
+		*dispatch = (struct syscall_dispatch){0};
+		return errno == EIO || errno == EINVAL
+			       ? 0
+			       : error_errno(err, errno,
+					     "reading the system-call dispatch of task %d", tid);
+	}
+	turn_range_inside_out(dispatch);
+	return 0;
+}
+
+int trace_set_dispatch(pid_t tid, const struct syscall_dispatch *dispatch, struct error **err)
+{
+	if (ptrace(PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG, tid, sizeof(*dispatch), dispatch))
+		return error_errno(err, errno, "setting the system-call dispatch of task %d", tid);
 	return 0;
 }
 

@@ -53,6 +53,16 @@ int trace_set_xstate(pid_t tid, const void *xstate, size_t len, struct error **e
 int trace_get_sigmask(pid_t tid, uint64_t *mask, struct error **err);
 int trace_set_sigmask(pid_t tid, uint64_t mask, struct error **err);
 
+/*
+ * Dispatch of system calls to the program itself, as for PR_SET_SYSCALL_USER_DISPATCH; mode 0: off,
+ * or a kernel that does not tell (before 6.4).
+ */
+struct syscall_dispatch {
+	uint64_t mode, selector, offset, len; /* struct ptrace_sud_config */
+};
+int trace_get_dispatch(pid_t tid, struct syscall_dispatch *dispatch, struct error **err);
+int trace_set_dispatch(pid_t tid, const struct syscall_dispatch *dispatch, struct error **err);
+
 /* Where a call is made that the task must survive if we die in the middle of it. */
 struct trace_spot {
 	uint64_t insn;	/* a syscall instruction */

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/prctl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,6 +290,61 @@ static void test_sched(void **state)
 	assert_int_equal(check_sched(&bad, 8), -EBADMSG);
 }
 
+static int check_prctls(enum ckpt_type type, const struct ckpt_prctl *rows, size_t len)
+{
+	struct restore_request request = {.caps_bounded = true};
+	const struct record rec = {.type = type, .data = rows, .len = len};
+	struct error *err = NULL;
+	int ret = prctl_validate(&request, &rec, &err);
+
+	assert_true(!ret == !err);
+	error_free(err);
+	return ret;
+}
+
+static int check_prctl(enum ckpt_type type, struct ckpt_prctl row)
+{
+	return check_prctls(type, &row, sizeof(row));
+}
+
+/* Only the calls that are in the table, with the values that they can have set. */
+static void test_prctls(void **state)
+{
+	const struct ckpt_prctl tsc = {.option = PR_SET_TSC, .args = {PR_TSC_SIGSEGV}};
+	const struct ckpt_prctl denied = {.option = 65 /* PR_SET_MDWE */, .args = {1}};
+	const struct ckpt_prctl dispatch = {.option = PR_SET_SYSCALL_USER_DISPATCH,
+					    .args = {PR_SYS_DISPATCH_ON, 4096, 10, 8192}};
+	struct ckpt_prctl bad = tsc, many[20];
+
+	assert_int_equal(check_prctl(CKPT_THREAD_PRCTLS, tsc), 0);
+	assert_int_equal(check_prctl(CKPT_PRCTLS, tsc), -EBADMSG);
+	assert_int_equal(check_prctl(CKPT_PRCTLS, denied), 0);
+	assert_int_equal(check_prctl(CKPT_THREAD_PRCTLS, denied), -EBADMSG);
+	assert_int_equal(check_prctl(CKPT_THREAD_PRCTLS, dispatch), 0);
+	assert_int_equal(check_prctl(CKPT_PRCTLS, dispatch), -EBADMSG);
+	assert_int_equal(check_prctls(CKPT_THREAD_PRCTLS, &tsc, sizeof(tsc) - 8), -EBADMSG);
+	bad.args[0] = PR_TSC_ENABLE;
+	assert_int_equal(check_prctl(CKPT_THREAD_PRCTLS, bad), -EBADMSG);
+	bad.args[0] = PR_TSC_SIGSEGV + (1ull << 32);
+	assert_int_equal(check_prctl(CKPT_THREAD_PRCTLS, bad), -EBADMSG);
+	bad = tsc;
+	bad.args[1] = 1;
+	assert_int_equal(check_prctl(CKPT_THREAD_PRCTLS, bad), -EBADMSG);
+	bad = tsc;
+	bad.reserved = 1;
+	assert_int_equal(check_prctl(CKPT_THREAD_PRCTLS, bad), -EBADMSG);
+	bad = (struct ckpt_prctl){.option = PR_SET_DUMPABLE, .args = {1}};
+	assert_int_equal(check_prctl(CKPT_THREAD_PRCTLS, bad), -EBADMSG);
+	bad = (struct ckpt_prctl){.option = PR_MCE_KILL, .args = {PR_MCE_KILL_CLEAR}};
+	assert_int_equal(check_prctl(CKPT_THREAD_PRCTLS, bad), -EBADMSG);
+	/* config.json does not give what it takes */
+	bad = (struct ckpt_prctl){.option = PR_SET_IO_FLUSHER, .args = {1}};
+	assert_int_equal(check_prctl(CKPT_THREAD_PRCTLS, bad), -EPERM);
+	for (size_t i = 0; i < 20; i++)
+		many[i] = tsc;
+	assert_int_equal(check_prctls(CKPT_THREAD_PRCTLS, many, sizeof(many)), -EBADMSG);
+}
+
 static void test_memory(void **state)
 {
 	struct ckpt_mm_policy good = {.ranges = 1};
@@ -397,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_queues),	cmocka_unit_test(test_sched),
 		cmocka_unit_test(test_memory),	cmocka_unit_test(test_dates),
 		cmocka_unit_test(test_stops),	cmocka_unit_test(test_aio),
+		cmocka_unit_test(test_prctls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
