@@ -324,7 +324,7 @@ static int dump_mm(struct checkpoint *c, struct dump_task *t, struct error **err
 		.arg_end = s.arg_end,
 		.env_start = s.env_start,
 		.env_end = s.env_end,
-		.thp_disable = call[1].ret > 0,
+		.thp_disable = call[1].ret > 0 ? call[1].ret : 0,
 	};
 	find_vdso(t, &mm);
 	r = memory_complete_mm(c, t, &mm, err);

@@ -678,9 +678,10 @@ static int set_mm(struct restore_task *t, struct error **err)
 	};
 	ret = remote_later(&t->remote, 0, &mm_note, err, SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, at,
 			   sizeof(d->map), 0);
+	/* what the kernel answers is 1, and the flags with which it was set (Linux 6.18) */
 	if (!ret && mm->thp_disable)
 		ret = remote_later(&t->remote, 0, &thp_note, err, SYS_prctl, PR_SET_THP_DISABLE, 1,
-				   0, 0, 0);
+				   mm->thp_disable & ~1u, 0, 0);
 	return ret;
 }
 
