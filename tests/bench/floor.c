@@ -4,6 +4,8 @@
  *
  *	floor write FILE MIB	write(2) of MIB incompressible MiB to a new file, and close
  *	floor read FILE		mmap of fresh memory and pread(2) of FILE into it
+ *	floor core DIR MIB	the kernel's core dump of a process with MIB incompressible MiB, to
+ *				DIR/core, which is removed: kernel.core_pattern has to be "core"
  *	floor cgroups NAME DIR... -- CMD [ARG...]
  *				mkdir of NAME in each DIR, CMD in these cgroups, rmdir
  *
@@ -12,6 +14,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,17 +58,24 @@ static char *fresh(size_t size)
 	return data;
 }
 
-static int floor_write(const char *path, size_t size)
+static char *filled(size_t size)
 {
 	char *data = fresh(size);
 	uint64_t x = 88172645463325252ULL;
-	long start;
-	int fd;
 
 	for (size_t i = 0; i < size / 8; i++) {
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
 		((uint64_t *)data)[i] = x;
 	}
+	return data;
+}
+
+static int floor_write(const char *path, size_t size)
+{
+	char *data = filled(size);
+	long start;
+	int fd;
+
 	start = now_us();
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	for (size_t at = 0; at < size; at += CHUNK) {
@@ -102,6 +112,64 @@ static int floor_read(const char *path)
 	report(start);
 	close(fd);
 	return 0;
+}
+
+/* Tells by ready that its memory is there, and waits to be killed. */
+static void dump_me(const char *dir, size_t size, int ready)
+{
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (chdir(dir) || setrlimit(RLIMIT_CORE, &unlimited)) {
+		perror(dir);
+		_exit(1);
+	}
+	filled(size);
+	if (write(ready, "", 1) == 1)
+		for (;;)
+			pause();
+	_exit(1);
+}
+
+/* A core that lacks the memory is no measure: another core_pattern, or no room. */
+static int check_core(const char *dir, size_t size, int status)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/core", dir);
+	if (!WIFSIGNALED(status) || !WCOREDUMP(status) || stat(path, &st)) {
+		fprintf(stderr, "floor: no core dump in %s\n", dir);
+		return 1;
+	}
+	unlink(path);
+	if ((size_t)st.st_size > size)
+		return 0;
+	fprintf(stderr, "floor: a core dump of %lld bytes\n", (long long)st.st_size);
+	return 1;
+}
+
+static int floor_core(const char *dir, size_t size)
+{
+	int ready[2], status = 0;
+	long start;
+	pid_t pid;
+	char c;
+
+	if (pipe2(ready, O_CLOEXEC)) {
+		perror("floor: pipe");
+		return 1;
+	}
+	pid = fork();
+	if (pid == 0)
+		dump_me(dir, size, ready[1]);
+	close(ready[1]);
+	if (pid < 0 || read(ready[0], &c, 1) != 1)
+		return 1;
+	start = now_us();
+	kill(pid, SIGABRT);
+	waitpid(pid, &status, 0);
+	report(start);
+	return check_core(dir, size, status);
 }
 
 struct cgroups {
@@ -182,7 +250,9 @@ int main(int argc, char **argv)
 		return floor_write(argv[2], strtoul(argv[3], NULL, 10) * CHUNK);
 	if (argc == 3 && !strcmp(argv[1], "read"))
 		return floor_read(argv[2]);
-	fprintf(stderr, "usage: floor write FILE MIB | floor read FILE | "
+	if (argc == 4 && !strcmp(argv[1], "core"))
+		return floor_core(argv[2], strtoul(argv[3], NULL, 10) * CHUNK);
+	fprintf(stderr, "usage: floor write FILE MIB | floor read FILE | floor core DIR MIB | "
 			"floor cgroups NAME DIR... -- CMD\n");
 	return 2;
 }
