@@ -127,13 +127,15 @@ struct ckpt_header {
 /* a set each; before the first CKPT_THREAD: of all threads, after: of one that has its own */
 #define CKPT_SEM_UNDO	77
 #define CKPT_MEMBARRIER 78
+#define CKPT_PRCTLS	80
 
 /* of a thread */
-#define CKPT_THREAD  96
-#define CKPT_XSTATE  97
-#define CKPT_CREDS   98
-#define CKPT_SECCOMP 99
-#define CKPT_SCHED   100
+#define CKPT_THREAD	   96
+#define CKPT_XSTATE	   97
+#define CKPT_CREDS	   98
+#define CKPT_SECCOMP	   99
+#define CKPT_SCHED	   100
+#define CKPT_THREAD_PRCTLS 101
 
 /* A run of pages in a core's page index or a memory object. */
 enum ckpt_page_kind { CKPT_PAGES_DATA = 1, CKPT_PAGES_ZERO = 2, CKPT_PAGES_PARENT = 3 };
@@ -320,6 +322,16 @@ struct ckpt_mm_policy {
 struct ckpt_membarrier {
 	__u32 registered;
 	__u32 reserved;
+};
+
+/*
+ * CKPT_PRCTLS, CKPT_THREAD_PRCTLS: an array of these, the calls of prctl(2) or arch_prctl(2) that
+ * set what is not as in a program that has called none.
+ */
+struct ckpt_prctl {
+	__u32 option;
+	__u32 reserved;
+	__u64 args[4];
 };
 
 /* CKPT_RLIMITS: RLIM_NLIMITS of these */

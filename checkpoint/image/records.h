@@ -71,10 +71,8 @@ enum ckpt_type {
 	CKPT_FDS = 67,
 	CKPT_FS = 68,
 	CKPT_AIO = 79,
-	CKPT_PRCTLS = 80,
 
 	/* task-N.core: of a thread */
-	CKPT_THREAD_PRCTLS = 101,
 };
 
 /* First record of container.rec. */
@@ -659,16 +657,6 @@ struct ckpt_memfd {
 struct ckpt_ipc_next {
 	__s32 msg, sem, shm;
 	__u32 reserved;
-};
-
-/*
- * CKPT_PRCTLS, CKPT_THREAD_PRCTLS: an array of these, the calls of prctl(2) or arch_prctl(2) that
- * set what is not as in a program that has called none.
- */
-struct ckpt_prctl {
-	__u32 option;
-	__u32 reserved;
-	__u64 args[4];
 };
 
 #define CKPT_FD_CLOEXEC 1
