@@ -6,18 +6,6 @@ load helpers
 load payloads
 load res
 
-# A capability that the runtime itself may lack.
-let_it_flush() {
-	! capable 24 || RES_CAPS='["CAP_SYS_RESOURCE"]'
-}
-
-# capable NUMBER
-capable() {
-	local effective
-	effective=$(sed -n 's/^CapEff:\t//p' /proc/self/status)
-	((0x$effective >> $1 & 1))
-}
-
 @test "without a checkpoint it passes" {
 	let_it_flush
 	res_control res_prctl

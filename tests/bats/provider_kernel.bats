@@ -174,6 +174,28 @@ took() {
 	done
 }
 
+@test "what prctl(2) has set, whoever saves and whoever restores it" {
+	local saves restores
+	let_it_flush
+	for saves in kernel user; do
+		for restores in kernel user; do
+			echo "# saved by $saves, restored by $restores"
+			start_payload res_prctl
+			ok firn checkpoint --provider "$saves" --image-path "$T/image" "$ID"
+			restore_detached "$ID" "$T/b" "$T/image" --provider "$restores"
+			passes
+			again
+		done
+	done
+	start_payload res_prctl
+	ok firn pause "$ID"
+	ok firn checkpoint --provider kernel --leave-running --image-path "$T/kernel" "$ID"
+	ok firn checkpoint --provider user --leave-running --image-path "$T/user" "$ID"
+	ok "$REPO/${BUILD:-build}/tests/tools/compare_images" "$T/kernel" "$T/user"
+	ok firn resume "$ID"
+	passes
+}
+
 @test "no task is traced during a checkpoint" {
 	need_command strace
 	ck_start ck_worker

@@ -33,6 +33,18 @@ start_payload() {
 	}
 }
 
+# let_it_flush: before res_prctl; a capability that the runtime itself may lack.
+let_it_flush() {
+	! capable 24 || RES_CAPS='["CAP_SYS_RESOURCE"]'
+}
+
+# capable NUMBER: whether this shell has it.
+capable() {
+	local effective
+	effective=$(sed -n 's/^CapEff:\t//p' /proc/self/status)
+	((0x$effective >> $1 & 1))
+}
+
 enter_user_namespace() {
 	let_users_through
 	edit_config "$T/b" '.linux.namespaces += [{type: "user"}]
