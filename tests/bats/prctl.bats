@@ -40,7 +40,7 @@ load res
 	for point in window-split checkpoint-windows checkpoint-windows-end; do
 		echo "# $point"
 		start_payload res_prctl plain
-		FIRN_FAULT=$point:kill run firn checkpoint --image-path "$T/image" "$ID"
+		FIRN_FAULT=$point:kill run firn checkpoint --provider user --image-path "$T/image" "$ID"
 		equal "$status" 137
 		firn state "$ID" >/dev/null
 		around
