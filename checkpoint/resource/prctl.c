@@ -37,9 +37,6 @@
 #define PR_SYS_DISPATCH_INCLUSIVE_ON 2 /* Linux 6.17 */
 #endif
 
-/* XFEATURE_XTILE_DATA, the one component of the extended state that has to be asked for. */
-#define TILES 18
-
 #define VALUE(v) (1ull << (v))
 
 /* A row of the table: the call that asks, what it answers, and the call that sets it. */
@@ -91,8 +88,9 @@ static const struct control controls[] = {
 		.get = ARCH_GET_XCOMP_PERM,
 		.set = ARCH_REQ_XCOMP_PERM,
 		.stored = true,
-		.member = TILES,
-		.allowed = VALUE(TILES),
+		/* the one component of the extended state that has to be asked for */
+		.member = XSTATE_TILES,
+		.allowed = VALUE(XSTATE_TILES),
 	},
 	{
 		.name = "the use of the time stamp counter",

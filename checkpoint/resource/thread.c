@@ -189,20 +189,19 @@ static int read_outside(struct dump_task *t, struct dump_thread *th, struct erro
 	return r ? r : trace_get_xstate(th->tid, &th->xstate, &th->xstate_len, err);
 }
 
-/* The kernel has room for AMX tiles only in who has run one of their instructions, as no stub has.
+/*
+ * XSTATE_BV: the components that are in use. The kernel has room for AMX tiles only in who has run
+ * one of their instructions, as no stub has.
  */
-#define XSTATE_TILES (1ull << 18)
-
-/* XSTATE_BV: the components that are in use, behind the 512 bytes of FXSAVE */
 int thread_note_xstate(struct checkpoint *c, const struct dump_thread *th, struct error **err)
 {
 	uint64_t used = 0;
 
 	if (th->xstate_len >= 520)
-		memcpy(&used, (const char *)th->xstate + 512, sizeof(used));
+		memcpy(&used, (const char *)th->xstate + XSTATE_BV_OFFSET, sizeof(used));
 	c->xstate_features |= used;
 	c->xstate_size = th->xstate_len;
-	if (!(used & XSTATE_TILES))
+	if (!(used & 1ull << XSTATE_TILES))
 		return 0;
 	error_set(err, EBUSY, "thread %u has contents in its AMX tiles", th->rec.tid);
 	return error_hint(err, "try again when it has released them");

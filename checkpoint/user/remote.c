@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "checkpoint/user/remote.h"
 
+#include <cpuid.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -119,6 +120,7 @@ struct xstate_trailer {
 };
 
 #define XSTATE_TRAILER_OFFSET 464
+#define XSTATE_TILES_LEN      8192
 #define XSTATE_MAGIC1	      0x46505853u
 #define XSTATE_MAGIC2	      0x46505845u
 #define UC_FLAGS	      7 /* FP_XSTATE | SIGCONTEXT_SS | STRICT_RESTORE_SS */
@@ -139,6 +141,26 @@ static void rewind_call(struct user_regs_struct *regs)
 	regs->rax = regs->orig_rax;
 }
 
+/*
+ * How much of an XSAVE area of len bytes goes into a frame. All that a CPU has is what ptrace
+ * shows; of a frame that has more than the kernel has room for in this thread, rt_sigreturn takes
+ * nothing but FXSAVE (check_xstate_in_sigframe() in arch/x86/kernel/fpu/signal.c), and room for AMX
+ * tiles have only those who use them.
+ */
+static size_t frame_xstate_len(const char *xstate, size_t len)
+{
+	unsigned size, tiles, c, d;
+	uint64_t in_use;
+
+	memcpy(&in_use, xstate + XSTATE_BV_OFFSET, sizeof(in_use));
+	if (len <= XSTATE_TILES_LEN || in_use & 1ull << XSTATE_TILES)
+		return len;
+	/* they are behind all else */
+	if (!__get_cpuid_count(0xd, XSTATE_TILES, &size, &tiles, &c, &d) || !size || tiles >= len)
+		return len;
+	return tiles;
+}
+
 /* FPSTATE bytes behind the frame, and aligned as XRSTOR wants it */
 #define FPSTATE 1024
 
@@ -155,6 +177,7 @@ static int make_frame(pid_t tid, const struct user_regs_struct *stopped, uint64_
 
 	if (ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, &iov))
 		return error_errno(err, errno, "reading the FPU of task %d", tid);
+	iov.iov_len = frame_xstate_len(fp, iov.iov_len);
 	trailer.xstate_size = iov.iov_len;
 	trailer.extended_size = iov.iov_len + sizeof(magic2);
 	/* ptrace puts XCR0 where a frame has its trailer */

@@ -46,6 +46,10 @@ int trace_detach(pid_t tid, struct error **err);
 int trace_get_regs(pid_t tid, struct user_regs_struct *regs, struct error **err);
 int trace_set_regs(pid_t tid, const struct user_regs_struct *regs, struct error **err);
 
+/* In an XSAVE area: which components are in use, and the number of AMX's tiles among them. */
+#define XSTATE_BV_OFFSET 512
+#define XSTATE_TILES	 18
+
 /* NT_X86_XSTATE, malloc'ed. */
 int trace_get_xstate(pid_t tid, void **xstate, size_t *len, struct error **err);
 int trace_set_xstate(pid_t tid, const void *xstate, size_t len, struct error **err);
