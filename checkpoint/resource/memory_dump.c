@@ -271,6 +271,7 @@ static int hash_vdso(struct checkpoint *c, struct dump_task *t, struct ckpt_mm *
 		return error_errno(err, ENOMEM, "hashing the vdso");
 	if (process_vm_readv(t->pid, &ours, 1, &theirs, 1, 0) != (ssize_t)mm->vdso_len)
 		return error_errno(err, errno, "reading the vdso of process %d", t->rec.pid);
+	remote_clean_vdso(code, mm->vdso_len);
 	mm->vdso_hash = XXH3_64bits(code, mm->vdso_len);
 	c->vdso_hash = mm->vdso_hash;
 	return 0;

@@ -465,17 +465,28 @@ int remote_attach(struct remote *r, pid_t tid, uint64_t address, uint64_t vdso, 
  * The file of the vdso does not fill its last page: what is behind it is zero, or
  * in part ours, from a call that was cut short.
  */
+static bool is_spare(const uint8_t code[sizeof(spare_code)])
+{
+	for (size_t i = 0; i < sizeof(spare_code); i++)
+		if (code[i] && code[i] != spare_code[i])
+			return false;
+	return true;
+}
+
 static bool is_unused(pid_t tid, uint64_t address)
 {
 	uint8_t code[sizeof(spare_code)];
 	struct iovec ours = {code, sizeof(code)}, theirs = {(void *)address, sizeof(code)};
 
-	if (process_vm_readv(tid, &ours, 1, &theirs, 1, 0) != sizeof(code))
-		return false;
-	for (size_t i = 0; i < sizeof(code); i++)
-		if (code[i] && code[i] != spare_code[i])
-			return false;
-	return true;
+	return process_vm_readv(tid, &ours, 1, &theirs, 1, 0) == sizeof(code) && is_spare(code);
+}
+
+void remote_clean_vdso(void *vdso, size_t len)
+{
+	uint8_t *end = (uint8_t *)vdso + len - sizeof(spare_code);
+
+	if (len >= sizeof(spare_code) && is_spare(end))
+		memset(end, 0, sizeof(spare_code));
 }
 
 int remote_start_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t vdso_len,

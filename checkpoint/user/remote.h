@@ -116,6 +116,10 @@ int remotes_proceed(const remote_vec *remotes, struct error **err);
 int remote_start_protected(struct remote *r, pid_t tid, uint64_t vdso, uint64_t vdso_len,
 			   uint64_t caught, uint64_t stack, struct error **err);
 
+/* Makes a copy of a task's vdso what it was before a runtime was killed while it mapped a window.
+ */
+void remote_clean_vdso(void *vdso, size_t len);
+
 /*
  * A syscall instruction in these len bytes of another process, or 0: there is none, or they cannot
  * be read.

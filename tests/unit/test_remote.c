@@ -17,11 +17,14 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <cmocka.h>
 
+#include "checkpoint/user/machine.h"
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/remote.h"
 #include "checkpoint/user/trace.h"
@@ -322,6 +325,47 @@ static void test_started(void **state)
 	teardown(&second);
 }
 
+/* --- a runtime that is killed while it maps a window --- */
+
+/* The vdso of who was in that call is this kernel's, whatever stands at its end. */
+static void test_vdso_left_behind(void **state)
+{
+	struct remote *remote = *state, half;
+	pid_t pid = remote->tid;
+	struct error *err = NULL;
+	vma_vec vmas = {0};
+	struct iovec ours = {0}, theirs = {0};
+	uint64_t stack = 0;
+
+	remote_detach(remote, &err);
+	no_error(err);
+	proc_vmas(pid, &vmas, &err);
+	no_error(err);
+	vec_for_each (v, &vmas) {
+		if (v->path && !strcmp(v->path, "[stack]"))
+			stack = v->rec.start + REMOTE_SPARE_STACK / 2;
+		if (!v->path || strcmp(v->path, "[vdso]"))
+			continue;
+		theirs.iov_base = (void *)v->rec.start;
+		ours.iov_len = theirs.iov_len = v->rec.end - v->rec.start;
+	}
+	vmas_free(&vmas);
+	ours.iov_base = malloc(ours.iov_len);
+	assert_non_null(ours.iov_base);
+	remote_start_protected(&half, pid, (uint64_t)theirs.iov_base, theirs.iov_len, 0, stack,
+			       &err);
+	no_error(err);
+	assert_int_equal(process_vm_readv(pid, &ours, 1, &theirs, 1, 0), ours.iov_len);
+	assert_true(XXH3_64bits(ours.iov_base, ours.iov_len) != machine_vdso_hash());
+	remote_clean_vdso(ours.iov_base, ours.iov_len);
+	assert_true(XXH3_64bits(ours.iov_base, ours.iov_len) == machine_vdso_hash());
+	free(ours.iov_base);
+	remote_arrive(&half, &err);
+	no_error(err);
+	remote_forget(&half);
+	remote->tid = pid; /* for the teardown */
+}
+
 /* --- memory that may not be writable and executable --- */
 
 /* How many mappings a window of this task has, and where its vdso is; prots of the first two. */
@@ -395,6 +439,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_started, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup_listener, teardown),
+		cmocka_unit_test_setup_teardown(test_vdso_left_behind, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_denied, setup_denied, teardown),
 	};
 
