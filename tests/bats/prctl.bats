@@ -29,7 +29,7 @@ load res
 
 @test "as does one that fails" {
 	start_payload res_prctl
-	FIRN_FAULT=checkpoint-windows-end:EIO fails firn checkpoint --image-path "$T/image" "$ID"
+	FIRN_FAULT=checkpoint-windows-end:EIO fails firn checkpoint --provider user --image-path "$T/image" "$ID"
 	has "fault injected"
 	passes
 }
