@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * res_prctl GO [plain]: what prctl(2) and arch_prctl(2) have set: of the process
- * memory-deny-write-execute with a mapping of before that is both, huge pages, AMX; of a thread the
- * time stamp counter, memory errors, speculation, CPUID; dispatch of system calls, with all of them
- * blocked while the program waits (not if it is to be plain). Says "without WHAT" of what kernel or
- * CPU have not.
+ * memory-deny-write-execute with a mapping of before that is both (a child inherits it), huge
+ * pages, AMX; of a thread the time stamp counter, memory errors, speculation, CPUID; dispatch of
+ * system calls, with all of them blocked while the program waits (not if it is to be plain). Says
+ * "without WHAT" of what kernel or CPU have not.
  */
 #include <asm/prctl.h>
 #include <linux/prctl.h>
@@ -86,6 +86,29 @@ static void check_process(void)
 	syscall(SYS_arch_prctl, GET_XCOMP_PERM, &permitted);
 	CHECK(!tiles || permitted & 1ul << TILES);
 	CHECK(!advised || prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == (1 | EXCEPT_ADVISED));
+}
+
+/* --- a process and its child, which inherits what it was denied --- */
+
+static int over[2]; /* nobody writes to it, and all is over when nobody could */
+
+static void wait_until_over(void)
+{
+	char c;
+
+	close(over[1]);
+	CHECK(read(over[0], &c, 1) == 0);
+	CHECK(prctl(PR_GET_MDWE, 0, 0, 0, 0) == 1);
+}
+
+static void be_denied(void)
+{
+	pid_t heir;
+
+	CHECK(!prctl(PR_SET_MDWE, 1, 0, 0, 0));
+	heir = start_role(wait_until_over);
+	wait_until_over();
+	end_role(heir);
 }
 
 /* --- a thread --- */
@@ -249,8 +272,11 @@ int main(int argc, char **argv)
 {
 	char *plain = argc > 2 ? argv[2] : NULL;
 	pthread_t threads[2];
+	pid_t denied = 0;
 
-	CHECK(argc >= 2);
+	CHECK(argc >= 2 && !pipe(over));
+	if (prctl(PR_GET_MDWE, 0, 0, 0, 0) == 0)
+		denied = start_role(be_denied);
 	set_process();
 	handle_dispatch();
 	CHECK(!pthread_barrier_init(&set, NULL, 3));
@@ -267,5 +293,8 @@ int main(int argc, char **argv)
 		CHECK(!pthread_join(threads[i], NULL));
 	check_process();
 	check_others();
+	close(over[1]);
+	if (denied)
+		end_role(denied);
 	return passed();
 }
