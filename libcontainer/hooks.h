@@ -19,7 +19,10 @@ struct oci_hook_list;
 int hooks_run(const struct oci_hook_list *hooks, const char *name, const struct container *c,
 	      const struct oci_config *config, const char *status, pid_t pid, struct error **err);
 
-/* For poststart and poststop: failures go to the log and the next one runs, as the spec wants. */
+/*
+ * For poststop, as the spec wants it, and for poststart of a restore, which it does not know: what
+ * is restored may have gone on. Failures go to the log and the next one runs.
+ */
 void hooks_run_all(const struct oci_hook_list *hooks, const char *name, const struct container *c,
 		   const struct oci_config *config, const char *status, pid_t pid);
 

@@ -261,10 +261,23 @@ int build_start(struct container *c, const struct oci_config *config, struct err
 		ret = container_set_state(c, CONTAINER_RUNNING, err);
 	if (ret < 0)
 		return ret;
-	/* they may work on the container themselves, and delete it */
 	container_unlock(c);
-	hooks_run_all(&config->hooks.poststart, "poststart", c, config, "running", c->init.pid);
 	return 0;
+}
+
+int build_started(struct container *c, const struct oci_config *config, struct error **err)
+{
+	int ret = hooks_run(&config->hooks.poststart, "poststart", c, config, "running",
+			    c->init.pid, err);
+	struct error *gone = NULL;
+
+	if (ret == 0)
+		return 0;
+	/* runtime-spec runtime.md "Lifecycle", step 9; one of the hooks may have deleted it */
+	if (container_lock(c, &gone) == 0)
+		build_remove(c, config);
+	error_free(gone);
+	return ret;
 }
 
 void build_remove(struct container *c, const struct oci_config *config)

@@ -60,8 +60,14 @@ int build_cgroup(const struct runtime *rt, struct container *c, const struct oci
 /* Writes down the mounts of an init that is ready, for the checkpoint to compare. */
 int build_keep_mounts(struct container *c, pid_t init, struct error **err);
 
-/* Starts the init of a CREATED container: it is RUNNING then, and poststart hooks have run. */
+/*
+ * Starts the init of a CREATED container. It is RUNNING then and not locked any more: poststart
+ * hooks may work on it themselves, and delete it.
+ */
 int build_start(struct container *c, const struct oci_config *config, struct error **err);
+
+/* What comes behind that: poststart hooks. If one fails, the container is killed and removed. */
+int build_started(struct container *c, const struct oci_config *config, struct error **err);
 
 /* Replaces the file at once, as readers expect. */
 int write_pid_file(const char *path, pid_t pid, struct error **err);

@@ -30,8 +30,9 @@ static int start(struct container *c, const struct oci_config *config, struct in
 	if (ret < 0) {
 		net_devices_return(init->devices);
 		build_remove(c, config);
+		return ret;
 	}
-	return ret;
+	return build_started(c, config, err);
 }
 
 static int run_in(const struct runtime *rt, const char *bundle, const struct oci_config *config,

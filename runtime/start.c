@@ -24,7 +24,8 @@ static int run(struct runtime *rt, struct error **err)
 	if (!config)
 		return error_set(err, ENOENT, "its config.json in \"%s/%s\" cannot be read",
 				 c->root, c->id);
-	return build_start(c, config, err);
+	ret = build_start(c, config, err);
+	return ret < 0 ? ret : build_started(c, config, err);
 }
 
 const struct verb verb_start = {

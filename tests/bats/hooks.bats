@@ -78,14 +78,29 @@ add_hook() {
 	[ ! -e "$T/log/order" ] || fail "the program ran"
 }
 
-@test "failing poststart and poststop hooks are logged, no more" {
-	add_hook poststart /bin/false
+@test "failing poststop hooks are logged, no more" {
 	add_hook poststop /bin/false
 	run firn --log "$T/log.txt" run --bundle "$B" "$ID"
 	equal "$status" 0 status
-	grep -q poststart "$T/log.txt"
 	grep -q poststop "$T/log.txt"
 	is_gone "$ID"
+}
+
+@test "a failing poststart hook ends the container, and poststop hooks follow" {
+	set_args "$B" sleep 1000
+	add_hook poststart /bin/false
+	add_hook poststart "$T/hook"
+	add_hook poststop "$T/hook"
+	fails run_detached "$ID" "$B"
+	has "/hooks/poststart/0 of config.json"
+	is_gone "$ID"
+	firn create --bundle "$B" "$ID" </dev/null >"$T/$ID.log" 2>&1 3>&-
+	fails firn start "$ID"
+	one_line
+	has "/hooks/poststart/0 of config.json"
+	is_gone "$ID"
+	equal "$(cgroups_of "$ID")" "" "left cgroups"
+	equal "$(tr '\n' ' ' <"$T/log/order")" "poststop poststop "
 }
 
 @test "a hook that takes longer than its timeout is killed" {
