@@ -38,9 +38,10 @@ static int make_input(const char *text, struct error **err)
 /* In the hook's process: nothing of the runtime's is to be seen there. */
 static _Noreturn void become_hook(const struct oci_hook *hook, int input)
 {
-	char *alone[] = {hook->path, NULL}, *nothing[] = {NULL};
+	char *alone[] = {hook->path, NULL};
 	char **args = hook->args.count ? hook->args.items : alone;
-	char **env = hook->env.count ? hook->env.items : nothing;
+	/* one that names none has the runtime's, as with runc and crun: it may rely on PATH */
+	char **env = hook->env.count ? hook->env.items : environ;
 	struct error *err = NULL;
 	sigset_t none;
 

@@ -389,6 +389,8 @@ static int run_start_hooks(void *context, struct error **err)
 {
 	struct init *init = context;
 
+	/* what hooks have that name none: programs of the image do not see the runtime's */
+	environ = init->setup.env;
 	return hooks_run(&init->config->hooks.start_container, "startContainer", init->c,
 			 init->config, "created", getpid(), err);
 }

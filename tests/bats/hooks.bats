@@ -103,6 +103,16 @@ add_hook() {
 	equal "$(tr '\n' ' ' <"$T/log/order")" "poststop poststop "
 }
 
+@test "hooks without an environment have the runtime's; those inside the program's" {
+	printf '#!/bin/sh\necho "$WHOSE" >>%s/whose\n' "$T/log" >"$T/whose"
+	printf '#!/bin/sh\necho "$WHOSE" >>/log/whose\n' >"$B/rootfs/bin/whose"
+	chmod 755 "$T/whose" "$B/rootfs/bin/whose"
+	edit_config "$B" --arg h "$T/whose" '.process.env += ["WHOSE=image"] | .hooks = {
+		createRuntime: [{path: $h}, {path: $h, env: ["A=b"]}], startContainer: [{path: "/bin/whose"}]}'
+	ok env WHOSE=runtime "$FIRN" --root "$FIRN_ROOT" run --bundle "$B" "$ID"
+	equal "$(tr '\n' ' ' <"$T/log/whose")" "runtime  image "
+}
+
 @test "a hook that takes longer than its timeout is killed" {
 	printf '#!/bin/sh\nexec sleep 1000\n' >"$T/slow"
 	chmod 755 "$T/slow"
