@@ -18,6 +18,8 @@
 
 /* How long a killed init may take to die; its pid namespace's other tasks go first. */
 #define DEATH_PATIENCE_MS 10000
+/* After so long it is looked upon as one that cannot die where it is. */
+#define FROZEN_AFTER_MS 200
 
 static int open_freezer(const struct container *c, struct cgroup **cg, struct freezer **f,
 			struct error **err)
@@ -151,14 +153,21 @@ int container_signal(struct container *c, int signo, bool all, struct error **er
 	return r;
 }
 
-static int kill_init(const struct container *c, struct error **err)
+/*
+ * It may have been moved out of its cgroup, and on v1 nobody dies in a frozen one, whoever has
+ * frozen that: it is not ours to thaw. Whoever is moved out of it runs again.
+ */
+static int kill_init(const struct container *c, struct cgroup *cg, struct error **err)
 {
 	__cleanup_fd int pidfd = c->init.pid > 0 ? pidfd_open(c->init.pid, 0) : -1;
 	struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+	__cleanup_error struct error *ignored = NULL;
 
 	if (pidfd < 0 || !process_alive(&c->init))
 		return 0;
 	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+	if (poll(&pfd, 1, FROZEN_AFTER_MS) == 0 && cg)
+		cgroup_attach(cg, c->init.pid, &ignored);
 	if (poll(&pfd, 1, DEATH_PATIENCE_MS) == 0)
 		return error_errno(err, ETIMEDOUT, "waiting for killed pid %d to die", c->init.pid);
 	return 0;
@@ -182,9 +191,8 @@ int container_destroy(struct container *c, struct error **err)
 		if (r == 0)
 			r = cgroup_kill_all(cg, SIGKILL, err);
 	}
-	/* it may have been moved out of its cgroup */
 	if (r == 0)
-		r = kill_init(c, err);
+		r = kill_init(c, cg, err);
 	if (r == 0 && c->state == CONTAINER_RSTRTING)
 		r = container_set_state(c, CONTAINER_ABORTING, err);
 	if (r == 0 && c->state != CONTAINER_DEAD)

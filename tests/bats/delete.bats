@@ -88,3 +88,20 @@ load payloads
 	ok firn delete --force "$ID"
 	equal "$(cgroups_of "$ID")" "" "cgroups"
 }
+
+@test "one that somebody has moved into a cgroup that is frozen" {
+	[ -d /sys/fs/cgroup/freezer ] || skip "wants the freezer of cgroup v1"
+	make_bundle "$T/b" sleep 1000
+	new_id
+	local frozen=/sys/fs/cgroup/freezer/frozen-$ID
+	run_detached "$ID" "$T/b"
+	mkdir "$frozen"
+	container_pid "$ID" >"$frozen/cgroup.procs"
+	echo FROZEN >"$frozen/freezer.state"
+	run firn delete --force "$ID"
+	echo THAWED >"$frozen/freezer.state"
+	wait_for 5 rmdir "$frozen"
+	equal "$status" 0 status
+	equal "$output" ""
+	is_gone "$ID" || fail "not gone"
+}
