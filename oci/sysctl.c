@@ -90,6 +90,11 @@ int oci_sysctl_validate(const struct oci_config *config, struct error **err)
 			return error_set(err, EINVAL,
 					 "/linux/sysctl: use /hostname instead of \"%s\"",
 					 pair->key);
+		if (strcmp(path, "kernel/domainname") == 0 && config->domainname &&
+		    strcmp(pair->value, config->domainname) != 0)
+			return error_set(err, EINVAL,
+					 "/linux/sysctl: \"%s\" is not what /domainname says",
+					 pair->key);
 		type = namespace_of(path);
 		if (!type)
 			return error_set(err, EINVAL,

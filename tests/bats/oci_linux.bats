@@ -179,6 +179,20 @@ make_devices() {
 	equal "$output" "came back"
 }
 
+@test "sysctls that are fields of their own are refused" {
+	local name
+	edit_config "$B" '.domainname = "a" | .linux.sysctl = {"kernel.domainname": "a"}'
+	in_container cat /proc/sys/kernel/domainname
+	equal "$output" a
+	for name in hostname domainname; do
+		edit_config "$B" --arg n "$name" '.[$n] = "a" | .linux.sysctl = {("kernel." + $n): "b"}'
+		fails firn run --bundle "$B" "$ID"
+		one_line
+		has "/linux/sysctl"
+		has "/$name"
+	done
+}
+
 @test "seccomp: flags are those that the filter is installed with" {
 	need_command strace
 	edit_config "$B" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", flags: ["SECCOMP_FILTER_FLAG_LOG"],
