@@ -139,20 +139,35 @@ static char *find_home(uid_t uid)
 	return strdup("/");
 }
 
-/* config's environment, and HOME if it has none. */
+/* Where the variable of that entry is in env, or where it goes. */
+static char **find_variable(char **env, const char *entry)
+{
+	size_t len = strcspn(entry, "=") + 1;
+
+	while (*env && strncmp(*env, entry, len) != 0)
+		env++;
+	return env;
+}
+
+/*
+ * config's environment, and HOME if it has none. Of a variable that is there twice, as with --env
+ * of exec, the last counts, whereas getenv(3) finds the first.
+ */
 static int make_environment(struct process_setup *setup, struct error **err)
 {
 	const struct oci_process *process = setup->process;
 	__cleanup_free char *home = NULL;
-	size_t n = process->env.count;
+	size_t n;
 
-	setup->env = calloc(n + 2, sizeof(char *));
+	setup->env = calloc(process->env.count + 2, sizeof(char *));
 	if (!setup->env)
 		return error_errno(err, ENOMEM, "making the environment");
-	if (n)
-		memcpy(setup->env, process->env.items, n * sizeof(char *));
+	vec_for_each (entry, &process->env)
+		*find_variable(setup->env, *entry) = *entry;
 	if (environment(process, "HOME"))
 		return 0;
+	for (n = 0; setup->env[n];)
+		n++;
 	home = find_home(process->user.uid);
 	if (!home || asprintf(&setup->env[n], "HOME=%s", home) < 0)
 		return error_errno(err, ENOMEM, "making the environment");
@@ -242,6 +257,31 @@ bool process_opens_with_capabilities(const struct oci_process *process, bool use
 	       process->capabilities.effective && !process->capabilities.ambient;
 }
 
+/* The terminal, pipe, socket or file that a stream is; devices belong to the host. */
+static bool may_be_owned(int fd, const struct stat *st)
+{
+	return S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) || S_ISREG(st->st_mode) || isatty(fd);
+}
+
+/*
+ * Only whose it is can open a pipe or a file by /dev/stdout. As with runc, a terminal keeps its
+ * group, and what cannot be given away (in a user namespace, on a read-only file system) stays as
+ * it is: the program may do without.
+ */
+static void own_streams(const struct oci_user *user)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		struct stat st;
+
+		if (!stdio_given(fd) || fstat(fd, &st) < 0 || st.st_uid == user->uid ||
+		    !may_be_owned(fd, &st))
+			continue;
+		if (fchown(fd, user->uid, isatty(fd) ? (gid_t)-1 : user->gid) < 0)
+			log_debug("stream %d stays that of user %u: %s", fd, st.st_uid,
+				  strerror(errno));
+	}
+}
+
 int process_prepare(struct process_setup *setup, struct error **err)
 {
 	int ret = setup->id ? join_keyring(setup->id, err) : 0;
@@ -249,6 +289,8 @@ int process_prepare(struct process_setup *setup, struct error **err)
 
 	if (ret == 0)
 		ret = make_environment(setup, err);
+	if (ret == 0)
+		own_streams(&setup->process->user);
 	if (ret == 0)
 		ret = seccomp_compile(setup->seccomp, &setup->filter, err);
 	/* its execution would use label and capabilities up: see self_image.h for what protects

@@ -42,6 +42,10 @@ setup() {
 	ok firn exec --user 1000:1000 -g 2000 -e A=b --env C=d --cwd /tmp "$ID" \
 		sh -c 'id -u; id -G; echo $A $C; pwd'
 	equal "$output" "$(printf '1000\n1000 2000\nb d\n/tmp')"
+	ok firn exec -e PATH=/usr/bin:/bin -e HOME=/tmp "$ID" env
+	equal "$(grep -cE '^(PATH|HOME)=' <<<"$output")" 2
+	has "PATH=/usr/bin:/bin"
+	has "HOME=/tmp"
 	ok firn exec --cap CAP_SYS_CHROOT "$ID" grep ^CapEff /proc/self/status
 	equal "$output" "$(printf 'CapEff:\t%016x' 0x20040420)"
 	fails firn exec --cap CAP_NONE "$ID" true

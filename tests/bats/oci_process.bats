@@ -135,3 +135,21 @@ exec_affinity() {
 	one_line
 	has /process/cwd
 }
+
+@test "streams that are pipes or files belong to the user, who can open them anew" {
+	edit_config "$B" '.process.user = {uid: 1000, gid: 2000}'
+	set_args "$B" sh -c 'echo again >/proc/self/fd/1; stat -L -c %u:%g /proc/self/fd/0 /proc/self/fd/2 >&2'
+	: >"$T/errors"
+	chmod 600 "$T/errors"
+	firn run --bundle "$B" "$ID" </dev/null 2>"$T/errors" | cat >"$T/out"
+	equal "$(cat "$T/out")" again
+	# the host's null device stays what it is
+	equal "$(tr '\n' ' ' <"$T/errors")" "0:0 1000:2000 "
+}
+
+@test "of a variable that is there twice the last counts" {
+	edit_config "$B" '.process.env += ["TWICE=no", "OTHER=x", "TWICE=yes"]'
+	in_container env
+	equal "$(grep ^TWICE <<<"$output")" "TWICE=yes"
+	has "OTHER=x"
+}
