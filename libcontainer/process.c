@@ -9,6 +9,7 @@
 #include <linux/close_range.h>
 #include <linux/ioprio.h>
 #include <linux/keyctl.h>
+#include <linux/sched.h>
 #include <linux/sched/types.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -67,6 +68,16 @@ static int set_oom_score(const struct oci_process *process, struct error **err)
 	return ret;
 }
 
+/* The kernel says EINVAL to whatever is wrong with a deadline. */
+static int refused_scheduler(const struct oci_scheduler *s, int code, struct error **err)
+{
+	error_errno(err, code, "/process/scheduler of config.json");
+	if (code == EINVAL && s->policy == SCHED_DEADLINE)
+		return error_hint(err, "SCHED_DEADLINE wants 1024 ns <= runtime <= deadline <= "
+				       "period");
+	return -code;
+}
+
 static int set_scheduler(const struct oci_process *process, struct error **err)
 {
 	const struct oci_scheduler *s = process->scheduler;
@@ -81,7 +92,7 @@ static int set_scheduler(const struct oci_process *process, struct error **err)
 		attr.sched_deadline = s->deadline;
 		attr.sched_period = s->period;
 		if (syscall(SYS_sched_setattr, 0, &attr, 0) < 0)
-			return error_errno(err, errno, "/process/scheduler of config.json");
+			return refused_scheduler(s, errno, err);
 	}
 	if (process->io_priority) {
 		int value = IOPRIO_PRIO_VALUE(process->io_priority->class,

@@ -52,6 +52,11 @@ stat_field() {
 	ok chrt -p "$(container_pid "$ID")"
 	has SCHED_DEADLINE
 	has "1000000/20000000/30000000"
+	firn delete --force "$ID"
+	edit_config "$B" '.process.scheduler.runtime = 25000000'
+	fails firn run --bundle "$B" "$ID"
+	one_line
+	has "runtime <= deadline"
 }
 
 @test "an I/O priority" {
