@@ -14,7 +14,9 @@ FIRN_CFLAGS = -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFIRN_VERSION='"$
 ifneq ($(CI),)
 FIRN_CFLAGS += -Werror
 endif
-LIBS = -lseccomp -lyajl -lmnl -lxxhash -pthread
+# Static, and but for its tar left out again: the shared one brings eight others to each start.
+LIBARCHIVE ?= -l:libarchive.a -Wl,--gc-sections
+LIBS = -lseccomp -lyajl -lmnl -lxxhash $(LIBARCHIVE) -pthread
 
 # One line per file that is made; V=1 shows the commands.
 Q := $(if $(V),,@)

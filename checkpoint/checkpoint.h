@@ -33,6 +33,11 @@ struct checkpoint_ops {
 	int (*tasks)(void *ctx, pid_vec *pids, struct error **err);
 	/* The cgroups that were made below the container's: "FILE-SYSTEM-PATH\0"... */
 	int (*nested_cgroups)(void *ctx, struct buf *paths, struct error **err);
+	/*
+	 * Moves the calling process, of one thread, into the container's cgroups: what it makes is
+	 * charged to them. NULL: it stays where it is.
+	 */
+	int (*enter)(void *ctx, struct error **err);
 	/* Kills all of them and waits until none is left. */
 	int (*kill)(void *ctx, struct error **err);
 	/* Pages written so far; total may grow. NULL: nobody looks. */

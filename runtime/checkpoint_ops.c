@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "libcontainer/cgroup.h"
+#include "libcontainer/cgroup_enter.h"
 #include "libcontainer/freezer.h"
 #include "libcontainer/lifecycle.h"
 #include "libcontainer/state.h"
@@ -99,6 +100,13 @@ static int op_nested_cgroups(void *data, struct buf *paths, struct error **err)
 	return cgroup_nested(ctx->cg, paths, err);
 }
 
+static int op_enter(void *data, struct error **err)
+{
+	struct checkpoint_ctx *ctx = data;
+
+	return cgroup_enter(ctx->cg, err);
+}
+
 static int op_kill(void *data, struct error **err)
 {
 	struct checkpoint_ctx *ctx = data;
@@ -137,6 +145,7 @@ const struct checkpoint_ops checkpoint_ops = {
 	.freezer_version = op_freezer_version,
 	.tasks = op_tasks,
 	.nested_cgroups = op_nested_cgroups,
+	.enter = op_enter,
 	.kill = op_kill,
 	.progress = op_progress,
 };

@@ -28,6 +28,7 @@ struct error;
 struct file_table;
 struct ipc_state;
 struct page_pool;
+struct tmpfs_table;
 struct tty_table;
 
 /* --- a checkpoint --- */
@@ -88,9 +89,10 @@ struct checkpoint {
 	task_vec outside; /* entered by exec and left behind: stopped, and otherwise let alone */
 	int rootfd;	  /* the container's root: O_PATH */
 	struct undo undo;
-	struct file_table *files; /* resource/files.c's */
-	struct ipc_state *ipc;	  /* resource/sysvipc.c's */
-	struct tty_table *ttys;	  /* resource/tty.c's */
+	struct file_table *files;  /* resource/files.c's */
+	struct ipc_state *ipc;	   /* resource/sysvipc.c's */
+	struct tty_table *ttys;	   /* resource/tty.c's */
+	struct tmpfs_table *tmpfs; /* resource/tmpfs.c's */
 	VEC(struct memory_object *) objects;
 	struct page_pool *pages; /* at work from the capture's beginning to the pages' end */
 	uint64_t page_bytes;
@@ -222,8 +224,9 @@ struct restore {
 	struct clocks armed;
 	const struct ckpt_stop *stops; /* checked */
 	size_t stop_count;
-	bool trial;	/* nobody is made: it is seen whether the tree could be */
-	uint32_t stuck; /* who could not be made, if anybody could not */
+	uint32_t tmpfs_count; /* checked; resource/tmpfs.c's */
+	bool trial;	      /* nobody is made: it is seen whether the tree could be */
+	uint32_t stuck;	      /* who could not be made, if anybody could not */
 	struct undo undo;
 	struct page_pool *pages; /* at work from the layout's beginning to the pages' end */
 	struct kernel kernel;	 /* what of it is used; all 0: nothing */

@@ -21,6 +21,7 @@ static const struct {
 	{CKPT_STOPS, "stops"},
 	{CKPT_FILE, "file"},
 	{CKPT_GHOST, "ghost"},
+	{CKPT_TMPFS, "tmpfs"},
 	{CKPT_PIPE, "pipe"},
 	{CKPT_EVENTFD, "eventfd"},
 	{CKPT_EPOLL, "epoll"},

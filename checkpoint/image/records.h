@@ -61,6 +61,7 @@ enum ckpt_type {
 	CKPT_PIDFD = 36,
 	CKPT_NETLINK = 37,
 	CKPT_NAMESPACE = 48,
+	CKPT_TMPFS = 49,
 
 	CKPT_MQUEUE_LIMITS = 39,
 	CKPT_MEMORY_OBJECT = 40,
@@ -204,6 +205,15 @@ struct ckpt_ghost {
 	__u32 ghost; /* N */
 	__u32 runs;
 	__u64 size;
+};
+
+/*
+ * A file system in memory: tmpfs-N.tar has what is in it. N counts from 1. Where it is mounted
+ * follows, path_len bytes.
+ */
+struct ckpt_tmpfs {
+	__u32 tmpfs; /* N */
+	__u32 path_len;
 };
 
 /* If there are packets their lengths follow, __u32 each; then the contents. */

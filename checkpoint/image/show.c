@@ -79,6 +79,13 @@ static void text_head(FILE *out, struct image_reader *r, const struct shown_imag
 		put_name(out, *w);
 	}
 	fputs(*info->waived ? "\n" : "nothing\n", out);
+	vec_for_each (fs, &s->tmpfs) {
+		fputs("  tmpfs      ", out);
+		put_name(out, fs->point ? fs->point : "");
+		fprintf(out, ": %s, ", fs->name);
+		put_bytes(out, fs->size);
+		fputc('\n', out);
+	}
 }
 
 static void text_file(FILE *out, const struct shown_file *f)
@@ -189,6 +196,16 @@ static void json_head(struct json *j, struct image_reader *r, const struct shown
 	json_add_uint(j, "bytes", s->object_bytes);
 	json_add_uint(j, "saved", s->object_saved);
 	json_object_end(j);
+	json_key(j, "tmpfs");
+	json_array_begin(j);
+	vec_for_each (fs, &s->tmpfs) {
+		json_object_begin(j);
+		json_add_string(j, "mountPoint", fs->point);
+		json_add_string(j, "file", fs->name);
+		json_add_uint(j, "bytes", fs->size);
+		json_object_end(j);
+	}
+	json_array_end(j);
 }
 
 static void json_fds(struct json *j, const struct shown_task *t)

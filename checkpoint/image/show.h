@@ -4,6 +4,7 @@
 #define FIRN_IMAGE_SHOW_H
 
 #include "checkpoint/image/image.h"
+#include "checkpoint/image/manifest.h"
 #include "util/buf.h"
 
 struct error;
@@ -43,9 +44,16 @@ struct shown_task {
 	uint64_t saved; /* bytes of data in the core */
 };
 
+/* A file system in memory, by its archive in the image. */
+struct shown_tmpfs {
+	char *point, name[IMAGE_NAME_MAX];
+	uint64_t size;
+};
+
 struct shown_image {
 	VEC(struct shown_file) files; /* sorted by id */
 	VEC(struct shown_task) tasks; /* as a tree: children behind their parent */
+	VEC(struct shown_tmpfs) tmpfs;
 	uint64_t objects, object_bytes, object_saved;
 };
 

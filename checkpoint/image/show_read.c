@@ -231,6 +231,25 @@ static int add_object(struct shown_image *s, const struct record *rec, struct er
 	return 0;
 }
 
+static int add_tmpfs(struct image_reader *r, struct shown_image *s, const struct record *rec,
+		     struct error **err)
+{
+	const struct ckpt_tmpfs *fs = record_head(rec, sizeof(*fs), err);
+	const struct manifest_file *f;
+	struct shown_tmpfs *n;
+
+	if (!fs)
+		return -EBADMSG;
+	n = vec_add(&s->tmpfs);
+	if (!n)
+		return error_errno(err, ENOMEM, "reading records");
+	n->point = tail_string(rec, sizeof(*fs), fs->path_len);
+	snprintf(n->name, sizeof(n->name), "tmpfs-%u.tar", fs->tmpfs);
+	f = manifest_find(image_reader_manifest(r), n->name);
+	n->size = f ? f->size : 0;
+	return 0;
+}
+
 static int compare_ids(const void *a, const void *b)
 {
 	const struct shown_file *x = a, *y = b;
@@ -284,6 +303,8 @@ static int read_shared(struct image_reader *r, struct shown_image *s, struct err
 			ret = add_task(s, &rec, err);
 		else if (rec.type == CKPT_MEMORY_OBJECT)
 			ret = add_object(s, &rec, err);
+		else if (rec.type == CKPT_TMPFS)
+			ret = add_tmpfs(r, s, &rec, err);
 		else
 			ret = add_file(s, &rec, err);
 	}
@@ -508,6 +529,9 @@ void shown_image_free(struct shown_image *s)
 	vec_for_each (f, &s->files)
 		free(f->name);
 	vec_free(&s->files);
+	vec_for_each (fs, &s->tmpfs)
+		free(fs->point);
+	vec_free(&s->tmpfs);
 	vec_for_each (t, &s->tasks) {
 		vec_free(&t->threads);
 		vec_free(&t->fds);

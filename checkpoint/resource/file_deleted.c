@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "checkpoint/resource/files.h"
@@ -284,7 +285,8 @@ static int make_node(int dirfd, const char *name, const struct ckpt_file *rec, c
 /* Before its owner and mode are set. */
 static bool is_as_made(const struct ckpt_file *rec, const struct stat *st)
 {
-	return (st->st_mode & S_IFMT) == (rec->mode & S_IFMT) && st->st_uid == geteuid() &&
+	return (st->st_mode & S_IFMT) == (rec->mode & S_IFMT) &&
+	       st->st_uid == (uid_t)syscall(SYS_setfsuid, -1) &&
 	       (S_ISDIR(st->st_mode) || st->st_nlink == 1) &&
 	       (!S_ISCHR(st->st_mode) || st->st_rdev == rec->rdev);
 }
@@ -349,23 +351,54 @@ static int fill_file(struct restore *r, const struct ckpt_file *rec, int fd, str
 	return ret;
 }
 
+struct making {
+	struct restore *r;
+	const struct file_object *o;
+	const char *target; /* of a symbolic link */
+	int *fd;
+};
+
+static int make_there(void *ctx, struct error **err)
+{
+	struct making *m = ctx;
+	const struct ckpt_file *rec = m->o->rec;
+	struct chain chain;
+	int ret = chain_begin(m->r, m->o, &chain, err);
+
+	if (!ret)
+		ret = S_ISREG(rec->mode) ? make_file(&chain, m->o, m->fd, err)
+					 : make_named(&chain, m->o, m->target, m->fd, err);
+	chain_end(&chain);
+	return ret;
+}
+
+/* A file system of the user namespace takes nothing from who is nobody there. */
+static int make_as_root_inside(void *ctx, struct error **err)
+{
+	struct making *m = ctx;
+	struct id_pair root = {0, 0};
+	int ret = ids_outside(m->r->request->init, &root, err);
+
+	if (!ret)
+		ret = take_fs_ids(root.uid, root.gid, err);
+	return ret ? ret : make_there(m, err);
+}
+
 int file_make_deleted(struct restore *r, const struct file_object *o, int *fd, struct error **err)
 {
 	const struct ckpt_file *rec = o->rec;
 	char target[PATH_MAX] = "";
-	struct chain chain;
+	struct making m = {r, o, target, fd};
 	int ret = ids_mapped(r->request->init, rec->uid, rec->gid, err);
 
 	*fd = -1;
 	if (!ret && S_ISLNK(rec->mode))
 		ret = ghost_read_link(r, files_group(&r->files->ghosts, rec->ghost), target, err);
-	if (ret)
-		return ret;
-	ret = chain_begin(r, o, &chain, err);
 	if (!ret)
-		ret = S_ISREG(rec->mode) ? make_file(&chain, o, fd, err)
-					 : make_named(&chain, o, target, fd, err);
-	chain_end(&chain);
+		ret = same_namespace(r->request->init, "user", err);
+	if (ret < 0)
+		return ret;
+	ret = ret ? make_there(&m, err) : in_thread(make_as_root_inside, &m, err);
 	if (!ret && S_ISREG(rec->mode))
 		ret = fill_file(r, rec, *fd, err);
 	return ret;

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "checkpoint/resource/inotify.h"
@@ -122,6 +124,39 @@ bool watches_blind(const struct checkpoint *c, uint32_t dev, uint64_t ino)
 
 		if (d->number >= 0 && !strncmp(d->link, "anon_inode:", 11) &&
 		    !is_blind(d->fdinfo, dev, ino))
+			return false;
+	}
+	return true;
+}
+
+/* An open that asks for permission would wait for who is frozen. */
+#define ASKS (FAN_OPEN_PERM | FAN_ACCESS_PERM | FAN_OPEN_EXEC_PERM)
+
+/* Marks of a mount are not looked at: they are of that mount alone. */
+static bool is_blind_in(const char *fdinfo, uint32_t dev)
+{
+	for (const char *line = fdinfo; line && *line;) {
+		unsigned mask = 0, sdev = 0;
+
+		if ((sscanf(line, "inotify wd:%*x ino:%*x sdev:%x mask:%x", &sdev, &mask) == 2 ||
+		     sscanf(line, "fanotify ino:%*x sdev:%x mflags:%*x mask:%x", &sdev, &mask) ==
+			     2 ||
+		     sscanf(line, "fanotify sdev:%x mflags:%*x mask:%x", &sdev, &mask) == 2) &&
+		    sdev == dev && mask & (NOISE | ASKS))
+			return false;
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	return true;
+}
+
+bool watches_blind_in(const struct checkpoint *c, dev_t dev)
+{
+	for (size_t i = 0; i < c->files->descriptions.count; i++) {
+		const struct description *d = c->files->descriptions.items[i];
+
+		if (d->number >= 0 && !strncmp(d->link, "anon_inode:", 11) &&
+		    !is_blind_in(d->fdinfo, major(dev) << 20 | minor(dev)))
 			return false;
 	}
 	return true;

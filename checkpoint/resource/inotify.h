@@ -32,4 +32,7 @@ int watches_find(struct checkpoint *c, watch_vec *watches, struct error **err);
  */
 bool watches_blind(const struct checkpoint *c, uint32_t dev, uint64_t ino);
 
+/* Whether none sees that anything in this file system is read through a mount of our own. */
+bool watches_blind_in(const struct checkpoint *c, dev_t dev);
+
 #endif

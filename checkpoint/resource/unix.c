@@ -173,11 +173,26 @@ static int find_file(struct checkpoint *c, struct description *d, struct unix_st
 	s->rec.mode = st.st_mode & 07777;
 	s->rec.uid = st.st_uid;
 	s->rec.gid = st.st_gid;
+	s->file_dev = st.st_dev;
+	s->file_ino = st.st_ino;
 	if (*s->address == '/' ? leads_to(c, s->address, &st) : find_relative(s, &path))
 		return 0;
 	return description_block(c, d, "let the program bind it again where it is now",
 				 "unix socket bound to \"%s\" whose file is now \"%s\"", s->address,
 				 path);
+}
+
+bool unix_has_file(const struct checkpoint *c, dev_t dev, ino_t ino)
+{
+	for (size_t i = 0; i < c->files->descriptions.count; i++) {
+		const struct description *d = c->files->descriptions.items[i];
+		const struct unix_state *s = d->kind == &file_kind_unix ? d->state : NULL;
+
+		if (s && s->rec.flags & CKPT_SOCKET_FILE && s->file_dev == dev &&
+		    s->file_ino == ino)
+			return true;
+	}
+	return false;
 }
 
 /* --- who it talks to --- */

@@ -51,7 +51,9 @@ struct unix_socket *unix_find(const struct unix_table *table, uint64_t ino);
 struct unix_state {
 	struct ckpt_unix rec;
 	char address[UNIX_PATH_SIZE + 1];
-	char *file; /* rec.file_len bytes, or NULL */
+	char *file;	/* rec.file_len bytes, or NULL */
+	dev_t file_dev; /* of the file that a restore makes again (CKPT_SOCKET_FILE) */
+	ino_t file_ino;
 	VEC(uint32_t) waiting;
 	struct buf queue;
 	/* of the queue: */
@@ -65,6 +67,9 @@ struct unix_state {
 /* Reads the queue of d; what it cannot save is blocked. */
 int unix_read_queue(struct checkpoint *c, struct description *d, struct unix_state *s,
 		    struct error **err);
+
+/* Whether this is the file of a socket that a restore binds again. */
+bool unix_has_file(const struct checkpoint *c, dev_t dev, ino_t ino);
 
 /* The container's number for a process, as the kernel shows it to us; 0: nobody inside. */
 pid_t unix_pid_inside(const struct checkpoint *c, pid_t pid);

@@ -160,6 +160,19 @@ static int remote_bind(struct restore *r, const struct file_object *o, int fd, b
 			      0, 0, 0, 0, 0);
 }
 
+/* The socket was in the directory at the checkpoint: to that nothing has happened since. */
+static int bind_quietly(struct restore *r, const struct file_object *o, int fd, int dirfd, bool old,
+			struct error **err)
+{
+	struct stat st;
+	int known = fstat(dirfd, &st), ret = remote_bind(r, o, fd, old, err);
+	const struct timespec times[2] = {st.st_atim, st.st_mtim};
+
+	if (!ret && !known)
+		utimensat(dirfd, "", times, AT_EMPTY_PATH);
+	return ret;
+}
+
 /* Binding makes the file: an old one gives way, if a socket is what it is. */
 static int bind_path(struct restore *r, const struct file_object *o, int fd, struct error **err)
 {
@@ -184,7 +197,7 @@ static int bind_path(struct restore *r, const struct file_object *o, int fd, str
 	if (ret)
 		return ret;
 	old = !fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISSOCK(st.st_mode);
-	ret = remote_bind(r, o, fd, old, err);
+	ret = bind_quietly(r, o, fd, dirfd, old, err);
 	if (ret)
 		return ret;
 	file = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -2,6 +2,7 @@
 #include "checkpoint/user/ns.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +28,9 @@ static void *visit_main(void *ctx)
 {
 	struct visit *v = ctx;
 
-	if (v->nsflags && setns(v->pidfd, v->nsflags))
+	/* a mount namespace comes with a root and a working directory: not those of all threads */
+	if ((v->nsflags & CLONE_NEWNS && unshare(CLONE_FS)) ||
+	    (v->nsflags && setns(v->pidfd, v->nsflags)))
 		v->result = error_errno(v->err, errno, "entering the container's namespaces");
 	else
 		v->result = v->fn(v->ctx, v->err);
@@ -61,6 +64,23 @@ int in_thread(int (*fn)(void *ctx, struct error **err), void *ctx, struct error 
 	struct visit v = {.pidfd = -1, .fn = fn, .ctx = ctx, .err = err};
 
 	return run_visit(&v);
+}
+
+/* By system calls of the thread: libc would change all of them. */
+int take_fs_ids(uid_t uid, gid_t gid, struct error **err)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[2];
+
+	if (syscall(SYS_capget, &header, caps))
+		return error_errno(err, errno, "reading capabilities");
+	syscall(SYS_setfsgid, gid);
+	syscall(SYS_setfsuid, uid);
+	/* the call says what it was before, and takes capabilities away */
+	if ((gid_t)syscall(SYS_setfsgid, -1) != gid || (uid_t)syscall(SYS_setfsuid, -1) != uid ||
+	    syscall(SYS_capset, &header, caps))
+		return error_errno(err, EPERM, "taking the ids %u and %u for files", uid, gid);
+	return 0;
 }
 
 int same_namespace(pid_t pid, const char *name, struct error **err)

@@ -11,7 +11,8 @@ struct error;
  * Runs fn(ctx) in the namespaces nsflags (CLONE_NEWIPC, CLONE_NEWUTS) of a
  * process, and returns what it returns. It runs in a thread of this process that
  * is gone afterwards: memory and descriptors are ours, and the caller waits. So only
- * namespaces that a single thread may change are possible, see setns(2).
+ * namespaces that a single thread may change are possible, see setns(2). With CLONE_NEWNS
+ * root and working directory are the thread's own, and /proc is none of ours.
  */
 int in_namespaces(pid_t pid, int nsflags, int (*fn)(void *ctx, struct error **err), void *ctx,
 		  struct error **err);
@@ -21,6 +22,12 @@ int in_namespaces(pid_t pid, int nsflags, int (*fn)(void *ctx, struct error **er
  * of its own credentials by raw system calls ends with it.
  */
 int in_thread(int (*fn)(void *ctx, struct error **err), void *ctx, struct error **err);
+
+/*
+ * What the calling thread makes in file systems belongs to these ids from here on; its capabilities
+ * stay. In a file system that was mounted in a user namespace only ids of that can make anything.
+ */
+int take_fs_ids(uid_t uid, gid_t gid, struct error **err);
 
 /* 1: the process has the same namespace ("ipc", "uts") as we; 0: another one. */
 int same_namespace(pid_t pid, const char *name, struct error **err);

@@ -73,24 +73,6 @@ RES_EDIT='.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 1024, hard: 4000}]'
 	passes
 }
 
-@test "what is in a file system in memory is refused by name, but for what comes from outside" {
-	mkdir -p "$T/outside"
-	make_bundle "$T/b" sh -c 'echo x >/dev/shm/left; echo x >/out/kept; sleep 1000'
-	mkdir -p "$T/b/rootfs/out"
-	add_mount "$T/b" "$T/outside" /out rw
-	new_id
-	run_detached "$ID" "$T/b"
-	wait_for 5 test -s "$T/outside/kept"
-	fails firn checkpoint --check "$ID"
-	has '"/dev/shm/left"'
-	lacks kept
-	fails firn checkpoint --image-path "$T/image" "$ID"
-	has '"/dev/shm/left"'
-	equal "$(container_status "$ID")" running
-	ok firn exec "$ID" rm /dev/shm/left
-	ok firn checkpoint --check "$ID"
-}
-
 @test "descriptors beyond the caller's hard limit" {
 	need_cap SYS_RESOURCE
 	RES_EDIT='.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 400, hard: 400}]' \
