@@ -23,6 +23,7 @@ void mounts_free(mount_vec *mounts)
 		free(m->point);
 		free(m->options);
 		free(m->type);
+		free(m->super);
 	}
 	vec_free(mounts);
 }
@@ -64,7 +65,7 @@ static int parse_line(const char *line, mount_vec *mounts)
 	if (!type ||
 	    sscanf(line, "%u %*d %u:%u %ms %ms %ms", &m->id, &m->major, &m->minor, &m->root,
 		   &m->point, &m->options) != 6 ||
-	    sscanf(type, " - %ms", &m->type) != 1)
+	    sscanf(type, " - %ms %*s %ms", &m->type, &m->super) < 1)
 		return -EPROTO;
 	m->shared = peer_group(line, type, " shared:");
 	m->master = peer_group(line, type, " master:");
@@ -134,6 +135,18 @@ bool mount_is_new(const struct mount *m, const mount_vec *then, const mount_vec 
 	return !mount_find(then, m) && !is_propagated(m, then, host);
 }
 
+/* Its size, for one that the start makes with another one. */
+static bool was_changed(const struct mount *then, const struct mount *now, const mount_vec *host)
+{
+	if (strcmp(then->type, "tmpfs") || !then->super || !now->super ||
+	    !strcmp(then->super, now->super))
+		return false;
+	vec_for_each (h, host)
+		if (h->major == now->major && h->minor == now->minor)
+			return false;
+	return true;
+}
+
 static int compare(struct checkpoint *c, const mount_vec *then, const mount_vec *now,
 		   const mount_vec *host)
 {
@@ -157,6 +170,11 @@ static int compare(struct checkpoint *c, const mount_vec *then, const mount_vec 
 				c, 0, -1, 0, "mount it like that by config.json",
 				"that \"%s\" was mounted with \"%s\" and is now \"%s\"", m->point,
 				m->options, o->options);
+		else if (was_changed(m, o, host))
+			r = checkpoint_block(
+				c, 0, -1, 0, "mount it like that by config.json",
+				"that the tmpfs \"%s\" was made with \"%s\" and is now \"%s\"",
+				m->point, m->super, o->super);
 	}
 	return r;
 }

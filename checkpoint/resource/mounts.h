@@ -13,6 +13,7 @@ struct mount {
 	unsigned id, major, minor;
 	unsigned shared, master; /* peer groups; 0: none */
 	char *root, *point, *options, *type;
+	char *super; /* options of the file system; may be NULL */
 };
 typedef VEC(struct mount) mount_vec;
 

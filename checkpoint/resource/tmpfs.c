@@ -81,7 +81,7 @@ struct tmpfs {
 	dev_t dev;
 	int fd; /* of a mount of our own */
 	bool readonly;
-	size_t entries;
+	size_t files; /* all but directories and symbolic links */
 };
 
 struct tmpfs_table {
@@ -168,8 +168,7 @@ static int admit_entry(void *ctx, const struct tmpfs_entry *e, struct error **er
 	struct looking *l = ctx;
 	const char *remedy, *why = why_not(l->c, l->fs, e, &remedy);
 
-	if (strcmp(e->path, "."))
-		l->fs->entries++;
+	l->fs->files += !S_ISDIR(e->st.stx_mode) && !S_ISLNK(e->st.stx_mode);
 	if (!why)
 		return 0;
 	return checkpoint_block(l->c, 0, -1, 0, remedy, "\"%s/%s\", %s,",
@@ -255,10 +254,13 @@ static int tmpfs_admit(struct checkpoint *c, struct dump_task *t, struct error *
 	return r;
 }
 
-/* The start makes one like it: those of masked paths, of which there may be many, are so. */
+/*
+ * The start makes one like it: for masked paths, and to mount a hierarchy of cgroups on each
+ * directory, of which another machine may have others.
+ */
 static bool is_bare(const struct tmpfs *fs)
 {
-	return fs->readonly && !fs->entries;
+	return fs->readonly && !fs->files;
 }
 
 static int dump_inside(void *ctx, struct error **err)

@@ -145,6 +145,28 @@ in_it() {
 	passes
 }
 
+@test "a tmpfs that has got another size is named" {
+	start_shell 'echo text >/run/file'
+	firn exec --cap CAP_SYS_ADMIN "$ID" mount -o remount,size=4m /run
+	fails firn checkpoint --check "$ID"
+	has 'that the tmpfs "/run" was made with'
+	has 'size=8192k'
+	has 'is now'
+	firn exec --cap CAP_SYS_ADMIN "$ID" mount -o remount,size=8m /run
+	ok firn checkpoint --check "$ID"
+}
+
+@test "a tmpfs where a watch would notice that it is read is named" {
+	start_payload res_tmpfs 0x20 # IN_OPEN
+	fails firn checkpoint --check "$ID"
+	has '"/run", a file system in memory where a watch would notice that it is read,'
+	passes
+	again
+	start_payload res_tmpfs 0x302 # IN_MODIFY, IN_CREATE, IN_DELETE
+	around
+	passes
+}
+
 @test "what comes from the host stays what it is" {
 	mount_here "$T/volume"
 	echo before >"$T/volume/file"

@@ -7,24 +7,30 @@
  *	0  manifest.json without its closing checksum
  *	1  container.rec
  *	2  task-1.core: 64 bytes of ELF header, then what follows the page data
+ *	3  tmpfs-1.tar, which is unpacked too (as root, in a directory that stands in for a tmpfs)
  *
  * With FIRN_FUZZ_SEEDS=DIR it writes one input of each kind to DIR and exits.
  *
  *	clang -fsanitize=fuzzer,address,undefined ... tests/fuzz/fuzz_image.c libfirn.a
  */
+#include <archive.h>
+#include <archive_entry.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "checkpoint/engine/engine.h"
 #include "checkpoint/image/manifest.h"
+#include "checkpoint/resource/tmpfs.h"
 #include "tests/unit/image_fixture.h"
 #include "util/cleanup.h"
 
-#define EHDR_LEN 64
-#define DATA_LEN 8192
-#define TAIL	 ",\n    \"checksum\": \"0123456789abcdef\"\n}\n"
+#define EHDR_LEN     64
+#define DATA_LEN     8192
+#define ARCHIVE_NAME "tmpfs-1.tar"
+#define TAIL	     ",\n    \"checksum\": \"0123456789abcdef\"\n}\n"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -35,7 +41,8 @@ struct file {
 };
 
 static char dir[64];
-static struct file good_manifest, good_records, good_core;
+static char tree[80];
+static struct file good_manifest, good_records, good_core, good_archive;
 
 static void need(bool ok, const char *what)
 {
@@ -78,11 +85,70 @@ static void put_seed(const char *where, char kind, const void *head, size_t head
 
 static void remove_image(void)
 {
-	char command[128];
+	char command[256];
 
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	snprintf(command, sizeof(command), "rm -rf %s %s", dir, tree);
 	if (system(command))
 		perror("rm");
+}
+
+/* One of each kind. */
+static void write_archive(struct image_file *f)
+{
+	static const struct {
+		mode_t mode;
+		const char *path, *symlink, *hardlink;
+	} entries[] = {
+		{S_IFREG | 0640, "dir/file", NULL, NULL},
+		{S_IFREG | 0600, "name", NULL, "dir/file"},
+		{S_IFLNK | 0777, "link", "dir", NULL},
+		{S_IFIFO | 0600, "fifo", NULL, NULL},
+		{S_IFDIR | 0755, "./", NULL, NULL},
+	};
+	struct archive *a = archive_write_new();
+	char bytes[32768], text[4096] = "text";
+	size_t used;
+
+	archive_write_set_format_pax(a);
+	archive_write_set_bytes_in_last_block(a, 1);
+	archive_write_open_memory(a, bytes, sizeof(bytes), &used);
+	for (size_t i = 0; i < sizeof(entries) / sizeof(*entries); i++) {
+		struct archive_entry *e = archive_entry_new();
+
+		archive_entry_copy_pathname(e, entries[i].path);
+		archive_entry_set_mode(e, entries[i].mode);
+		archive_entry_set_mtime(e, 1, 2);
+		if (entries[i].symlink)
+			archive_entry_copy_symlink(e, entries[i].symlink);
+		if (entries[i].hardlink)
+			archive_entry_copy_hardlink(e, entries[i].hardlink);
+		if (!i) {
+			archive_entry_set_size(e, 1 << 20);
+			archive_entry_xattr_add_entry(e, "trusted.x", "value", 5);
+			archive_entry_sparse_add_entry(e, 0, sizeof(text));
+		}
+		need(archive_write_header(a, e) == ARCHIVE_OK, "archive");
+		need(i || archive_write_data(a, text, sizeof(text)) > 0, "archive");
+		archive_entry_free(e);
+	}
+	need(archive_write_free(a) == ARCHIVE_OK && !image_file_write(f, bytes, used, NULL),
+	     "archive");
+}
+
+static void write_image(void)
+{
+	struct image_info info = {.id = "fuzz", .tasks = 3, .threads = 3};
+	struct image_writer *w;
+	struct image_file *f;
+
+	need(!image_create(dir, &w, NULL) && !fixture_records(w, NULL) &&
+		     !fixture_core(w, "task-1.core", 1, NULL) &&
+		     !fixture_core(w, "task-7.core", 7, NULL) &&
+		     !image_add_file(w, ARCHIVE_NAME, &f, NULL),
+	     dir);
+	write_archive(f);
+	need(!image_commit(w, &info, NULL), dir);
+	image_close(w);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -91,16 +157,20 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	size_t rest = CORE_DATA_OFFSET + DATA_LEN;
 
 	snprintf(dir, sizeof(dir), "/dev/shm/firn-fuzz-%d", getpid());
-	need(!fixture_write(dir, true, NULL), dir);
+	snprintf(tree, sizeof(tree), "%s.tree", dir);
+	need(!mkdir(tree, 0700), tree);
+	write_image();
 	atexit(remove_image);
 	good_manifest = read_good(MANIFEST_NAME);
 	good_records = read_good("container.rec");
 	good_core = read_good("task-1.core");
+	good_archive = read_good(ARCHIVE_NAME);
 	if (!seeds)
 		return 0;
 	put_seed(seeds, 0, good_manifest.bytes, good_manifest.len - strlen(TAIL), "", 0);
 	put_seed(seeds, 1, good_records.bytes, good_records.len, "", 0);
 	put_seed(seeds, 2, good_core.bytes, EHDR_LEN, good_core.bytes + rest, good_core.len - rest);
+	put_seed(seeds, 3, good_archive.bytes, good_archive.len, "", 0);
 	exit(0);
 }
 
@@ -154,7 +224,22 @@ static void put_core(const uint8_t *data, size_t size)
 	free(file);
 }
 
-static void use_image(void)
+static void unpack(struct image_reader *image_reader)
+{
+	struct restore_request request = {.caps_bounded = true};
+	struct restore r = {.image = image_reader, .request = &request};
+	__cleanup_fd int root = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct error *err = NULL;
+	int ret;
+
+	need(root >= 0, tree);
+	ret = tmpfs_fill(&r, 1, root, &err);
+	need(!ret == !err, "no error");
+	error_free(err);
+	need(!chdir("/"), "chdir");
+}
+
+static void use_image(bool archive)
 {
 	struct error *err = NULL;
 	struct image_reader *r;
@@ -172,6 +257,8 @@ static void use_image(void)
 		error_free(err);
 		err = NULL;
 	}
+	if (archive)
+		unpack(r);
 	image_reader_free(r);
 }
 
@@ -181,6 +268,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	put("container.rec", good_records.bytes, good_records.len);
 	put("task-1.core", good_core.bytes, good_core.len);
+	put(ARCHIVE_NAME, good_archive.bytes, good_archive.len);
 	switch (data[0]) {
 	case 0:
 		put_manifest((const char *)data + 1, size - 1);
@@ -192,9 +280,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 2:
 		put_core(data + 1, size - 1);
 		break;
+	case 3:
+		put(ARCHIVE_NAME, data + 1, size - 1);
+		put_manifest_for(ARCHIVE_NAME, size - 1, XXH3_64bits(data + 1, size - 1));
+		break;
 	default:
 		return -1;
 	}
-	use_image();
+	use_image(data[0] == 3);
 	return 0;
 }

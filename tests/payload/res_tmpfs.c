@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What is in file systems in memory: /run and /dev/shm, tmpfs both, which begin empty. With
- * further arguments it makes what is refused: "socket".
+ * a further argument it does something else: "stale" leaves the file of a socket, a number is
+ * the mask of a watch for /run.
  */
 #include <limits.h>
 #include <stdint.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -237,7 +239,11 @@ int main(int argc, char **argv)
 	umask(0);
 	CHECK(argc >= 2);
 	if (argc > 2) {
-		close(bind_socket("/run/stale"));
+		if (!strcmp(argv[2], "stale"))
+			close(bind_socket("/run/stale"));
+		else
+			CHECK(inotify_add_watch(inotify_init(), "/run", strtol(argv[2], NULL, 0)) ==
+			      1);
 		ready_and_wait(argv[1]);
 		return passed();
 	}
