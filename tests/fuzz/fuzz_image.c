@@ -229,6 +229,7 @@ static void unpack(struct image_reader *image_reader)
 	struct restore_request request = {.caps_bounded = true};
 	struct restore r = {.image = image_reader, .request = &request};
 	__cleanup_fd int root = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	__cleanup_fd int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct error *err = NULL;
 	int ret;
 
@@ -236,7 +237,7 @@ static void unpack(struct image_reader *image_reader)
 	ret = tmpfs_fill(&r, 1, root, &err);
 	need(!ret == !err, "no error");
 	error_free(err);
-	need(!chdir("/"), "chdir");
+	need(!fchdir(here), "going back");
 }
 
 static void use_image(bool archive)
