@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 # PostgreSQL: a transaction that is open at every checkpoint is committed at last, on the
-# same connection, while others commit all the time.
+# same connection, while others commit all the time. It shares memory by files of /dev/shm (shm_open),
+# and has its socket and a file in /run.
 
 load apps
 
@@ -47,8 +48,12 @@ make_postgres() {
 	local bin
 	bin=$(dirname "$(printf '%s\n' /usr/lib/postgresql/*/bin/postgres | tail -n 1)")
 	make_app_bundle "$bin/postgres" -D /data/db -c listen_addresses=127.0.0.1 \
-		-c unix_socket_directories=/data -c dynamic_shared_memory_type=mmap -c fsync=off
+		-c unix_socket_directories=/run -c external_pid_file=/run/pid \
+		-c dynamic_shared_memory_type=posix -c fsync=off
 	as_user
+	# its shared memory is in /dev/shm, a tmpfs as well
+	edit_config "$B" '.mounts += [{destination: "/run", type: "tmpfs", source: "tmpfs",
+		options: ["mode=1777"]}]'
 	chown 1000:1000 "$B/rootfs/data"
 	# it refuses root; the host's user of that number need not have a name
 	setpriv --reuid 1000 --regid 1000 --clear-groups env HOME="$B/rootfs/data" \
@@ -80,6 +85,8 @@ make_postgres() {
 		equal "$(ask "select pg_current_xact_id();")" "$xid" transaction
 		equal "$(ask "select pg_postmaster_start_time();")" "$started" "server's start time"
 	done
+	ok firn exec "$ID" cat /run/pid
+	equal "$output" 1
 	touch "$T/stop"
 	wait_for 20 committer_ended
 	equal "$(ask "commit; select count(*) from t where what = 'open';")" 1 "the transaction's row"
