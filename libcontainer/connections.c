@@ -22,6 +22,7 @@
 #include "util/io.h"
 #include "util/log.h"
 #include "util/net_hold.h"
+#include "util/speaker.h"
 
 static void remove_hold(int netns, const char *id)
 {
@@ -47,7 +48,7 @@ static void end_repair(int pidfd, int number)
 
 static void end_repairs(pid_t pid)
 {
-	__cleanup_fd int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	__cleanup_fd int pidfd = speaker_pidfd(pid);
 	__cleanup_dir DIR *dir = NULL;
 	char path[64], link[16];
 
@@ -65,7 +66,8 @@ static void end_repairs(pid_t pid)
 
 void connections_recover(const struct container *c)
 {
-	__cleanup_fd int netns = open_fmt(O_RDONLY, "/proc/%d/ns/net", c->init.pid);
+	__cleanup_fd int netns =
+		open_fmt(O_RDONLY, "/proc/%d/ns/net", process_speaker(c->init.pid));
 	__cleanup_cgroup struct cgroup *cg = NULL;
 	struct pid_list list = {0};
 	struct error *err = NULL;
@@ -75,7 +77,7 @@ void connections_recover(const struct container *c)
 	if (c->cgroup_path && cgroup_open(c->cgroup_path, &cg, &err) == 0 &&
 	    cgroup_pids(cg, &list, &err) == 0)
 		for (size_t i = 0; i < list.count; i++)
-			end_repairs(list.pids[i]);
+			end_repairs(process_speaker(list.pids[i]));
 	if (err)
 		log_warning("%s", error_message(err));
 	error_free(err);

@@ -26,6 +26,7 @@
 #include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/speaker.h"
 
 /*
  *      runtime                  helper                   process
@@ -171,7 +172,7 @@ static int clone_in_cgroup(struct joiner *j, struct cgroup *cg, struct clone_req
 	int ret = clone_on_cpus(j, request, pid, pidfd, err);
 
 	if (ret != -EBUSY || request->cgroup_fd < 0 || j->options->cgroup_count ||
-	    cgroup_enter_with(cg, j->c->init.pid, NULL) < 0)
+	    cgroup_enter_with(cg, process_speaker(j->c->init.pid), NULL) < 0)
 		return ret;
 	error_free(*err);
 	*err = NULL;

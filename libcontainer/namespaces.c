@@ -20,6 +20,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/speaker.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -128,6 +129,7 @@ bool namespaces_join_host_mounts(const struct namespace_fds *fds)
 
 int namespaces_open_of(pid_t pid, struct namespace_fds *fds, struct error **err)
 {
+	pid = process_speaker(pid);
 	for (size_t i = 0; i < KINDS; i++) {
 		int fd = open_fmt(O_RDONLY, "/proc/%d/ns/%s", pid, kinds[i].name);
 		int ret;

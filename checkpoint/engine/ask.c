@@ -73,7 +73,7 @@ static int ask_task(struct checkpoint *c, struct dump_task *t, struct questions 
 		if (class->ask && !provider_is_kernel(&c->kernel, class))
 			class->ask(t, q);
 	}
-	return start_asking(q, t->pid, err);
+	return start_asking(q, t->speaker, err);
 }
 
 /*
@@ -90,17 +90,17 @@ int ask_tasks(struct checkpoint *c, struct error **err)
 		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
 		if (asked && !t->remote.stop_signal) {
-			r = take_answers(&q, asked->pid, &asked->answers, err);
+			r = take_answers(&q, asked->speaker, &asked->answers, err);
 			asked = NULL;
 		}
 		if (!r)
 			r = ask_task(c, t, &next, err);
 		if (!r && asked)
-			r = take_answers(&q, asked->pid, &asked->answers, err);
+			r = take_answers(&q, asked->speaker, &asked->answers, err);
 		asked = t;
 		q = next;
 	}
-	return r || !asked ? r : take_answers(&q, asked->pid, &asked->answers, err);
+	return r || !asked ? r : take_answers(&q, asked->speaker, &asked->answers, err);
 }
 
 const struct remote_call *answers_of(const struct dump_task *t, const struct resource_class *class)

@@ -22,6 +22,7 @@
 #include "util/io.h"
 #include "util/limit.h"
 #include "util/log.h"
+#include "util/speaker.h"
 
 #define NSEC_PER_SEC 1000000000ull
 
@@ -96,10 +97,6 @@ static int phase_begin(void *ctx, struct error **err)
 		error_set(err, EOPNOTSUPP, "a snapshot wants checkpoint(2)");
 		return error_hint(err, "without --snapshot memory is saved while it is frozen");
 	}
-	c->rootfd = open_fmt(O_PATH | O_DIRECTORY, "/proc/%d/root", c->request->init);
-	if (c->rootfd < 0)
-		return error_errno(err, -c->rootfd, "opening the root of task %d",
-				   c->request->init);
 	return 0;
 }
 
@@ -112,7 +109,7 @@ static int phase_begin(void *ctx, struct error **err)
 static int read_clocks(struct checkpoint *c, struct error **err)
 {
 	int64_t monotonic, boottime;
-	int r = read_clock_offsets(c->request->init, &monotonic, &boottime, err);
+	int r = read_clock_offsets(c->init, &monotonic, &boottime, err);
 
 	if (r)
 		return r;
@@ -138,6 +135,15 @@ static void undo_freeze(void *ctx)
 	error_free(err);
 }
 
+/* A thread of the init that is frozen stays. */
+static int open_root(struct checkpoint *c, struct error **err)
+{
+	c->init = process_speaker(c->request->init);
+	c->rootfd = open_fmt(O_PATH | O_DIRECTORY, "/proc/%d/root", c->init);
+	return c->rootfd < 0 ? error_errno(err, -c->rootfd, "opening the root of task %d", c->init)
+			     : 0;
+}
+
 static int phase_freeze(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
@@ -148,6 +154,8 @@ static int phase_freeze(void *ctx, struct error **err)
 		return error_errno(err, ENOMEM, "freezing");
 	c->frozen = clock_ns(CLOCK_MONOTONIC);
 	r = q->ops->freeze(q->ctx, err);
+	if (!r)
+		r = open_root(c, err);
 	return r ? r : read_clocks(c, err);
 }
 

@@ -50,12 +50,19 @@ struct dump_thread {
 struct dump_task {
 	struct ckpt_task rec; /* pids as the container sees them */
 	pid_t pid;	      /* ours */
-	int pidfd;
-	struct proc_stat stat;			  /* as the survey found it */
+	/*
+	 * The thread by which all is asked and read that a process has: the first one, unless that
+	 * has exited, see util/speaker.h. By pid it is known to others, and signalled.
+	 */
+	pid_t speaker;
+	int pidfd;				  /* of the speaker */
+	struct proc_stat stat;			  /* as the survey found it: the speaker's */
 	uint32_t stop_signal;			  /* of the job-control stop that it is in */
 	bool stops_again;			  /* stopped, and a SIGSTOP is pending */
 	const struct dump_task *files_of, *fs_of; /* whose it has; NULL: its own */
-	VEC(struct dump_thread) threads;	  /* the leader first */
+	VEC(struct dump_thread) threads;	  /* those that run, the speaker first */
+	struct dump_thread exited;		  /* the first thread, if it has; tid 0: it runs */
+	uint32_t exited_code;			  /* with which wait status */
 	vma_vec vmas;
 	struct remote remote;
 	struct answers answers;
@@ -87,6 +94,7 @@ struct checkpoint {
 	struct ckpt_begin begin;
 	task_vec tasks;
 	task_vec outside; /* entered by exec and left behind: stopped, and otherwise let alone */
+	pid_t init;	  /* the init's speaker: its namespaces are the container's */
 	int rootfd;	  /* the container's root: O_PATH */
 	struct undo undo;
 	struct file_table *files;  /* resource/files.c's */
@@ -175,7 +183,14 @@ struct restore_task {
 	struct core core;
 	char core_name[32];
 	struct remote remote;
-	VEC(struct restore_thread) threads;
+	VEC(struct restore_thread) threads; /* those that run */
+	/*
+	 * The first thread, if it has exited while the others ran: it does what a first thread does
+	 * in a restore, and exits again at last. NULL: it runs, as the first of the threads.
+	 */
+	const struct ckpt_exited *exited;
+	struct restore_thread exited_thread;
+	struct ckpt_thread exited_rec; /* exited_thread.rec */
 	const struct ckpt_mm *mm;
 	const struct ckpt_vma *vmas;
 	size_t vma_count;
@@ -215,6 +230,7 @@ struct restore {
 	const void *records;
 	size_t records_len;
 	VEC(struct restore_task) tasks; /* [0] is the init */
+	pid_t init;			/* a thread of its that runs: it has the namespaces */
 	int rootfd;			/* the new container's root, seen from its init */
 	struct file_table *files;
 	struct ipc_state *ipc;
@@ -245,6 +261,12 @@ int files_open(struct restore *r, uint32_t id, int flags, int *fd, struct error 
 
 /* A fresh descriptor of memory object N with its contents loaded, mapped MAP_SHARED by all. */
 int memory_object_open(struct restore *r, uint32_t object, int *fd, struct error **err);
+
+/* A process's first thread; it may have exited, but is there until all has been armed. */
+static inline struct restore_thread *restore_first(struct restore_task *t)
+{
+	return t->exited ? &t->exited_thread : t->threads.items;
+}
 
 /* The task with this pid (the container's), or NULL. */
 struct restore_task *restore_find(struct restore *r, uint32_t pid);

@@ -153,13 +153,16 @@ static int load_container(struct restore *r, struct error **err)
 	return 0;
 }
 
-static int check_complete(const struct restore *r, const struct restore_task *t, struct error **err)
+static int check_complete(struct restore *r, struct restore_task *t, struct error **err)
 {
-	int ret = 0;
+	int ret;
 
 	if (!t->mm || !t->vmas || !t->auxv || !t->sigactions || !t->threads.count ||
 	    t->threads.count != t->rec->threads)
 		return error_set(err, EBADMSG, "records are missing");
+	ret = exited_check(r, t, err);
+	if (ret)
+		return ret;
 	vec_for_each (th, &t->threads) {
 		if (!th->creds || !th->xstate)
 			return error_set(err, EBADMSG, "records of thread %u are missing",
@@ -400,6 +403,7 @@ static void free_tasks(struct restore *r)
 		vec_for_each (th, &t->threads)
 			vec_free(&th->more);
 		vec_free(&t->threads);
+		vec_free(&t->exited_thread.more);
 		vec_free(&t->more);
 		vec_free(&t->sources);
 		core_free(&t->core);
@@ -437,7 +441,8 @@ static void kill_stubs(struct restore *r)
 int restore_load(const struct restore_request *request, struct restore_result *result,
 		 struct error **err)
 {
-	struct restore r = {.request = request, .image = request->image, .rootfd = -1};
+	struct restore r = {
+		.request = request, .image = request->image, .init = request->init, .rootfd = -1};
 	struct timespec start, end;
 	int ret;
 

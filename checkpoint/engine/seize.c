@@ -84,11 +84,12 @@ static bool will_stop(const struct dump_task *t)
 		siginfo_t info = {0};
 		struct proc_stat stat;
 
-		if (waitid(P_PID, t->pid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL))
+		if (waitid(P_PID, t->speaker, &info,
+			   WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL))
 			return false;
 		if (info.si_pid)
 			break;
-		if (proc_stat(t->pid, &stat, NULL) || stat.state == 'Z' || stat.state == 'X')
+		if (proc_stat(t->speaker, 0, &stat, NULL) || stat.state == 'Z' || stat.state == 'X')
 			return false;
 		nanosleep(&pause, NULL);
 	}
@@ -175,16 +176,14 @@ static int read_pending(struct dump_task *t, uint64_t *taken, struct error **err
 	*taken = 0;
 	vec_for_each (th, &t->threads) {
 		struct proc_status status;
-		bool leader = th->tid == t->pid;
-		int r = proc_status(t->pid, leader ? 0 : th->tid, &status, err);
+		int r = proc_status(t->pid, th->tid, &status, err);
 
 		if (r)
 			return r;
 		th->status.sig_pending = status.sig_pending;
 		th->status.shared_pending = status.shared_pending;
 		*taken |= status.sig_pending;
-		if (leader)
-			*taken |= status.sig_caught | status.shared_pending;
+		*taken |= status.sig_caught | status.shared_pending; /* the process's */
 	}
 	return 0;
 }
@@ -211,9 +210,9 @@ static int start_window(struct dump_task *t, struct error **err)
 		len = v->rec.end - v->rec.start;
 	}
 	if (t->syscall_insn)
-		return remote_start_protected(&t->remote, t->pid, t->syscall_insn, 2, taken, 0,
+		return remote_start_protected(&t->remote, t->speaker, t->syscall_insn, 2, taken, 0,
 					      err);
-	return remote_start_protected(&t->remote, t->pid, vdso, len, taken, stack, err);
+	return remote_start_protected(&t->remote, t->speaker, vdso, len, taken, stack, err);
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/parallel.h"
+#include "util/speaker.h"
 
 struct survey {
 	struct checkpoint *c;
@@ -47,6 +48,51 @@ static struct dump_task *find_by_pid(struct checkpoint *c, pid_t pid)
 	return NULL;
 }
 
+static bool has_exited(char state)
+{
+	return state == 'Z' || state == 'X';
+}
+
+/*
+ * One that has exited is on its way out, if no tracer keeps it, or gone meanwhile; but a process's
+ * first one stays as long as there are others.
+ */
+static int add_thread(struct survey *s, struct dump_task *t, pid_t tid,
+		      const struct proc_status *known, struct error **err)
+{
+	struct dump_thread th = {.tid = tid}, *slot;
+	int r = 0;
+
+	if (known)
+		th.status = *known;
+	else
+		r = proc_status(t->pid, tid, &th.status, err);
+	if ((r == -ENOENT || r == -ESRCH) && tid != t->pid) {
+		error_free(*err);
+		*err = NULL;
+		return 0;
+	}
+	if (r)
+		return r;
+	th.rec.tid = th.status.pid[s->level];
+	if (has_exited(th.status.state) && tid == t->pid) {
+		t->exited = th;
+		return 0;
+	}
+	if (has_exited(th.status.state))
+		return !th.status.tracer
+			       ? 0
+			       : checkpoint_block(
+					 s->c, th.rec.tid, -1, 0, "detach the debugger",
+					 "a thread that has exited, of which its tracer has "
+					 "not heard");
+	slot = vec_add(&t->threads);
+	if (!slot)
+		return error_errno(err, ENOMEM, "listing threads");
+	*slot = th;
+	return 0;
+}
+
 /* The leader's status may be known: it is the process's, and knows whether there are others. */
 static int add_threads(struct survey *s, struct dump_task *t, const struct proc_status *leader,
 		       struct error **err)
@@ -59,30 +105,13 @@ static int add_threads(struct survey *s, struct dump_task *t, const struct proc_
 		tids = (pid_vec){0};
 		r = proc_threads(t->pid, &tids, err);
 	}
-
-	for (size_t i = 0; !r && i < tids.count; i++) {
-		struct dump_thread *th = vec_add(&t->threads);
-
-		if (!th) {
-			r = error_errno(err, ENOMEM, "listing threads");
-			break;
-		}
-		th->tid = tids.items[i];
-		if (leader && th->tid == t->pid)
-			th->status = *leader;
-		else
-			r = proc_status(t->pid, th->tid, &th->status, err);
-		if (r)
-			break;
-		th->rec.tid = th->status.pid[s->level];
-		if (th->status.state == 'Z' || th->status.state == 'X')
-			checkpoint_block(
-				s->c, th->rec.tid, -1, 0, "wait until the process has ended",
-				"a thread that has exited while others of its process run");
-	}
+	for (size_t i = 0; !r && i < tids.count; i++)
+		r = add_thread(s, t, tids.items[i], tids.items[i] == t->pid ? leader : NULL, err);
 	if (!alone)
 		vec_free(&tids);
 	t->rec.threads = t->threads.count;
+	if (t->threads.count)
+		t->speaker = t->threads.items[0].tid;
 	return r;
 }
 
@@ -96,7 +125,7 @@ static int read_tasks_namespaces(void *ctx, size_t i, struct error **err)
 	const struct namespaces *n = ctx;
 	const struct dump_task *t = &n->c->tasks.items[i];
 
-	return t->rec.state == CKPT_TASK_ZOMBIE ? 0 : read_namespaces(t->pid, n->of[i], err);
+	return t->rec.state == CKPT_TASK_ZOMBIE ? 0 : read_namespaces(t->speaker, n->of[i], err);
 }
 
 static int check_namespaces(struct survey *s, struct error **err)
@@ -118,13 +147,58 @@ static int check_namespaces(struct survey *s, struct error **err)
 	return r;
 }
 
+/* What the first thread has no more another one shows, and its own end is told with its own stat.
+ */
+static int read_exited(struct dump_task *t, struct error **err)
+{
+	struct proc_stat own;
+	int r = proc_stat(t->pid, t->pid, &own, err);
+
+	if (!r)
+		r = proc_stat(t->speaker, 0, &t->stat, err);
+	if (r)
+		return r;
+	t->exited_code = own.exit_code;
+	t->rec.exit_code = t->stat.exit_code;
+	return 0;
+}
+
+/* A process with threads that run, or may: those of one that ends could all have exited by now. */
+static int add_running(struct survey *s, struct dump_task *t, const struct proc_status *status,
+		       struct error **err)
+{
+	const struct proc_status *pending;
+	int r = add_threads(s, t, status, err);
+
+	if (!r && !t->threads.count) {
+		t->rec.state = CKPT_TASK_ZOMBIE;
+		return 0;
+	}
+	if (!r && t->exited.tid)
+		r = read_exited(t, err);
+	if (r)
+		return r;
+	/* a signal that will kill it cannot be held back: it is already dead */
+	pending = &t->threads.items[0].status;
+	if ((pending->sig_pending | pending->shared_pending) & (1ull << (9 - 1)))
+		checkpoint_block(s->c, t->rec.pid, -1, 0, "try again when it has gone",
+				 "a task that has been killed");
+	t->pidfd = speaker_pidfd(t->speaker);
+	if (t->pidfd >= 0)
+		return 0;
+	r = error_errno(err, -t->pidfd, "opening a pidfd of task %d", t->speaker);
+	return t->exited.tid ? error_hint(err, "the first thread of the process has exited, which "
+					       "wants Linux 6.9")
+			     : r;
+}
+
 static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **err)
 {
 	struct checkpoint *c = s->c;
 	struct proc_status status;
 	struct proc_stat stat;
 	struct dump_task *t;
-	int r = proc_stat(pid, &stat, err);
+	int r = proc_stat(pid, 0, &stat, err);
 
 	if (!r)
 		r = proc_status(pid, 0, &status, err);
@@ -133,7 +207,7 @@ static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **er
 	t = vec_add(&c->tasks);
 	if (!t)
 		return error_errno(err, ENOMEM, "listing tasks");
-	t->pid = pid;
+	t->pid = t->speaker = pid;
 	t->pidfd = t->snapshot = -1;
 	if (status.levels <= s->level)
 		return error_set(err, EPROTO, "task %d is not in the container's pid namespace",
@@ -150,21 +224,11 @@ static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **er
 	if (status.levels != s->level + 1)
 		checkpoint_block(c, t->rec.pid, -1, 0, "end the nested container first",
 				 "a pid namespace inside the container");
-	if (stat.state == 'Z' || stat.state == 'X') {
+	if (has_exited(stat.state) && status.threads == 1) {
 		t->rec.state = CKPT_TASK_ZOMBIE;
-		if (status.threads > 1)
-			checkpoint_block(c, t->rec.pid, -1, 0, "wait until the process has ended",
-					 "a process whose first thread has exited");
 		return 0;
 	}
-	/* a signal that will kill it cannot be held back: it is already dead */
-	if ((status.sig_pending | status.shared_pending) & (1ull << (9 - 1)))
-		checkpoint_block(c, t->rec.pid, -1, 0, "try again when it has gone",
-				 "a task that has been killed");
-	t->pidfd = syscall(SYS_pidfd_open, pid, 0);
-	if (t->pidfd < 0)
-		return error_errno(err, errno, "opening a pidfd of task %d", pid);
-	return add_threads(s, t, &status, err);
+	return add_running(s, t, &status, err);
 }
 
 /* Breadth first: c->tasks is the queue. */
@@ -207,7 +271,7 @@ static int add_outsider(struct survey *s, pid_t pid, struct error **err)
 
 	if (!t)
 		return error_errno(err, ENOMEM, "listing tasks");
-	t->pid = pid;
+	t->pid = t->speaker = pid;
 	t->pidfd = -1;
 	return add_threads(s, t, NULL, err);
 }
@@ -247,7 +311,7 @@ static int find_outsiders(struct survey *s, struct error **err)
 static int compare_kcmp(const void *a, const void *b, void *type)
 {
 	const struct dump_task *const *x = a, *const *y = b;
-	long r = syscall(SYS_kcmp, (*x)->pid, (*y)->pid, *(int *)type, 0, 0);
+	long r = syscall(SYS_kcmp, (*x)->speaker, (*y)->speaker, *(int *)type, 0, 0);
 
 	return r == 0 ? 0 : r == 1 ? -1 : r == 2 ? 1 : (*x)->pid - (*y)->pid;
 }
@@ -359,8 +423,8 @@ static void check_threads(struct survey *s)
 		for (size_t i = 1; i < t->threads.count; i++) {
 			pid_t tid = t->threads.items[i].tid;
 
-			if (syscall(SYS_kcmp, t->pid, tid, KCMP_FILES, 0, 0) ||
-			    syscall(SYS_kcmp, t->pid, tid, KCMP_FS, 0, 0))
+			if (syscall(SYS_kcmp, t->speaker, tid, KCMP_FILES, 0, 0) ||
+			    syscall(SYS_kcmp, t->speaker, tid, KCMP_FS, 0, 0))
 				checkpoint_block(s->c, t->threads.items[i].rec.tid, -1, 0,
 						 "none in this version",
 						 "a thread with files or a directory of its own");
@@ -409,7 +473,7 @@ int tasks_survey(struct checkpoint *c, struct error **err)
 	if (r)
 		return r;
 	s.level = status.levels - 1;
-	r = read_namespaces(c->request->init, s.ns, err);
+	r = read_namespaces(c->init, s.ns, err);
 	if (!r)
 		r = walk_tree(&s, err);
 	if (!r)

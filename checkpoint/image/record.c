@@ -71,6 +71,7 @@ static const struct {
 	{CKPT_PROCESS, "process"},
 	{CKPT_PAGES, "pages"},
 	{CKPT_SEM_UNDO, "semaphore undo"},
+	{CKPT_EXITED, "exited thread"},
 	{CKPT_THREAD, "thread"},
 	{CKPT_XSTATE, "xstate"},
 	{CKPT_CREDS, "creds"},

@@ -74,6 +74,7 @@ enum ckpt_type {
 	CKPT_AIO = 79,
 
 	/* task-N.core: of a thread */
+	CKPT_EXITED = 102,
 };
 
 /* First record of container.rec. */
@@ -107,6 +108,15 @@ struct ckpt_task {
 	__u32 subreaper;   /* PR_SET_CHILD_SUBREAPER */
 	__u32 tracer;	   /* that has it under ptrace: then it cannot be restored. 0: none */
 	char comm[16];
+};
+
+/*
+ * Stands for CKPT_THREAD of a process's first thread that has exited while others run: before
+ * theirs, followed by its CKPT_CREDS and CKPT_SCHED. It has the process's pid and name.
+ */
+struct ckpt_exited {
+	__u32 exit_code; /* its wait status, which /proc/PID/task/PID/stat shows */
+	__u32 reserved;
 };
 
 #define CKPT_AIO_NAME "[aio]" /* of its mapping, which is of kind CKPT_VMA_SPECIAL */

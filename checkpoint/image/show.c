@@ -152,6 +152,8 @@ static void text_task(FILE *out, const struct shown_task *t)
 	vec_for_each (thread, &t->threads) {
 		fprintf(out, " %u ", thread->tid);
 		put_name(out, thread->comm);
+		if (thread->exited)
+			fprintf(out, " (has exited, status %#x)", thread->exit_code);
 		fputs(thread + 1 < t->threads.items + t->threads.count ? "," : "", out);
 	}
 	fputc('\n', out);
@@ -245,6 +247,8 @@ static void json_task(struct json *j, const struct shown_task *t)
 		json_object_begin(j);
 		json_add_uint(j, "tid", thread->tid);
 		json_add_string(j, "comm", thread->comm);
+		if (thread->exited)
+			json_add_uint(j, "exitStatus", thread->exit_code);
 		json_object_end(j);
 	}
 	json_array_end(j);

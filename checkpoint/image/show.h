@@ -28,6 +28,8 @@ struct shown_fd {
 struct shown_thread {
 	uint32_t tid;
 	char comm[17];
+	bool exited; /* while others run */
+	uint32_t exit_code;
 };
 
 #define SHOWN_VMA_KINDS 5 /* enum ckpt_vma_kind */

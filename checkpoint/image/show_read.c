@@ -449,9 +449,23 @@ static int add_thread(struct shown_task *t, const struct ckpt_thread *thread)
 	return 0;
 }
 
+/* It has the process's pid and name. */
+static int add_exited(struct shown_task *t, const struct ckpt_exited *exited)
+{
+	struct shown_thread *n = vec_add(&t->threads);
+
+	if (!n)
+		return -ENOMEM;
+	*n = (struct shown_thread){
+		.tid = t->rec.pid, .exited = true, .exit_code = exited->exit_code};
+	memcpy(n->comm, t->comm, sizeof(n->comm));
+	return 0;
+}
+
 static int add_record(const struct shown_image *s, struct shown_task *t, const struct record *rec,
 		      struct error **err)
 {
+	const struct ckpt_exited *exited;
 	const struct ckpt_thread *thread;
 	const struct ckpt_mm *mm;
 	const struct ckpt_fs *fs;
@@ -469,6 +483,12 @@ static int add_record(const struct shown_image *s, struct shown_task *t, const s
 		if (!thread)
 			return -EBADMSG;
 		r = add_thread(t, thread);
+		break;
+	case CKPT_EXITED:
+		exited = record_head(rec, sizeof(*exited), err);
+		if (!exited)
+			return -EBADMSG;
+		r = add_exited(t, exited);
 		break;
 	case CKPT_MM:
 		mm = record_head(rec, sizeof(*mm), err);

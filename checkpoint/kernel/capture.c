@@ -155,7 +155,7 @@ static int add_cores(struct checkpoint *c, struct error **err)
 int kernel_capture(struct checkpoint *c, struct error **err)
 {
 	struct capture w = {c, wanted_classes(c)};
-	int r = w.classes ? same_namespace(c->request->init, "ipc", err) : 0;
+	int r = w.classes ? same_namespace(c->init, "ipc", err) : 0;
 
 	c->own_ipc = !r;
 	if (r > 0)

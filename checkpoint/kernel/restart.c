@@ -203,7 +203,7 @@ int kernel_put_clocks_back(struct restore *r, struct error **err)
 
 	if (!kernel_restores(r, KERNEL_CLASS(TIME)))
 		return 0;
-	ret = same_namespace(r->request->init, "time", err);
+	ret = same_namespace(r->init, "time", err);
 	if (ret)
 		return ret < 0 ? ret : 0;
 	hold = hold_frozen(r, err);

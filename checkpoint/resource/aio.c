@@ -104,7 +104,7 @@ static int sum_of_tails(struct checkpoint *c, uint64_t *sum, bool *any, struct e
 	*sum = 0;
 	vec_for_each (t, &c->tasks)
 		vec_for_each (v, &t->vmas) {
-			int r = is_ring(v) ? read_ring(t->pid, v->rec.start, &ring, err) : 0;
+			int r = is_ring(v) ? read_ring(t->speaker, v->rec.start, &ring, err) : 0;
 
 			if (r)
 				return r;
@@ -172,7 +172,7 @@ static int note_ring(struct dump_task *t, const struct vma *v, const struct ring
 	if (!added)
 		return error_errno(err, ENOMEM, "recording AIO");
 	*added = rec;
-	return copy_events(t->pid, rec.address, rec.nr, rec.head, added + 1, count, false, err);
+	return copy_events(t->speaker, rec.address, rec.nr, rec.head, added + 1, count, false, err);
 }
 
 static int admit_ring(struct checkpoint *c, struct dump_task *t, const struct vma *v,
@@ -187,7 +187,7 @@ static int admit_ring(struct checkpoint *c, struct dump_task *t, const struct vm
 		return checkpoint_block(c, t->rec.pid, -1, v->rec.start,
 					"unmap it after the fork, or end the process",
 					"the AIO ring of process %u", owner->rec.pid);
-	r = read_ring(t->pid, v->rec.start, &ring, err);
+	r = read_ring(t->speaker, v->rec.start, &ring, err);
 	if (r)
 		return r;
 	fault = fault_of(v, &ring);
@@ -252,7 +252,7 @@ int aio_check_still(struct checkpoint *c, struct error **err)
 		while (record_next(t->aio.data, t->aio.len, &pos, &rec) == 1) {
 			const struct ckpt_aio *a = rec.data;
 			struct ring ring;
-			int r = read_ring(t->pid, a->address, &ring, err);
+			int r = read_ring(t->speaker, a->address, &ring, err);
 
 			if (r)
 				return r;

@@ -10,13 +10,17 @@
 #include <linux/prctl.h>
 #include <linux/securebits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
 #include "checkpoint/resource/thread.h"
+#include "checkpoint/user/ns.h"
 #include "checkpoint/user/proc.h"
+#include "util/cleanup.h"
 #include "util/error.h"
+#include "util/io.h"
 
 #define CAPS	   64
 #define GROUPS_MAX 16384
@@ -88,6 +92,66 @@ int creds_dump(struct dump_task *t, const struct dump_thread *th, const struct a
 			    call[ASK_GROUPS].ret, err);
 }
 
+/* Four ids of /proc/PID/status, as we see them. */
+static bool parse_ids(const char *status, const char *key, uint32_t ids[4])
+{
+	const char *at = strstr(status, key);
+
+	return at &&
+	       sscanf(at + strlen(key), "%u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4;
+}
+
+/* What stands behind "Groups:", as the container sees it. */
+static int parse_groups(const struct dump_task *t, const char *status, struct buf *groups,
+			struct error **err)
+{
+	const char *at = strstr(status, "\nGroups:");
+	char *end;
+
+	for (at = at ? at + 8 : "\n"; *at && *at != '\n'; at = end) {
+		struct id_pair ids = {.gid = strtoul(at, &end, 10)};
+		int r;
+
+		if (end == at)
+			break;
+		r = gid_inside(t->speaker, &ids.gid, err);
+		if (r)
+			return r;
+		if (!buf_add(groups, &ids.gid, sizeof(ids.gid)))
+			return error_errno(err, ENOMEM, "recording credentials");
+		end += strspn(end, " \t");
+	}
+	return 0;
+}
+
+/* Its securebits are shown nowhere; nothing it does can depend on them any more. */
+int creds_dump_exited(struct dump_task *t, struct error **err)
+{
+	__cleanup_free char *status = NULL;
+	__cleanup_buf struct buf groups = {0};
+	struct ckpt_creds creds = {0};
+	const char *nnp;
+	int r = proc_read(&status, NULL, "%d/task/%d/status", t->pid, t->pid);
+
+	if (r || !parse_ids(status, "\nUid:", creds.uid) || !parse_ids(status, "\nGid:", creds.gid))
+		return error_errno(err, r ? -r : EPROTO, "reading the ids of task %d", t->pid);
+	for (unsigned i = 0; !r && i < 4; i++) {
+		struct id_pair ids = {creds.uid[i], creds.gid[i]};
+
+		r = ids_inside(t->speaker, &ids, err);
+		creds.uid[i] = ids.uid;
+		creds.gid[i] = ids.gid;
+	}
+	if (!r)
+		r = parse_groups(t, status, &groups, err);
+	if (r)
+		return r;
+	nnp = strstr(status, "\nNoNewPrivs:");
+	creds.no_new_privs = nnp && atoi(nnp + 12);
+	memcpy(creds.caps, t->exited.status.caps, sizeof(creds.caps));
+	return record_creds(t, &creds, groups.data, groups.len / sizeof(gid_t), err);
+}
+
 int creds_validate(const struct record *rec, struct error **err)
 {
 	const struct ckpt_creds *creds = record_head(rec, sizeof(*creds), err);
@@ -117,17 +181,27 @@ static bool has_filter(const struct restore_thread *th)
  * who wrote config.json. No exec gives more than the bounding set, which never grows:
  * whoever descends from an init made by this config.json has no more than it says.
  */
-int creds_check_allowed(const struct restore_request *request, const struct restore_thread *th,
-			struct error **err)
+int creds_check_capabilities(const struct restore_request *request, const struct restore_thread *th,
+			     struct error **err)
 {
 	uint64_t excess = 0;
 
 	for (unsigned set = 0; request->caps_bounded && set < CKPT_CAP_SETS; set++)
 		excess |= th->creds->caps[set] & ~request->caps_allowed;
-	if (excess)
-		error_set(err, EPERM, "thread %u has capability %d", th->rec->tid,
-			  __builtin_ctzll(excess));
-	else if (request->want_seccomp && !has_filter(th))
+	if (!excess)
+		return 0;
+	error_set(err, EPERM, "thread %u has capability %d", th->rec->tid, __builtin_ctzll(excess));
+	return error_hint(err, "config.json does not allow it");
+}
+
+int creds_check_allowed(const struct restore_request *request, const struct restore_thread *th,
+			struct error **err)
+{
+	int r = creds_check_capabilities(request, th, err);
+
+	if (r)
+		return r;
+	if (request->want_seccomp && !has_filter(th))
 		error_set(err, EPERM, "thread %u has no seccomp filter", th->rec->tid);
 	else if (request->want_nnp && !th->creds->no_new_privs)
 		error_set(err, EPERM, "thread %u does not have no_new_privs", th->rec->tid);
@@ -210,9 +284,14 @@ int creds_drop_common(struct restore *r, struct error **err)
 	uint64_t keep = 0;
 	int ret = proc_status(init->pid, 0, &status, err);
 
-	vec_for_each (t, &r->tasks)
+	vec_for_each (t, &r->tasks) {
+		const struct ckpt_creds *exited = t->exited_thread.creds;
+
 		vec_for_each (th, &t->threads)
 			keep |= th->creds->caps[BOUNDING] | th->creds->caps[INHERITABLE];
+		if (exited)
+			keep |= exited->caps[BOUNDING] | exited->caps[INHERITABLE];
+	}
 	return ret ? ret : drop_bounding(&init->remote, 0, status.caps[BOUNDING] & ~keep, err);
 }
 

@@ -141,7 +141,7 @@ static int parse(struct checkpoint *c, const struct description *d, struct group
 {
 	__cleanup_free char *mountinfo = NULL;
 	size_t next = 0;
-	int r = proc_read(&mountinfo, NULL, "%d/mountinfo", c->request->init);
+	int r = proc_read(&mountinfo, NULL, "%d/mountinfo", c->init);
 
 	if (r)
 		return error_errno(err, -r, "reading the container's mounts");
@@ -164,7 +164,7 @@ static int parse(struct checkpoint *c, const struct description *d, struct group
 static int is_privileged(struct checkpoint *c, const struct description *d, struct error **err)
 {
 	const struct proc_status *status = &d->task->threads.items[0].status;
-	int r = same_namespace(c->request->init, "user", err);
+	int r = same_namespace(c->init, "user", err);
 
 	return r <= 0 ? r : !!(status->caps[2] & (1ull << CAP_SYS_ADMIN));
 }

@@ -126,7 +126,7 @@ static char *mount_point(struct checkpoint *c, const struct description *d)
 	mount_vec mounts = {0};
 	char pid[16], *point = NULL;
 
-	snprintf(pid, sizeof(pid), "%d", c->request->init);
+	snprintf(pid, sizeof(pid), "%d", c->init);
 	if (!id || mounts_read(pid, &mounts, NULL))
 		return NULL;
 	vec_for_each (m, &mounts)
@@ -389,7 +389,7 @@ int file_make_deleted(struct restore *r, const struct file_object *o, int *fd, s
 	const struct ckpt_file *rec = o->rec;
 	char target[PATH_MAX] = "";
 	struct making m = {r, o, target, fd};
-	int ret = ids_mapped(r->request->init, rec->uid, rec->gid, err);
+	int ret = ids_mapped(r->init, rec->uid, rec->gid, err);
 
 	*fd = -1;
 	if (!ret && S_ISLNK(rec->mode))

@@ -25,7 +25,7 @@
 /* The pid in the link, 0 if there is none; *rest is what follows it. */
 static uint32_t find_pid(struct checkpoint *c, const struct description *d, const char **rest)
 {
-	const struct own_root own = {c->rootfd, c->request->init, c->tasks.items[0].rec.pid};
+	const struct own_root own = {c->rootfd, c->init, c->tasks.items[0].rec.pid};
 
 	for (const char *at = d->link; (at = strchr(at, '/')); at++) {
 		unsigned long pid;

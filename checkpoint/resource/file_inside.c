@@ -54,9 +54,9 @@ static int look_at_init(struct restore *r, struct error **err)
 
 	if (r->files->inside.known)
 		return 0;
-	ret = proc_status(r->request->init, 0, &status, err);
+	ret = proc_status(r->init, 0, &status, err);
 	if (!ret)
-		ret = same_namespace(r->request->init, "user", err);
+		ret = same_namespace(r->init, "user", err);
 	if (ret < 0)
 		return ret;
 	r->files->inside.own_user_ns = !ret;

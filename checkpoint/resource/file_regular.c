@@ -82,7 +82,7 @@ static enum ckpt_file_kind kind_of(const struct description *d)
 static int admit_path(struct checkpoint *c, struct description *d, struct error **err)
 {
 	__cleanup_fd int fd = open_in_root(c->rootfd, d->link, O_PATH | O_NOFOLLOW, 0);
-	const struct own_root own = {c->rootfd, c->request->init, c->tasks.items[0].rec.pid};
+	const struct own_root own = {c->rootfd, c->init, c->tasks.items[0].rec.pid};
 	struct stat st;
 
 	if (fd >= 0 && !fstat(fd, &st) && st.st_dev == d->st.st_dev && st.st_ino == d->st.st_ino) {
@@ -232,7 +232,7 @@ static int file_load(struct restore *r, struct file_object *o, struct error **er
 /* Whatever kind the record says that it is. */
 static int check_proc(const struct restore *r, const char *path, int fd, struct error **err)
 {
-	const struct own_root own = {r->rootfd, r->request->init, r->tasks.items[0].rec->pid};
+	const struct own_root own = {r->rootfd, r->init, r->tasks.items[0].rec->pid};
 
 	if (!file_proc_is_foreign(&own, path, fd))
 		return 0;

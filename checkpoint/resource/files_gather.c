@@ -239,7 +239,7 @@ static uint32_t find_inherited(const struct checkpoint *c, const struct dump_tas
 	*at = i;
 	if (i == c->files->uses.count || uses[i].task->rec.pid != t->rec.ppid ||
 	    uses[i].fd != (uint32_t)number ||
-	    syscall(SYS_kcmp, uses[i].task->pid, t->pid, KCMP_FILE, number, number))
+	    syscall(SYS_kcmp, uses[i].task->speaker, t->speaker, KCMP_FILE, number, number))
 		return 0;
 	return uses[i].description;
 }
@@ -261,7 +261,7 @@ static int gather_fd(struct checkpoint *c, const struct dump_task *t, int number
 	__cleanup_free char *fdinfo = NULL;
 	struct fd_use use = {.task = t, .fd = number}, *slot;
 	const char *flags;
-	int r = proc_read(&fdinfo, NULL, "%d/fdinfo/%d", t->pid, number);
+	int r = proc_read(&fdinfo, NULL, "%d/fdinfo/%d", t->speaker, number);
 
 	if (r)
 		return error_errno(err, -r, "reading about descriptor %d of process %u", number,
@@ -299,7 +299,7 @@ static int gather_fds(struct checkpoint *c, const struct dump_task *t, struct er
 	char path[64];
 	int r = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", t->pid);
+	snprintf(path, sizeof(path), "/proc/%d/fd", t->speaker);
 	dir = opendir(path);
 	if (!dir)
 		return error_errno(err, errno, "listing the descriptors of process %u", t->rec.pid);
@@ -326,7 +326,7 @@ static int gather_fds(struct checkpoint *c, const struct dump_task *t, struct er
 static int register_link(struct checkpoint *c, struct dump_task *t, const char *what, uint32_t *id,
 			 struct error **err)
 {
-	__cleanup_fd int fd = open_fmt(O_PATH, "/proc/%d/%s", t->pid, what);
+	__cleanup_fd int fd = open_fmt(O_PATH, "/proc/%d/%s", t->speaker, what);
 	__cleanup_free char *path = NULL;
 	char self[64];
 
@@ -350,7 +350,7 @@ static int gather_fs(struct checkpoint *c, struct dump_task *t, struct error **e
 		return error_errno(err, ENOMEM, "looking at working directories");
 	use->task = t;
 	use->rec.umask = t->threads.items[0].status.umask;
-	snprintf(path, sizeof(path), "/proc/%d/root", t->pid);
+	snprintf(path, sizeof(path), "/proc/%d/root", t->speaker);
 	if (fstat(c->rootfd, &root) || stat(path, &mine))
 		return error_errno(err, errno, "looking at the root of process %u", t->rec.pid);
 	r = register_link(c, t, "cwd", &use->rec.cwd, err);

@@ -125,7 +125,7 @@ static int find_absent(struct checkpoint *c, struct inet_state *s, struct error 
 	if (!inet_has_host(&s->local) || s->rec.state == CKPT_SOCKET_KEPT ||
 	    s->rec.state == CKPT_SOCKET_CLOSED)
 		return 0;
-	r = socket_make(c->request->init, s->rec.family, SOCK_DGRAM, 0, &fd, err);
+	r = socket_make(c->init, s->rec.family, SOCK_DGRAM, 0, &fd, err);
 	if (r)
 		return r;
 	any_port.in.sin_port = 0;
@@ -142,7 +142,7 @@ static int find_flags(struct checkpoint *c, struct description *d, struct error 
 
 	if (!r && s->rec.type == SOCK_DGRAM &&
 	    (s->rec.protocol == IPPROTO_UDP || s->rec.protocol == IPPROTO_UDPLITE))
-		r = inet_diag_shutdown(c->request->init, s, d->fd, &halves, err);
+		r = inet_diag_shutdown(c->init, s, d->fd, &halves, err);
 	s->rec.flags |= halves & (CKPT_INET_SHUT_RECEIVE | CKPT_INET_SHUT_SEND);
 	return r;
 }
@@ -318,7 +318,7 @@ static int inet_open(struct restore *r, struct file_object *o, struct error **er
 	const struct ckpt_inet *rec = o->rec;
 	bool reset = rec->state == CKPT_SOCKET_RESET ||
 		     (rec->state == CKPT_SOCKET_KEPT && r->request->reset_tcp);
-	int ret = socket_make(r->request->init, rec->family, rec->type, rec->protocol, &o->fd, err);
+	int ret = socket_make(r->init, rec->family, rec->type, rec->protocol, &o->fd, err);
 
 	if (!ret)
 		ret = socket_load_options(o->fd, &rec->options, err);

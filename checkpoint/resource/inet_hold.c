@@ -145,7 +145,7 @@ static bool are_doomed(const struct checkpoint *c)
 
 		if (t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
-		if (proc_status(t->pid, t->pid, &status, NULL) || status.state == 'Z' ||
+		if (proc_status(t->speaker, 0, &status, NULL) || status.state == 'Z' ||
 		    status.state == 'X' ||
 		    (status.sig_pending | status.shared_pending) & 1ull << (SIGKILL - 1))
 			return true;
@@ -169,7 +169,7 @@ static void let_go(void *ctx)
 		    socket_get_int(d->fd, IPPROTO_TCP, TCP_REPAIR) > 0)
 			leave_repair(d, s, NULL);
 	}
-	netns = c->net_hold ? open_netns(c->request->init, NULL) : -1;
+	netns = c->net_hold ? open_netns(c->init, NULL) : -1;
 	if (netns >= 0)
 		net_hold_remove(netns, c->net_hold, NULL);
 }
@@ -205,7 +205,7 @@ int inet_hold_save(struct checkpoint *c, struct error **err)
 	working_name(c->request->id, name);
 	/* new connections to a container that goes on may come as before */
 	if (!r && h.tuples.count)
-		r = make(c->request->init, name, &h, false, &c->files->hold, err);
+		r = make(c->init, name, &h, false, &c->files->hold, err);
 	if (r && c->files)
 		apart_dismiss(&c->files->guard);
 	held_free(&h);
@@ -237,7 +237,7 @@ int files_seal(struct checkpoint *c, struct error **err)
 	if (c->net_hold) {
 		r = collect_saved(c, &h, err);
 		if (!r)
-			r = make(c->request->init, c->net_hold, &h, true, NULL, err);
+			r = make(c->init, c->net_hold, &h, true, NULL, err);
 		held_free(&h);
 	}
 	return r ? r : set_repair(c, true, err);
@@ -256,7 +256,7 @@ void files_spare(struct checkpoint *c)
 		log_warning("%s", error_message(err));
 	error_free(err);
 	err = NULL;
-	netns = c->net_hold ? open_netns(c->request->init, &err) : -1;
+	netns = c->net_hold ? open_netns(c->init, &err) : -1;
 	if (netns >= 0) {
 		net_hold_remove(netns, c->net_hold, &err);
 		close(netns);
@@ -286,7 +286,7 @@ int inet_hold_load(struct restore *r, struct error **err)
 	}
 	working_name(r->request->id, name);
 	if (!ret && h.tuples.count && !r->request->reset_tcp)
-		ret = make(r->request->init, name, &h, true, &r->files->hold, err);
+		ret = make(r->init, name, &h, true, &r->files->hold, err);
 	held_free(&h);
 	return ret;
 }
@@ -301,7 +301,7 @@ static int remove_left(struct restore *r, struct error **err)
 	/* the image names it: it may be no other's */
 	if (!net_hold_name_valid(name))
 		return error_set(err, EBADMSG, "manifest.json: networkHold is no table of ours");
-	netns = open_netns(r->request->init, err);
+	netns = open_netns(r->init, err);
 	return netns < 0 ? netns : net_hold_remove(netns, name, err);
 }
 

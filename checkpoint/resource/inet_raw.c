@@ -89,10 +89,10 @@ static int check_local(struct restore *r, const union inet_address *to, struct e
 	__cleanup_fd int fd = -1, other = -1;
 	bool group = to->any.sa_family == AF_INET6 ? IN6_IS_ADDR_MULTICAST(&to->in6.sin6_addr)
 						   : IN_MULTICAST(ntohl(to->in.sin_addr.s_addr));
-	int ret = socket_make(r->request->init, to->any.sa_family, SOCK_DGRAM, 0, &fd, err);
+	int ret = socket_make(r->init, to->any.sa_family, SOCK_DGRAM, 0, &fd, err);
 
 	if (!ret)
-		ret = socket_make(r->request->init, to->any.sa_family, SOCK_DGRAM, 0, &other, err);
+		ret = socket_make(r->init, to->any.sa_family, SOCK_DGRAM, 0, &other, err);
 	if (ret)
 		return ret;
 	any_port.in.sin_port = 0;
@@ -131,7 +131,7 @@ int inet_inject(struct restore *r, const union inet_address *sender,
 	msg.msg_namelen = inet_size(&to);
 	/* of a raw socket it is the protocol */
 	to.in.sin_port = 0;
-	ret = socket_make(r->request->init, to.any.sa_family, SOCK_RAW, IPPROTO_RAW, &raw, err);
+	ret = socket_make(r->init, to.any.sa_family, SOCK_RAW, IPPROTO_RAW, &raw, err);
 	if (ret)
 		return ret;
 	setsockopt(raw, SOL_SOCKET, SO_MARK, &mark, sizeof(mark));

@@ -273,7 +273,7 @@ int watches_find(struct checkpoint *c, watch_vec *watches, struct error **err)
 	char pid[16];
 	int r;
 
-	snprintf(pid, sizeof(pid), "%d", c->request->init);
+	snprintf(pid, sizeof(pid), "%d", c->init);
 	r = mounts_read(pid, &s.mounts, err);
 	if (!r) {
 		find_by_guesses(&s, watches);

@@ -203,7 +203,7 @@ int memfd_finish(struct restore *r, const struct memory_object *o, int fd, struc
 {
 	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
 				    {o->memfd.mtime / 1000000000, o->memfd.mtime % 1000000000}};
-	int ret = ids_mapped(r->request->init, o->memfd.uid, o->memfd.gid, err);
+	int ret = ids_mapped(r->init, o->memfd.uid, o->memfd.gid, err);
 
 	if (!ret && (fchown(fd, o->memfd.uid, o->memfd.gid) || fchmod(fd, o->memfd.mode & 07777) ||
 		     futimens(fd, times)))

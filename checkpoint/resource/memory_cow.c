@@ -317,9 +317,9 @@ static int open_parent(struct cow_parent *parent, const struct dump_task *p, str
 	if (parent->pagemap >= 0)
 		close(parent->pagemap);
 	parent->task = p;
-	parent->pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", p->pid);
+	parent->pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", p->speaker);
 	return parent->pagemap < 0
-		       ? error_errno(err, -parent->pagemap, "opening /proc/%d/pagemap", p->pid)
+		       ? error_errno(err, -parent->pagemap, "opening /proc/%d/pagemap", p->speaker)
 		       : 0;
 }
 

@@ -56,7 +56,7 @@ static int block_vma(struct checkpoint *c, struct dump_task *t, const struct vma
 static int open_mapped(struct dump_task *t, const struct vma *v, int flags, int *fd,
 		       struct error **err)
 {
-	*fd = open_fmt(flags, "/proc/%d/map_files/%llx-%llx", t->pid,
+	*fd = open_fmt(flags, "/proc/%d/map_files/%llx-%llx", t->speaker,
 		       (unsigned long long)v->rec.start, (unsigned long long)v->rec.end);
 	if (*fd < 0)
 		return error_errno(err, -*fd, "opening what process %d has mapped at %#llx",
@@ -205,7 +205,7 @@ static int admit_vdso(struct checkpoint *c, struct dump_task *t)
 			return 0;
 	vec_for_each (v, &t->vmas)
 		if (!t->syscall_insn && v->rec.kind == CKPT_VMA_FILE && v->rec.prot & PROT_EXEC)
-			t->syscall_insn = remote_find_syscall(t->pid, v->rec.start,
+			t->syscall_insn = remote_find_syscall(t->speaker, v->rec.start,
 							      v->rec.end - v->rec.start);
 	if (t->syscall_insn)
 		return 0;
@@ -218,7 +218,7 @@ static int read_vmas(void *ctx, size_t i, struct error **err)
 	struct checkpoint *c = ctx;
 	struct dump_task *t = &c->tasks.items[i];
 
-	return t->rec.state == CKPT_TASK_ZOMBIE ? 0 : proc_vmas(t->pid, &t->vmas, err);
+	return t->rec.state == CKPT_TASK_ZOMBIE ? 0 : proc_vmas(t->speaker, &t->vmas, err);
 }
 
 static int memory_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
@@ -269,7 +269,7 @@ static int hash_vdso(struct checkpoint *c, struct dump_task *t, struct ckpt_mm *
 		return 0;
 	if (!code)
 		return error_errno(err, ENOMEM, "hashing the vdso");
-	if (process_vm_readv(t->pid, &ours, 1, &theirs, 1, 0) != (ssize_t)mm->vdso_len)
+	if (process_vm_readv(t->speaker, &ours, 1, &theirs, 1, 0) != (ssize_t)mm->vdso_len)
 		return error_errno(err, errno, "reading the vdso of process %d", t->rec.pid);
 	remote_clean_vdso(code, mm->vdso_len);
 	mm->vdso_hash = XXH3_64bits(code, mm->vdso_len);
@@ -279,12 +279,12 @@ static int hash_vdso(struct checkpoint *c, struct dump_task *t, struct ckpt_mm *
 
 static int register_exe(struct checkpoint *c, struct dump_task *t, uint32_t *id, struct error **err)
 {
-	__cleanup_fd int fd = open_fmt(O_PATH, "/proc/%d/exe", t->pid);
+	__cleanup_fd int fd = open_fmt(O_PATH, "/proc/%d/exe", t->speaker);
 	char link[64];
 
 	if (fd < 0)
 		return error_errno(err, -fd, "opening the program of process %d", t->rec.pid);
-	snprintf(link, sizeof(link), "/proc/%d/exe", t->pid);
+	snprintf(link, sizeof(link), "/proc/%d/exe", t->speaker);
 	t->exe = read_link(AT_FDCWD, link);
 	if (!t->exe)
 		return error_errno(err, errno, "reading %s", link);
@@ -362,7 +362,7 @@ int memory_note_auxv(struct dump_task *t, void *auxv, size_t len, struct error *
 	t->auxv_len = len;
 	if (!record_add(&t->records, CKPT_AUXV, t->auxv, t->auxv_len))
 		return error_errno(err, ENOMEM, "recording the auxiliary vector");
-	proc_read(&t->args, NULL, "%d/cmdline", t->pid);
+	proc_read(&t->args, NULL, "%d/cmdline", t->speaker);
 	return 0;
 }
 
@@ -419,12 +419,12 @@ static int cut_runs(const struct dump_task *t, size_t first, const page_run_vec 
 static int scan_pages(struct checkpoint *c, struct dump_task *t, struct cow_parent *parent,
 		      struct error **err)
 {
-	__cleanup_fd int pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
+	__cleanup_fd int pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->speaker);
 	page_run_vec runs = {0}, found = {0};
 	int r = 0;
 
 	if (pagemap < 0)
-		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->pid);
+		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->speaker);
 	for (size_t i = 0, next; !r && i < t->vmas.count; i = next) {
 		const struct vma *v = t->vmas.items;
 
@@ -522,7 +522,7 @@ int memory_begin_pages(struct checkpoint *c, struct error **err)
 		r = cow_find_kin(c, err);
 	for (size_t i = 0; !r && i < c->tasks.count; i++) {
 		struct dump_task *t = &c->tasks.items[i];
-		struct page_memory from = {.pid = t->pid, .object = -1};
+		struct page_memory from = {.pid = t->speaker, .object = -1};
 
 		if (t->rec.state == CKPT_TASK_ZOMBIE || t->pages_written)
 			continue;

@@ -119,7 +119,8 @@ static int find_onfault(struct dump_task *t, int pagemap, struct error **err)
 			continue;
 		for (uint64_t at = v->rec.start; at < v->rec.end; at += PAGE) {
 			if (pread_full(pagemap, &entry, sizeof(entry), at / PAGE * sizeof(entry)))
-				return error_errno(err, EIO, "reading /proc/%d/pagemap", t->pid);
+				return error_errno(err, EIO, "reading /proc/%d/pagemap",
+						   t->speaker);
 			if (entry >> 63)
 				continue;
 			v->rec.flags |= CKPT_VMA_ONFAULT;
@@ -180,7 +181,7 @@ static int find_policies(struct dump_task *t, const struct remote_call *first, r
 		struct answers more = {0};
 
 		ask_policies(t, i, &q);
-		r = ask_thread(&q, t->pid, &more, err);
+		r = ask_thread(&q, t->speaker, &more, err);
 		if (!r)
 			r = add_policies(t, i, &more, more.calls, ranges, err);
 		answers_free(&more);
@@ -325,9 +326,9 @@ static int policy_dump(struct checkpoint *c, struct dump_task *t, struct error *
 	rec.merge = call++->ret > 0;
 	lock_future = call++;
 	rec.pkeys = keys_answered(&call);
-	pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
+	pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->speaker);
 	if (pagemap < 0)
-		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->pid);
+		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->speaker);
 	r = find_guards(t, pagemap, &ranges, err);
 	if (!r)
 		r = find_onfault(t, pagemap, err);
@@ -372,9 +373,9 @@ static int policy_adopt(struct checkpoint *c, struct dump_task *t, struct error 
 	from = kernel_find_record(t, CKPT_MM_POLICY, sizeof(rec), &len);
 	if (!from || len - sizeof(rec) < from->ranges * sizeof(struct ckpt_range))
 		return error_set(err, EPROTO, "the kernel has not recorded process %u", t->rec.pid);
-	pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->pid);
+	pagemap = open_fmt(O_RDONLY, "/proc/%d/pagemap", t->speaker);
 	if (pagemap < 0)
-		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->pid);
+		return error_errno(err, -pagemap, "opening /proc/%d/pagemap", t->speaker);
 	r = find_guards(t, pagemap, &ranges, err);
 	if (!r)
 		r = take_ranges(from, &ranges, err);

@@ -143,7 +143,7 @@ static int find_parts(struct restore *r, const vma_vec *stub, struct error **err
 int memory_find_window(struct restore *r, uint64_t *address, struct error **err)
 {
 	vma_vec stub = {0};
-	int ret = proc_vmas(r->request->init, &stub, err);
+	int ret = proc_vmas(r->init, &stub, err);
 
 	if (!ret)
 		ret = find_parts(r, &stub, err);

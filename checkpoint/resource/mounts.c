@@ -196,7 +196,7 @@ static int admit_mounts(struct checkpoint *c, struct error **err)
 	r = mounts_parse(text, &then);
 	if (r)
 		return error_errno(err, -r, "reading the mounts that the container began with");
-	snprintf(pid, sizeof(pid), "%d", c->request->init);
+	snprintf(pid, sizeof(pid), "%d", c->init);
 	r = mounts_read(pid, &now, err);
 	if (!r)
 		r = mounts_read("self", &host, err);

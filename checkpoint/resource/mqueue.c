@@ -252,13 +252,13 @@ static int mqueue_admit(struct checkpoint *c, struct dump_task *t, struct error 
 		return 0;
 	r = files_gather(c, err);
 	if (!r)
-		r = same_namespace(c->request->init, "ipc", err);
+		r = same_namespace(c->init, "ipc", err);
 	if (r)
 		return r < 0 ? r : 0;
 	s = c->files->mqueues = calloc(1, sizeof(*s));
 	if (!s)
 		return error_errno(err, ENOMEM, "listing message queues");
-	r = in_namespaces(c->request->init, CLONE_NEWIPC, list_queues, s, err);
+	r = in_namespaces(c->init, CLONE_NEWIPC, list_queues, s, err);
 	if (!r)
 		r = add_unlinked(c, s, err);
 	vec_for_each (q, &s->queues)
@@ -316,7 +316,7 @@ static int mqueue_dump(struct checkpoint *c, struct dump_task *t, struct error *
 
 	if (t || !s)
 		return 0;
-	r = in_namespaces(c->request->init, CLONE_NEWIPC, read_limits, &limits, err);
+	r = in_namespaces(c->init, CLONE_NEWIPC, read_limits, &limits, err);
 	if (!r && !record_add(&c->records, CKPT_MQUEUE_LIMITS, &limits, sizeof(limits)))
 		r = error_errno(err, ENOMEM, "recording message queues");
 	vec_for_each (q, &s->queues)

@@ -194,7 +194,7 @@ static int fill(const struct ckpt_mqueue *q, int fd, struct error **err)
 
 static int make_queue(struct restore *r, const struct ckpt_mqueue *q, int *fd, struct error **err)
 {
-	int ret = ids_mapped(r->request->init, q->uid, q->gid, err);
+	int ret = ids_mapped(r->init, q->uid, q->gid, err);
 
 	if (!ret)
 		ret = open_queue(r, q, fd, err);
@@ -241,12 +241,11 @@ int mqueue_make(struct restore *r, struct restore_task *none, struct error **err
 
 	if (!s || (!s->limits && !s->records.count))
 		return 0;
-	ret = same_namespace(r->request->init, "ipc", err);
+	ret = same_namespace(r->init, "ipc", err);
 	if (ret > 0)
 		return error_set(err, EXDEV, "message queues, but no IPC namespace of its own");
 	if (!ret && s->limits)
-		ret = in_namespaces(r->request->init, CLONE_NEWIPC, write_limits, (void *)s->limits,
-				    err);
+		ret = in_namespaces(r->init, CLONE_NEWIPC, write_limits, (void *)s->limits, err);
 	if (!ret && s->records.count)
 		ret = raise_limit(&r->tasks.items[0], err);
 	vec_for_each (rec, &s->records) {

@@ -129,7 +129,7 @@ int multicast_save(struct checkpoint *c, int fd, struct inet_state *s, struct er
 	bool v6 = s->rec.family == AF_INET6;
 	__cleanup_free char *text = NULL;
 	candidate_vec all = {0};
-	int r = proc_read(&text, NULL, "%d/net/%s", c->request->init, v6 ? "igmp6" : "igmp");
+	int r = proc_read(&text, NULL, "%d/net/%s", c->init, v6 ? "igmp6" : "igmp");
 
 	/* a kernel without multicast */
 	if (r)

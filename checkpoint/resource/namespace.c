@@ -52,7 +52,7 @@ static bool matches(const struct description *d)
 static int namespace_admit(struct checkpoint *c, struct description *d, struct error **err)
 {
 	const char *name = namespaces[index_of(d->link)].name;
-	__cleanup_fd int fd = open_fmt(O_RDONLY, "/proc/%d/ns/%s", c->request->init, name);
+	__cleanup_fd int fd = open_fmt(O_RDONLY, "/proc/%d/ns/%s", c->init, name);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st))
@@ -99,8 +99,7 @@ static int namespace_open(struct restore *r, struct file_object *o, struct error
 {
 	const struct ckpt_namespace *rec = o->rec;
 	const char *name = name_of(rec->type);
-	int fd = open_fmt(O_RDONLY | (rec->open_flags & O_PATH), "/proc/%d/ns/%s", r->request->init,
-			  name);
+	int fd = open_fmt(O_RDONLY | (rec->open_flags & O_PATH), "/proc/%d/ns/%s", r->init, name);
 
 	if (fd < 0)
 		return error_errno(err, -fd, "opening the %s namespace", name);

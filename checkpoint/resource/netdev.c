@@ -216,10 +216,10 @@ static int netdev_admit(struct checkpoint *c, struct dump_task *t, struct error 
 
 	if (t || c->request->foreign_net)
 		return 0;
-	r = same_namespace(c->request->init, "net", err);
+	r = same_namespace(c->init, "net", err);
 	if (r)
 		return r < 0 ? r : 0;
-	return in_namespaces(c->request->init, CLONE_NEWNET, look, c, err);
+	return in_namespaces(c->init, CLONE_NEWNET, look, c, err);
 }
 
 static const enum ckpt_type netdev_types[] = {0};

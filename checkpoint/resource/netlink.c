@@ -157,7 +157,7 @@ static int load_groups(const struct file_object *o, struct error **err)
 static int netlink_open(struct restore *r, struct file_object *o, struct error **err)
 {
 	const struct ckpt_netlink *rec = o->rec;
-	int ret = socket_make(r->request->init, AF_NETLINK, rec->type, rec->protocol, &o->fd, err);
+	int ret = socket_make(r->init, AF_NETLINK, rec->type, rec->protocol, &o->fd, err);
 
 	if (!ret)
 		ret = socket_load_options(o->fd, &rec->options, err);

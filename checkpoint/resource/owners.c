@@ -32,6 +32,8 @@ static uint32_t owner_inside(const struct checkpoint *c, const struct f_owner_ex
 		vec_for_each (th, &t->threads)
 			if (owner->type == F_OWNER_TID && th->tid == owner->pid)
 				return th->rec.tid;
+		if (owner->type == F_OWNER_TID && t->exited.tid && t->pid == owner->pid)
+			return t->rec.pid;
 	}
 	return 0;
 }
@@ -176,6 +178,8 @@ static pid_t owner_outside(const struct restore *r, const struct ckpt_owner *rec
 		vec_for_each (th, &t->threads)
 			if (rec->type == F_OWNER_TID && th->rec->tid == rec->pid)
 				return th->tid;
+		if (rec->type == F_OWNER_TID && t->exited && t->rec->pid == rec->pid)
+			return t->pid;
 	}
 	return 0;
 }
@@ -223,9 +227,9 @@ static int restore_owner(struct restore *r, const struct ckpt_owner *rec, struct
 		s.owner.pid = owner_outside(r, rec);
 		if (!s.owner.pid)
 			return error_set(err, EBADMSG, "no process or group %u", rec->pid);
-		ret = uid_mapped(r->request->init, rec->uid, err);
+		ret = uid_mapped(r->init, rec->uid, err);
 		if (!ret)
-			ret = uid_mapped(r->request->init, rec->euid, err);
+			ret = uid_mapped(r->init, rec->euid, err);
 	}
 	/* a lease has made somebody the owner: even no owner must be set */
 	if (!ret)

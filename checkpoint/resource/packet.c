@@ -163,7 +163,7 @@ static int packet_admit(struct checkpoint *c, struct description *d, struct erro
 	s = d->state;
 	if (getsockopt(d->fd, SOL_SOCKET, SO_COOKIE, &s->diag.cookie, &len))
 		return error_errno(err, errno, "asking for a socket's cookie");
-	r = packet_diag_read(c->request->init, &s->diag, err);
+	r = packet_diag_read(c->init, &s->diag, err);
 	if (r == -EOPNOTSUPP) {
 		error_free(*err);
 		*err = NULL;
@@ -366,7 +366,7 @@ static int packet_open(struct restore *r, struct file_object *o, struct error **
 {
 	const struct ckpt_packet *rec = o->rec;
 	int protocol = rec->type == SOCK_PACKET ? htons(rec->protocol) : 0;
-	int ret = socket_make(r->request->init, AF_PACKET, rec->type, protocol, &o->fd, err);
+	int ret = socket_make(r->init, AF_PACKET, rec->type, protocol, &o->fd, err);
 
 	if (!ret)
 		ret = socket_load_options(o->fd, &rec->options, err);

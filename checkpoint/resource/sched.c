@@ -107,7 +107,7 @@ int sched_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th
 		return error_errno(err, errno, "reading the I/O priority of task %d", th->tid);
 	rec.ioprio = r;
 	rec.cpus_len = cpus;
-	rec.autogroup = th->tid == t->pid ? find_autogroup(c, t) : CKPT_NO_AUTOGROUP;
+	rec.autogroup = th->tid == t->speaker ? find_autogroup(c, t) : CKPT_NO_AUTOGROUP;
 	if (!record_add2(&t->records, CKPT_SCHED, &rec, sizeof(rec), mask, cpus))
 		return error_errno(err, ENOMEM, "recording scheduling");
 	return 0;

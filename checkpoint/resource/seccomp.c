@@ -169,7 +169,7 @@ static unsigned common_filters(const struct restore_thread *a, const struct rest
 int seccomp_restore_common(struct restore_task *t, struct error **err)
 {
 	struct restore_thread *leader = &t->threads.items[0];
-	unsigned n = t->threads.count > 1 ? FILTERS_MAX : 0;
+	unsigned n = t->threads.count > 1 || t->exited ? FILTERS_MAX : 0;
 	size_t at = 0;
 	int r = 0;
 

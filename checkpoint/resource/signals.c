@@ -244,7 +244,7 @@ static int signals_restore(struct restore *r, struct restore_task *unused, struc
 	}
 	vec_for_each (t, &r->tasks)
 		if (!ret && t->rec->state != CKPT_TASK_ZOMBIE && has_pending(t->pid))
-			ret = drain(t, &t->threads.items[0], err);
+			ret = drain(t, restore_first(t), err);
 	return ret;
 }
 

@@ -162,7 +162,7 @@ static int wait_asleep(pid_t tid, bool *asleep, struct error **err)
 	/* between the entry stop and the sleep there are microseconds */
 	for (;;) {
 		struct proc_stat s;
-		int r = proc_stat(tid, &s, err);
+		int r = proc_stat(tid, 0, &s, err);
 
 		*asleep = !r && s.state == 'S' && has_gone_to_sleep(tid);
 		if (r || *asleep || s.state == 't' || now() > until)
@@ -239,7 +239,7 @@ static int read_asleep(pid_t tid, struct search *s, bool *asleep, struct error *
 		return r;
 	r = look_around(s, err);
 	if (!r)
-		r = proc_stat(tid, &stat, err);
+		r = proc_stat(tid, 0, &stat, err);
 	*asleep = !r && stat.state == 'S';
 	return r;
 }

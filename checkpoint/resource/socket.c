@@ -236,7 +236,7 @@ int socket_is_inside(struct checkpoint *c, const struct description *d, struct e
 
 	if (ns < 0)
 		return error_errno(err, errno, "asking for a socket's network namespace");
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", c->request->init);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", c->init);
 	if (fstat(ns, &ours) || stat(path, &inits))
 		return error_errno(err, errno, "comparing network namespaces");
 	return ours.st_ino == inits.st_ino && ours.st_dev == inits.st_dev;

@@ -62,7 +62,7 @@ int stops_settle(struct dump_task *t, struct error **err)
 	}
 	if (r || t->rec.state != CKPT_TASK_STOPPED)
 		return r;
-	r = proc_stat(t->pid, &stat, err);
+	r = proc_stat(t->speaker, 0, &stat, err);
 	if (!r)
 		t->rec.exit_code = stat.exit_code;
 	return r;
@@ -188,12 +188,12 @@ static int stop_others(struct restore_task *t, int signo, struct error **err)
 {
 	int status, ret = 0;
 
-	for (size_t i = 1; !ret && i < t->threads.count; i++) {
-		pid_t tid = t->threads.items[i].tid;
-
-		ret = go_on(tid, 0, &status, err);
+	vec_for_each (th, &t->threads) {
+		if (ret || th->tid == t->pid)
+			continue;
+		ret = go_on(th->tid, 0, &status, err);
 		if (!ret && status >> 8 != (signo | PTRACE_EVENT_STOP << 8))
-			ret = error_set(err, EPROTO, "task %d did not stop (status %#x)", tid,
+			ret = error_set(err, EPROTO, "task %d did not stop (status %#x)", th->tid,
 					status);
 	}
 	return ret;

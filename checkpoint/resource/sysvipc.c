@@ -59,11 +59,11 @@ static int to_perm(const struct checkpoint *c, const char *what, int id,
 		   const struct ipc_perm *perm, struct ckpt_ipc_perm *to, struct error **err)
 {
 	struct id_pair owner = {perm->uid, perm->gid}, creator = {perm->cuid, perm->cgid};
-	int r = ids_inside(c->request->init, &owner, err);
+	int r = ids_inside(c->init, &owner, err);
 
 	if (r)
 		return error_wrap(err, "saving the owner of %s %d", what, id);
-	if (ids_inside(c->request->init, &creator, NULL))
+	if (ids_inside(c->init, &creator, NULL))
 		creator = (struct id_pair){UNKNOWN_ID, UNKNOWN_ID};
 	*to = (struct ckpt_ipc_perm){
 		.id = id,
@@ -317,10 +317,10 @@ static int sysvipc_dump(struct checkpoint *c, struct dump_task *t, struct error 
 
 	if (t)
 		return 0;
-	r = same_namespace(c->request->init, "ipc", err);
+	r = same_namespace(c->init, "ipc", err);
 	if (r)
 		return r < 0 ? r : 0;
-	return in_namespaces(c->request->init, CLONE_NEWIPC, dump_inside, c, err);
+	return in_namespaces(c->init, CLONE_NEWIPC, dump_inside, c, err);
 }
 
 /* --- as the kernel has recorded it --- */
@@ -374,7 +374,7 @@ static int sysvipc_adopt(struct checkpoint *c, struct dump_task *t, struct error
 		return kernel_take(t, undo_types, err);
 	if (!c->own_ipc)
 		return 0;
-	return in_namespaces(c->request->init, CLONE_NEWIPC, adopt_inside, c, err);
+	return in_namespaces(c->init, CLONE_NEWIPC, adopt_inside, c, err);
 }
 
 static void sysvipc_release(struct checkpoint *c, struct restore *r)

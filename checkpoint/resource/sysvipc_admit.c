@@ -99,7 +99,7 @@ static int is_of_segment(const struct dump_task *t, const struct ckpt_vma *v,
 			 const struct segment *s, bool *same, struct error **err)
 {
 	struct identity file = {0};
-	__cleanup_fd int fd = open_fmt(O_PATH, "/proc/%d/map_files/%llx-%llx", t->pid,
+	__cleanup_fd int fd = open_fmt(O_PATH, "/proc/%d/map_files/%llx-%llx", t->speaker,
 				       (unsigned long long)v->start, (unsigned long long)v->end);
 	int r;
 
@@ -177,11 +177,11 @@ int sysvipc_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
 
 	if (t || !has_attachments(c))
 		return 0;
-	r = same_namespace(c->request->init, "ipc", err);
+	r = same_namespace(c->init, "ipc", err);
 	if (r > 0)
 		r = for_each_attachment(&a, block_hosts, err);
 	else if (!r)
-		r = in_namespaces(c->request->init, CLONE_NEWIPC, admit_inside, &a, err);
+		r = in_namespaces(c->init, CLONE_NEWIPC, admit_inside, &a, err);
 	vec_free(&a.segments);
 	return r;
 }

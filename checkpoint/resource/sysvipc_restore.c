@@ -207,7 +207,7 @@ static int find_owner(const struct restore *r, const char *what, const struct ck
 	int ret;
 
 	*owner = (struct id_pair){perm->uid, perm->gid};
-	ret = ids_outside(r->request->init, owner, err);
+	ret = ids_outside(r->init, owner, err);
 	return ret ? error_wrap(err, "making %s %u", what, perm->id) : 0;
 }
 
@@ -400,13 +400,13 @@ int sysvipc_restore_contents(struct restore *r, struct restore_task *t, struct e
 
 	if (!r->ipc)
 		return 0;
-	ret = same_namespace(r->request->init, "ipc", err);
+	ret = same_namespace(r->init, "ipc", err);
 	if (ret < 0)
 		return ret;
 	if (ret)
 		return error_set(err, EXDEV,
 				 "the image has IPC objects, but the container would share ours");
-	return in_namespaces(r->request->init, CLONE_NEWIPC, make_inside, r, err);
+	return in_namespaces(r->init, CLONE_NEWIPC, make_inside, r, err);
 }
 
 /* Segments that were removed while attached: not before the tasks are attached again. */
@@ -439,5 +439,5 @@ int sysvipc_restore_cross(struct restore *r, struct restore_task *t, struct erro
 		return ret;
 	/* before what is removed can be gone */
 	ret = sysvipc_restore_exact(r, err);
-	return ret ? ret : in_namespaces(r->request->init, CLONE_NEWIPC, remove_inside, r, err);
+	return ret ? ret : in_namespaces(r->init, CLONE_NEWIPC, remove_inside, r, err);
 }

@@ -115,7 +115,7 @@ enum {
 /* As many as the kernel may have; of the first 256 it is recorded. */
 #define POLICY_NODES_ASK 1024
 
-/* The leader's questions are the process's; other threads are asked one by one. */
+/* The speaker's questions are the process's; other threads are asked one by one. */
 static void threads_ask(struct dump_task *t, struct questions *q)
 {
 	uint64_t mode;
@@ -257,7 +257,7 @@ static int dump_thread(struct checkpoint *c, struct dump_task *t, struct dump_th
 	struct answers own = {0};
 	int r;
 
-	if (th->tid == t->pid)
+	if (th->tid == t->speaker)
 		return record_thread(c, t, th, &t->answers, answers_of(t, &resource_threads), err);
 	threads_ask(t, &q);
 	r = ask_thread(&q, th->tid, &own, err);
@@ -273,6 +273,8 @@ static int threads_dump(struct checkpoint *c, struct dump_task *t, struct error 
 
 	if (!t)
 		return 0;
+	if (t->exited.tid)
+		r = exited_dump(c, t, err);
 	vec_for_each (th, &t->threads)
 		if (!r)
 			r = dump_thread(c, t, th, err);
@@ -284,21 +286,30 @@ static int threads_dump(struct checkpoint *c, struct dump_task *t, struct error 
 static int load_thread(struct restore_task *t, const struct record *rec, struct error **err)
 {
 	const struct ckpt_thread *th = record_head(rec, sizeof(*th), err);
+	bool first = !t->threads.count && !t->exited;
 	struct restore_thread *new;
 
 	if (!th)
 		return -EBADMSG;
 	if (th->tid < 1 || th->pdeathsig > 64 || memchr(th->comm, 0, sizeof(th->comm)) == NULL)
 		return error_set(err, EBADMSG, "a thread %u that cannot be", th->tid);
-	if (t->threads.count && th->tid == t->rec->pid)
+	if (!first && th->tid == t->rec->pid)
 		return error_set(err, EBADMSG, "thread %u twice", th->tid);
-	if (!t->threads.count && th->tid != t->rec->pid)
+	if (first && th->tid != t->rec->pid)
 		return error_set(err, EBADMSG, "thread %u before its leader", th->tid);
 	new = vec_add(&t->threads);
 	if (!new)
 		return error_errno(err, ENOMEM, "loading a thread");
 	new->rec = th;
 	return sleep_validate(th, err);
+}
+
+/* The thread that records belong to which are behind its own. */
+static struct restore_thread *last_thread(struct restore_task *t)
+{
+	if (t->threads.count)
+		return &t->threads.items[t->threads.count - 1];
+	return t->exited ? &t->exited_thread : NULL;
 }
 
 static int threads_load(struct restore *r, struct restore_task *t, const struct record *rec,
@@ -312,9 +323,11 @@ static int threads_load(struct restore *r, struct restore_task *t, const struct 
 		return error_set(err, EBADMSG, "a thread outside of a process");
 	if (rec->type == CKPT_THREAD)
 		return load_thread(t, rec, err);
-	if (!t->threads.count)
+	if (rec->type == CKPT_EXITED)
+		return exited_load(t, rec, err);
+	th = last_thread(t);
+	if (!th)
 		return error_set(err, EBADMSG, "%s before its thread", record_name(rec->type));
-	th = &t->threads.items[t->threads.count - 1];
 	switch (rec->type) {
 	case CKPT_XSTATE:
 		if (rec->len < 576 || rec->len > 65536)
@@ -418,14 +431,17 @@ static int settle_thread(struct restore *r, struct restore_task *t, struct resto
 
 static int threads_restore(struct restore *r, struct restore_task *t, struct error **err)
 {
-	int ret = seccomp_restore_common(t, err);
+	struct restore_thread *first = restore_first(t);
+	int ret;
 
-	t->threads.items[0].tid = t->pid;
-	for (size_t i = 1; !ret && i < t->threads.count; i++) {
-		struct restore_thread *th = &t->threads.items[i];
+	first->tid = t->pid;
+	ret = seccomp_restore_common(t, err);
+	vec_for_each (th, &t->threads) {
 		/* one list of what is to be undone for all, unless it has its own */
 		uint64_t flags = THREAD_FLAGS | (sysvipc_has_undo(th) ? 0 : CLONE_SYSVSEM);
 
+		if (ret || th == first)
+			continue;
 		ret = remote_clone(&t->remote, flags, 0, th->rec->tid, &th->tid, err);
 		if (!ret)
 			ret = trace_set_sigmask(th->tid, ~0ull, err);
@@ -457,8 +473,10 @@ static int finish_process(struct restore *r, struct restore_task *t, struct erro
 	int ret = 0;
 
 	if (!kernel_arms(r, t))
-		ret = signals_restore_pending(t, &t->threads.items[0], t->sigpending,
-					      t->sigpending_len, true, err);
+		ret = signals_restore_pending(t, restore_first(t), t->sigpending, t->sigpending_len,
+					      true, err);
+	if (!ret && t->exited)
+		ret = exited_restore(r, t, err);
 	vec_for_each (th, &t->threads)
 		if (!ret)
 			ret = finish_thread(r, t, th, err);
@@ -483,7 +501,8 @@ static int threads_arm(struct restore *r, struct restore_task *unused, struct er
 }
 
 static const enum ckpt_type thread_types[] = {
-	CKPT_THREAD, CKPT_XSTATE, CKPT_CREDS, CKPT_SECCOMP, CKPT_SCHED, CKPT_THREAD_PRCTLS, 0};
+	CKPT_THREAD, CKPT_XSTATE,	 CKPT_CREDS,  CKPT_SECCOMP,
+	CKPT_SCHED,  CKPT_THREAD_PRCTLS, CKPT_EXITED, 0};
 
 static const char *const thread_not_captured[] = {
 	"keys in keyrings: refused when the tasks have stopped",
@@ -495,6 +514,9 @@ static const char *const thread_not_captured[] = {
 	"the I/O flusher state of who has no CAP_SYS_RESOURCE, which it takes to ask",
 	"controls of speculation, where the kernel of the restore lets nobody choose",
 	"which tasks may share a core (PR_SCHED_CORE)",
+	"of a first thread that has exited while others run, what can only be seen in its "
+	"/proc/PID/status: seccomp filters of its own, securebits, signals that were sent to it "
+	"alone",
 	NULL,
 };
 

@@ -21,6 +21,17 @@ int thread_note_xstate(struct checkpoint *c, const struct dump_thread *th, struc
 
 int threads_adopt(struct checkpoint *c, struct dump_task *t, struct error **err);
 
+/* --- thread_exited.c: a first thread that has exited while others run --- */
+
+/* Blocks what cannot be made again, and leaves the process to the user provider. */
+int exited_admit(struct checkpoint *c, struct dump_task *t, struct error **err);
+int exited_dump(struct checkpoint *c, struct dump_task *t, struct error **err);
+int exited_load(struct restore_task *t, const struct record *rec, struct error **err);
+/* Its records are all there. restart(2) is not used then. */
+int exited_check(struct restore *r, struct restore_task *t, struct error **err);
+/* It exits, and another thread makes the remote calls from now on. */
+int exited_restore(struct restore *r, struct restore_task *t, struct error **err);
+
 /* --- sleep.c --- */
 
 /*
@@ -56,10 +67,15 @@ int sleep_find_expiry(struct dump_thread *th, int64_t *expiry, struct error **er
 void creds_ask(struct questions *q);
 int creds_dump(struct dump_task *t, const struct dump_thread *th, const struct answers *a,
 	       const struct remote_call *call, struct error **err);
+/* Of one that has exited and answers no more: from outside. */
+int creds_dump_exited(struct dump_task *t, struct error **err);
 int creds_validate(const struct record *rec, struct error **err);
 /* -EPERM if the image gives a thread what the request, that is config.json, does not. */
 int creds_check_allowed(const struct restore_request *request, const struct restore_thread *th,
 			struct error **err);
+/* The same of capabilities alone. */
+int creds_check_capabilities(const struct restore_request *request, const struct restore_thread *th,
+			     struct error **err);
 int creds_restore(struct restore_task *t, struct restore_thread *th, struct error **err);
 /* What no thread may have is taken from the init's stub, before it makes the others. */
 int creds_drop_common(struct restore *r, struct error **err);

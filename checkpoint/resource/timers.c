@@ -171,7 +171,10 @@ static int parse_notify(const struct dump_task *t, const char *how, const char *
 		timer->notify_tid = th->rec.tid;
 		return 0;
 	}
-	return -ESRCH;
+	if (!t->exited.tid || t->exited.tid != tid)
+		return -ESRCH;
+	timer->notify_tid = t->rec.pid;
+	return 0;
 }
 
 /* /proc/PID/timers, see proc_pid_timers(5); notify names the thread as we know it. */

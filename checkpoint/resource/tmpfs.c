@@ -243,12 +243,12 @@ static int tmpfs_admit(struct checkpoint *c, struct dump_task *t, struct error *
 	c->tmpfs = calloc(1, sizeof(*c->tmpfs));
 	if (!c->tmpfs || !files_table(c, err))
 		return error_errno(err, ENOMEM, "looking at file systems");
-	snprintf(pid, sizeof(pid), "%d", c->request->init);
+	snprintf(pid, sizeof(pid), "%d", c->init);
 	r = mounts_read(pid, &a.mounts, err);
 	if (!r)
 		r = mounts_read("self", &a.ours, err);
 	if (!r)
-		r = in_namespaces(c->request->init, CLONE_NEWNS, admit_inside, &a, err);
+		r = in_namespaces(c->init, CLONE_NEWNS, admit_inside, &a, err);
 	mounts_free(&a.mounts);
 	mounts_free(&a.ours);
 	return r;
@@ -291,7 +291,7 @@ static int tmpfs_dump(struct checkpoint *c, struct dump_task *t, struct error **
 {
 	if (t || !c->tmpfs->found.count)
 		return 0;
-	return in_namespaces(c->request->init, CLONE_NEWNS, dump_inside, c, err);
+	return in_namespaces(c->init, CLONE_NEWNS, dump_inside, c, err);
 }
 
 /* --- a restore --- */

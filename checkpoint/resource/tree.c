@@ -11,6 +11,7 @@
 #include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/stops.h"
+#include "checkpoint/resource/thread.h"
 #include "util/error.h"
 
 static void tree_ask(struct dump_task *t, struct questions *q)
@@ -66,8 +67,13 @@ static int admit_sessions(struct checkpoint *c, struct error **err)
 /* A SIGSTOP that is pending would be sent to a stub by restart(2), which acts on it at once. */
 static int tree_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
+	int r;
+
 	if (!t)
 		return admit_sessions(c, err);
+	r = exited_admit(c, t, err);
+	if (r)
+		return r;
 	vec_for_each (th, &t->threads)
 		if ((th->status.sig_pending | th->status.shared_pending) & 1ull << (SIGSTOP - 1))
 			return provider_leave(c, KERNEL_CLASS(SIGNALS), t, 0,

@@ -223,7 +223,7 @@ static int make_slave(struct restore *r, struct pty *p, struct error **err)
 		return error_errno(err, errno, "opening terminal %u", p->rec.index);
 	if (!(p->rec.flags & CKPT_PTY_STATE))
 		return 0;
-	ret = ids_mapped(r->request->init, p->rec.uid, p->rec.gid, err);
+	ret = ids_mapped(r->init, p->rec.uid, p->rec.gid, err);
 	if (!ret &&
 	    (fchown(p->slave, p->rec.uid, p->rec.gid) || fchmod(p->slave, p->rec.mode & 07777)))
 		ret = error_errno(err, errno, "setting the owner of terminal %u", p->rec.index);

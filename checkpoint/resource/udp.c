@@ -173,7 +173,7 @@ static int read_queue(struct checkpoint *c, struct description *d, struct inet_s
 		return error_errno(err, ENOMEM, "reading a UDP socket's queue");
 	set_int(d->fd, level, name, 1);
 	set_int(d->fd, SOL_SOCKET, SO_PEEK_OFF, -1);
-	r = save_queue(c->request->init, d->fd, s, p, err);
+	r = save_queue(c->init, d->fd, s, p, err);
 	set_int(d->fd, SOL_SOCKET, SO_PEEK_OFF, offset);
 	set_int(d->fd, level, name, info);
 	if (r == -ENOMEM && !*err)

@@ -92,7 +92,7 @@ int unix_gather(struct checkpoint *c, struct error **err)
 			table = c->files->unix_sockets = calloc(1, sizeof(*table));
 			if (!table)
 				return error_errno(err, ENOMEM, "looking at unix sockets");
-			r = unix_diag(c->request->init, table, err);
+			r = unix_diag(c->init, table, err);
 		}
 		if (!r)
 			r = gather_one(c, d, err);

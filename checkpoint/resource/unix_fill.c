@@ -92,7 +92,7 @@ static int set_creds(struct restore *r, const struct message *m, struct cmsghdr 
 	c->cmsg_type = SCM_CREDENTIALS;
 	c->cmsg_len = CMSG_LEN(sizeof(creds));
 	memcpy(CMSG_DATA(c), &creds, sizeof(creds));
-	return ids_mapped(r->request->init, creds.uid, creds.gid, err);
+	return ids_mapped(r->init, creds.uid, creds.gid, err);
 }
 
 static int set_rights(struct restore *r, const struct message *m, struct cmsghdr *c,
@@ -170,7 +170,7 @@ static int find_sender(struct restore *r, const struct message *m, int *own, str
 	*own = -1;
 	if (fd >= 0)
 		return fd;
-	ret = socket_make(r->request->init, AF_UNIX, SOCK_DGRAM, 0, own, err);
+	ret = socket_make(r->init, AF_UNIX, SOCK_DGRAM, 0, own, err);
 	if (!ret && m->head.from_len)
 		ret = unix_bind_nowhere(r, *own, m->from, m->head.from_len, err);
 	return ret ? ret : *own;

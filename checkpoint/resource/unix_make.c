@@ -92,7 +92,7 @@ static unsigned take_ids(struct restore *r, const struct act *a, struct remote_c
 {
 	struct id_pair as = {a->as.uid, a->as.gid};
 
-	if (ids_inside(r->request->init, &as, err))
+	if (ids_inside(r->init, &as, err))
 		return 0;
 	remote_set(&call[0], SYS_setresgid, -1, as.gid, -1);
 	remote_set(&call[1], SYS_setresuid, -1, as.uid, -1);
@@ -183,12 +183,12 @@ static int act_as(struct restore *r, struct act *a, int file, struct error **err
 	int ret;
 
 	if (!t || t->rec->state == CKPT_TASK_ZOMBIE || !t->remote.address)
-		return in_namespaces(r->request->init, CLONE_NEWNET, act_here, a, err);
+		return in_namespaces(r->init, CLONE_NEWNET, act_here, a, err);
 	ret = act_there(r, t, a, file, &lost);
 	/* without /proc a task cannot reach the file of a socket */
 	if (ret == -ENOENT && file >= 0) {
 		error_free(lost);
-		return in_namespaces(r->request->init, CLONE_NEWNET, act_here, a, err);
+		return in_namespaces(r->init, CLONE_NEWNET, act_here, a, err);
 	}
 	*err = lost;
 	return ret;
@@ -285,5 +285,5 @@ int unix_bind_nowhere(struct restore *r, int fd, const char *address, size_t len
 	struct nowhere n = {fd, address, len};
 
 	/* in a thread of its own, whose root goes with it */
-	return in_namespaces(r->request->init, CLONE_NEWNET, bind_nowhere, &n, err);
+	return in_namespaces(r->init, CLONE_NEWNET, bind_nowhere, &n, err);
 }

@@ -193,7 +193,7 @@ static int bind_path(struct restore *r, const struct file_object *o, int fd, str
 	*name++ = '\0';
 	ret = open_directory(r, path, &dirfd, err);
 	if (!ret)
-		ret = ids_mapped(r->request->init, rec->uid, rec->gid, err);
+		ret = ids_mapped(r->init, rec->uid, rec->gid, err);
 	if (ret)
 		return ret;
 	old = !fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) && S_ISSOCK(st.st_mode);
@@ -240,7 +240,7 @@ static int finish(struct file_object *o, struct error **err)
 static int open_alone(struct restore *r, struct file_object *o, struct error **err)
 {
 	const struct ckpt_unix *rec = o->rec;
-	int ret = socket_make(r->request->init, AF_UNIX, rec->type, 0, &o->fd, err);
+	int ret = socket_make(r->init, AF_UNIX, rec->type, 0, &o->fd, err);
 
 	if (!ret)
 		ret = bind_name(r, o, o->fd, err);
@@ -303,7 +303,7 @@ static int substitute_listener(struct restore *r, const struct ends *ends, int *
 {
 	const struct ckpt_unix *rec = ends->accepted->rec;
 	struct unix_actor as = {0};
-	int ret = socket_make(r->request->init, AF_UNIX, rec->type, 0, fd, err);
+	int ret = socket_make(r->init, AF_UNIX, rec->type, 0, fd, err);
 
 	if (ends->client)
 		as = peer_of(ends->client->rec);
@@ -337,7 +337,7 @@ static int connect_through(struct restore *r, const struct ends *ends, int fds[2
 		ret = unix_open(r, ends->listener, err);
 	listener = ends->listener ? ends->listener->fd : substitute;
 	if (!ret)
-		ret = socket_make(r->request->init, AF_UNIX, rec->type, 0, &client, err);
+		ret = socket_make(r->init, AF_UNIX, rec->type, 0, &client, err);
 	if (!ret)
 		ret = name_client(r, ends, client, err);
 	if (!ret)

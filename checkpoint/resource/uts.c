@@ -29,10 +29,10 @@ static int uts_dump(struct checkpoint *c, struct dump_task *t, struct error **er
 
 	if (t)
 		return 0;
-	r = same_namespace(c->request->init, "uts", err);
+	r = same_namespace(c->init, "uts", err);
 	if (r)
 		return r < 0 ? r : 0;
-	r = in_namespaces(c->request->init, CLONE_NEWUTS, read_names, &rec, err);
+	r = in_namespaces(c->init, CLONE_NEWUTS, read_names, &rec, err);
 	if (!r && !record_add(&c->records, CKPT_UTS, &rec, sizeof(rec)))
 		return error_errno(err, ENOMEM, "recording the hostname");
 	return r;
@@ -73,13 +73,13 @@ static int uts_restore(struct restore *r, struct restore_task *t, struct error *
 			break;
 	if (ret != 1)
 		return 0;
-	ret = same_namespace(r->request->init, "uts", err);
+	ret = same_namespace(r->init, "uts", err);
 	if (ret < 0)
 		return ret;
 	if (ret)
 		return error_set(err, EXDEV,
 				 "the image has a hostname, but the container would share ours");
-	return in_namespaces(r->request->init, CLONE_NEWUTS, write_names, (void *)rec.data, err);
+	return in_namespaces(r->init, CLONE_NEWUTS, write_names, (void *)rec.data, err);
 }
 
 static const enum ckpt_type uts_types[] = {CKPT_UTS, 0};

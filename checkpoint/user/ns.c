@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/speaker.h"
 #include "util/thread.h"
 
 struct visit {
@@ -51,11 +51,11 @@ static int run_visit(struct visit *v)
 int in_namespaces(pid_t pid, int nsflags, int (*fn)(void *ctx, struct error **err), void *ctx,
 		  struct error **err)
 {
-	__cleanup_fd int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	__cleanup_fd int pidfd = speaker_pidfd(pid);
 	struct visit v = {.pidfd = pidfd, .nsflags = nsflags, .fn = fn, .ctx = ctx, .err = err};
 
 	if (pidfd < 0)
-		return error_errno(err, errno, "opening a pidfd of process %d", pid);
+		return error_errno(err, -pidfd, "opening a pidfd of process %d", pid);
 	return run_visit(&v);
 }
 
@@ -136,6 +136,15 @@ static int map_ids(pid_t pid, bool inwards, struct id_pair *ids, struct error **
 int ids_inside(pid_t pid, struct id_pair *ids, struct error **err)
 {
 	return map_ids(pid, true, ids, err);
+}
+
+int gid_inside(pid_t pid, gid_t *gid, struct error **err)
+{
+	int r = same_namespace(pid, "user", err);
+
+	if (r)
+		return r < 0 ? r : 0;
+	return map_id(pid, "gid_map", true, *gid, gid, err);
 }
 
 int ids_outside(pid_t pid, struct id_pair *ids, struct error **err)

@@ -9,7 +9,7 @@ struct error;
 
 /*
  * Runs fn(ctx) in the namespaces nsflags (CLONE_NEWIPC, CLONE_NEWUTS) of a
- * process, and returns what it returns. It runs in a thread of this process that
+ * process (its speaker), and returns what it returns. It runs in a thread of this process that
  * is gone afterwards: memory and descriptors are ours, and the caller waits. So only
  * namespaces that a single thread may change are possible, see setns(2). With CLONE_NEWNS
  * root and working directory are the thread's own, and /proc is none of ours.
@@ -41,6 +41,7 @@ struct id_pair {
  */
 int ids_inside(pid_t pid, struct id_pair *ids, struct error **err);
 int ids_outside(pid_t pid, struct id_pair *ids, struct error **err);
+int gid_inside(pid_t pid, gid_t *gid, struct error **err);
 
 /*
  * 0 if a process in the process's user namespace can have these ids (ours, as

@@ -15,15 +15,19 @@
 
 #define STAT_FIELDS 53
 
-int proc_stat(pid_t pid, struct proc_stat *s, struct error **err)
+int proc_stat(pid_t pid, pid_t tid, struct proc_stat *s, struct error **err)
 {
 	__cleanup_free char *text = NULL;
 	uint64_t field[STAT_FIELDS] = {0};
 	char *open, *close, *p;
-	int r = proc_read(&text, NULL, "%d/stat", pid);
+	int r;
 
+	if (tid)
+		r = proc_read(&text, NULL, "%d/task/%d/stat", pid, tid);
+	else
+		r = proc_read(&text, NULL, "%d/stat", pid);
 	if (r)
-		return error_errno(err, -r, "reading /proc/%d/stat", pid);
+		return error_errno(err, -r, "reading /proc/%d/stat", tid ? tid : pid);
 	open = strchr(text, '(');
 	close = strrchr(text, ')'); /* a name may contain anything, this too */
 	if (!open || !close || close < open || close[1] != ' ')

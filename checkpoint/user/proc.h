@@ -26,7 +26,9 @@ struct proc_stat {
 	int exit_signal;
 	int exit_code;
 };
-int proc_stat(pid_t pid, struct proc_stat *s, struct error **err);
+/* tid 0: that of the process, else of one thread. A process tells the wait status of its end, or
+ * the signal that it was stopped by, a thread its own. */
+int proc_stat(pid_t pid, pid_t tid, struct proc_stat *s, struct error **err);
 
 #define PROC_PIDNS_MAX 32
 

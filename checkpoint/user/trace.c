@@ -29,10 +29,12 @@
 /* XSAVE areas with AMX tiles have 11 KiB; the kernel refuses a buffer that is too small. */
 #define XSTATE_MAX (64 * 1024)
 
+#define OPTIONS                                                                                    \
+	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK)
+
 int trace_seize(pid_t tid, unsigned flags, struct error **err)
 {
-	unsigned long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
-				PTRACE_O_TRACEVFORK;
+	unsigned long options = OPTIONS;
 
 	if (flags & TRACE_SUSPEND_SECCOMP)
 		options |= PTRACE_O_SUSPEND_SECCOMP;
@@ -132,6 +134,27 @@ int trace_detach(pid_t tid, struct error **err)
 	if (ptrace(PTRACE_DETACH, tid, NULL, NULL))
 		return error_errno(err, errno, "detaching from task %d", tid);
 	return 0;
+}
+
+int trace_stop_at_exit(pid_t tid, struct error **err)
+{
+	unsigned long options =
+		OPTIONS | PTRACE_O_TRACEEXIT | PTRACE_O_SUSPEND_SECCOMP | PTRACE_O_EXITKILL;
+
+	if (ptrace(PTRACE_SETOPTIONS, tid, NULL, options))
+		return error_errno(err, errno, "preparing the exit of task %d", tid);
+	return 0;
+}
+
+int trace_leave_at_exit(pid_t tid, struct error **err)
+{
+	int status;
+	int r = trace_wait(tid, &status, err);
+
+	if (!r && status >> 8 != (SIGTRAP | PTRACE_EVENT_EXIT << 8))
+		r = error_set(err, EPROTO, "task %d stopped with status %#x in place of its exit",
+			      tid, status);
+	return r ? r : trace_detach(tid, err);
 }
 
 int trace_get_regs(pid_t tid, struct user_regs_struct *regs, struct error **err)

@@ -43,6 +43,13 @@ int trace_pass_on(int status);
 
 int trace_detach(pid_t tid, struct error **err);
 
+/*
+ * For a stub (TRACE_EXITKILL, TRACE_SUSPEND_SECCOMP) that is to exit untraced: it stops once more
+ * on its way, where no seccomp filter nor stop of its process can hold it up, and is let go there.
+ */
+int trace_stop_at_exit(pid_t tid, struct error **err);
+int trace_leave_at_exit(pid_t tid, struct error **err);
+
 int trace_get_regs(pid_t tid, struct user_regs_struct *regs, struct error **err);
 int trace_set_regs(pid_t tid, const struct user_regs_struct *regs, struct error **err);
 

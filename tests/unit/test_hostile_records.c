@@ -31,7 +31,7 @@ struct loaded {
 	struct restore_request request;
 	struct restore_task t;
 	struct ckpt_task task;
-	struct buf streams[4];
+	struct buf streams[6];
 	unsigned count;
 };
 
@@ -123,6 +123,39 @@ static void test_locks(void **state)
 	REFUSED_WITH(resource_locks, false, CKPT_LEASE, lease, becomes, CKPT_LEASE_READ + 1);
 	lease.write = 0; /* one for reading cannot become one */
 	REFUSED_WITH(resource_locks, false, CKPT_LEASE, lease, becomes, CKPT_LEASE_READ);
+}
+
+/* One first thread, that runs or has exited; what stands behind its record is its. */
+static void test_exited(void **state)
+{
+	struct ckpt_exited exited = {.exit_code = 7 << 8};
+	struct ckpt_thread first = {.tid = 1}, second = {.tid = 2};
+	struct ckpt_creds creds = {0};
+	struct loaded l;
+
+	TAKEN(resource_threads, true, CKPT_EXITED, exited, NULL, 0);
+	REFUSED(resource_threads, false, CKPT_EXITED, exited, NULL, 0);
+	REFUSED_WITH(resource_threads, true, CKPT_EXITED, exited, exit_code, SIGSYS);
+	REFUSED_WITH(resource_threads, true, CKPT_EXITED, exited, exit_code, 0x10000);
+	begin(&l);
+#define LOAD(type, rec) load(&l, &resource_threads, true, type, &(rec), sizeof(rec), NULL, 0)
+	assert_int_equal(LOAD(CKPT_EXITED, exited), 0);
+	assert_int_equal(LOAD(CKPT_CREDS, creds), 0);
+	assert_non_null(l.t.exited_thread.creds);
+	assert_int_equal(LOAD(CKPT_EXITED, exited), -EBADMSG);
+	finish(&l);
+	begin(&l);
+	assert_int_equal(LOAD(CKPT_EXITED, exited), 0);
+	assert_int_equal(LOAD(CKPT_THREAD, first), -EBADMSG);
+	assert_int_equal(LOAD(CKPT_THREAD, second), 0);
+	vec_free(&l.t.threads);
+	finish(&l);
+	begin(&l);
+	assert_int_equal(LOAD(CKPT_THREAD, first), 0);
+	assert_int_equal(LOAD(CKPT_EXITED, exited), -EBADMSG);
+	vec_free(&l.t.threads);
+	finish(&l);
+#undef LOAD
 }
 
 static void test_owners(void **state)
@@ -453,7 +486,7 @@ int main(void)
 		cmocka_unit_test(test_queues),	cmocka_unit_test(test_sched),
 		cmocka_unit_test(test_memory),	cmocka_unit_test(test_dates),
 		cmocka_unit_test(test_stops),	cmocka_unit_test(test_aio),
-		cmocka_unit_test(test_prctls),
+		cmocka_unit_test(test_prctls),	cmocka_unit_test(test_exited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,7 +135,7 @@ static void test_round_trip(void **state)
 	struct checkpoint_request request = {0};
 	struct restore_request restore_request = {.init = getpid()};
 	struct checkpoint c = {.request = &request};
-	struct restore r = {.request = &restore_request};
+	struct restore r = {.request = &restore_request, .init = restore_request.init};
 	__cleanup_fd int memfd = memfd_create("odd", MFD_ALLOW_SEALING), fd = -1;
 	struct error *err = NULL;
 	uint32_t anon, odd, same;

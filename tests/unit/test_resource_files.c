@@ -99,12 +99,13 @@ static int setup(void **state)
 	assert_int_equal(waitpid(ch->pid, &status, WUNTRACED), ch->pid);
 	assert_true(WIFSTOPPED(status));
 	ch->request.init = ch->pid;
-	ch->c = (struct checkpoint){.request = &ch->request, .result = &ch->result};
+	ch->c = (struct checkpoint){
+		.request = &ch->request, .result = &ch->result, .init = ch->pid};
 	ch->c.rootfd = open("/", O_PATH | O_CLOEXEC);
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	ch->c.begin_host_monotonic = now.tv_sec * 1000000000ull + now.tv_nsec;
 	t = vec_add(&ch->c.tasks);
-	t->pid = ch->pid;
+	t->pid = t->speaker = ch->pid;
 	t->rec.pid = 1;
 	th = vec_add(&t->threads);
 	th->tid = ch->pid;
@@ -218,7 +219,7 @@ static void test_round_trip(void **state)
 {
 	struct child *ch = *state;
 	struct restore_request request = {.init = getpid(), .stdio = {-1, -1, -1}};
-	struct restore r = {.request = &request, .rootfd = ch->c.rootfd};
+	struct restore r = {.request = &request, .init = request.init, .rootfd = ch->c.rootfd};
 	struct restore_task *t = vec_add(&r.tasks);
 	struct error *err = NULL;
 
@@ -323,7 +324,7 @@ static int load_alone(enum ckpt_type type, const void *head, size_t len, const v
 		      size_t tail_len)
 {
 	struct restore_request request = {.init = getpid()};
-	struct restore r = {.request = &request, .rootfd = -1};
+	struct restore r = {.request = &request, .init = request.init, .rootfd = -1};
 	struct buf b = {0};
 	int ret = load_one(&r, &b, type, head, len, tail, tail_len);
 
@@ -422,7 +423,7 @@ static void test_hostile_mapped(void **state)
 
 	for (size_t i = 0; i < sizeof(objects) / sizeof(*objects); i++) {
 		struct restore_request request = {.init = getpid()};
-		struct restore r = {.request = &request, .rootfd = -1};
+		struct restore r = {.request = &request, .init = request.init, .rootfd = -1};
 		struct ckpt_file f = good_file();
 		struct error *err = NULL;
 		struct buf b = {0};

@@ -167,7 +167,7 @@ static void save(pid_t init, const char *path)
 {
 	struct checkpoint_request request = {.init = init};
 	struct checkpoint_result result = {0};
-	struct checkpoint c = {.request = &request, .result = &result};
+	struct checkpoint c = {.request = &request, .result = &result, .init = init};
 	struct ckpt_begin begin = {.magic = CKPT_MAGIC, .format = CKPT_FORMAT_VERSION};
 	struct image_info info = {.id = "test", .provider = "user"};
 	struct ckpt_end count = {0};
@@ -223,7 +223,7 @@ static int load(struct restore *r, struct error **err)
 static void bring_back(pid_t init, const char *path)
 {
 	struct restore_request request = {.init = init};
-	struct restore r = {.request = &request};
+	struct restore r = {.request = &request, .init = init};
 	struct error *err = NULL;
 
 	image_open(path, &r.image, &err);
@@ -281,7 +281,7 @@ static void test_round_trip(void **state)
 static void test_host_namespace(void **state)
 {
 	struct checkpoint_request request = {.init = getpid()};
-	struct checkpoint c = {.request = &request};
+	struct checkpoint c = {.request = &request, .init = request.init};
 	struct error *err = NULL;
 
 	assert_int_equal(resource_sysvipc.dump(&c, NULL, &err), 0);

@@ -110,7 +110,7 @@ static struct buf dump(pid_t pid, uint32_t tid, struct remote *remote)
 	struct timespec now;
 	struct buf records;
 
-	t->pid = pid;
+	t->pid = t->speaker = pid;
 	t->rec.pid = tid;
 	t->remote = *remote;
 

@@ -1,0 +1,92 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+# Processes whose first thread has exited while others run: the container's init and others.
+
+load helpers
+load payloads
+load res
+
+# For ids of their own.
+RES_CAPS='["CAP_SETUID", "CAP_SETGID", "CAP_SYS_NICE"]'
+
+# is_zombie PID: its first thread has exited.
+is_zombie() {
+	grep -q '^State:.Z' "/proc/$1/status"
+}
+
+@test "leader: without a checkpoint the program passes" {
+	res_control res_leader
+}
+
+@test "processes whose first thread has exited go on after a restore" {
+	start_payload res_leader
+	is_zombie "$(container_pid "$ID")"
+	around
+	is_zombie "$(container_pid "$ID")"
+	passes
+}
+
+@test "... after two in a row, and in a user namespace" {
+	res_twice res_leader
+	RES_PLACE=user res_once res_leader
+}
+
+@test "... where they go on after the checkpoint, which asks the same once more" {
+	res_goes_on res_leader
+	start_payload res_leader
+	ok firn checkpoint --check "$ID"
+	save --leave-running
+	save
+	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
+@test "the exit code of a restored init without its first thread is that of its last one" {
+	start_payload res_leader
+	save
+	touch "$T/b/rootfs/tmp/go"
+	run timeout 30 "$FIRN" --root "$FIRN_ROOT" restore --bundle "$T/b" \
+		--image-path "$T/image" "$ID"
+	has PASS
+	equal "$status" 11
+}
+
+@test "exec finds the namespaces of an init whose first thread has exited" {
+	start_payload res_leader
+	around
+	run firn exec "$ID" /bin/busybox readlink /proc/self/ns/mnt
+	equal "$output" "$(readlink "/proc/$(other_thread "$(container_pid "$ID")")/ns/mnt")"
+	passes
+}
+
+# other_thread PID: a thread that is not the first one.
+other_thread() {
+	local task
+	for task in "/proc/$1/task"/*; do
+		[ "${task##*/}" = "$1" ] || break
+	done
+	echo "${task##*/}"
+}
+
+@test "a failed checkpoint or restore of such processes leaves nothing behind" {
+	start_payload res_leader
+	FIRN_FAULT=checkpoint-pages:EIO fails firn checkpoint --image-path "$T/image" "$ID"
+	equal "$(container_status "$ID")" running
+	save
+	FIRN_FAULT=restore-cross:EIO fails firn restore --detach --bundle "$T/b" \
+		--image-path "$T/image" "$ID"
+	[ ! -e "$FIRN_ROOT/$ID" ] || fail "a state directory is left"
+	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
+@test "image show and gdb know who has exited" {
+	start_payload res_leader
+	save
+	run firn image show "$T/image"
+	has "res_leader (has exited, status 0x900)"
+	firn image show --json "$T/image" |
+		jq -e '.processes[0].threads[0].exitStatus == 2304' >/dev/null
+	readelf -n "$T/image/task-1.core" >"$T/notes"
+	equal "$(grep -c NT_PRSTATUS "$T/notes")" 2 "threads with registers"
+}
