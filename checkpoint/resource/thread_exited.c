@@ -26,7 +26,6 @@
 
 int exited_admit(struct checkpoint *c, struct dump_task *t, struct error **err)
 {
-	(void)err;
 	if (!t->exited.tid)
 		return 0;
 	/* no call of its own ends it so, and what kills any other way kills all threads */

@@ -31,6 +31,11 @@ is_zombie() {
 	RES_PLACE=user res_once res_leader
 }
 
+@test "... and with a seccomp filter" {
+	RES_EDIT='.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
+		syscalls: [{names: ["acct"], action: "SCMP_ACT_ERRNO"}]}' res_once res_leader
+}
+
 @test "... where they go on after the checkpoint, which asks the same once more" {
 	res_goes_on res_leader
 	start_payload res_leader

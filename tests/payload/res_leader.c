@@ -77,14 +77,18 @@ static void add_stat(char *to, size_t size, pid_t pid)
 static int look(pid_t pid, char *to, size_t size)
 {
 	static const char *const keys[] = {
-		"Name:",   "State:",  "Uid:",	 "Gid:",	"Groups:", "CapInh:",
-		"CapPrm:", "CapEff:", "CapBnd:", "NoNewPrivs:", NULL};
+		"Name:",   "State:",  "Uid:",	 "Gid:",	"Groups:",  "CapInh:",
+		"CapPrm:", "CapEff:", "CapBnd:", "NoNewPrivs:", "Seccomp:", NULL};
+	static const char *const timer_keys[] = {"notify:", NULL};
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", pid, pid);
 	*to = '\0';
 	add_lines(to, size, path, keys);
 	add_stat(to, size, pid);
+	/* one of which the first thread is told */
+	snprintf(path, sizeof(path), "/proc/%d/timers", pid);
+	add_lines(to, size, path, timer_keys);
 	snprintf(to + strlen(to), size - strlen(to), "nice %d\n", getpriority(PRIO_PROCESS, pid));
 	return strstr(to, "State:\tZ") != NULL;
 }
@@ -127,7 +131,8 @@ static void set(void)
 {
 	struct itimerval later = {.it_value.tv_sec = 5000};
 	struct itimerspec much_later = {.it_value.tv_sec = 9000};
-	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2};
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR2};
+	struct f_owner_ex owner = {.type = F_OWNER_TID, .pid = gettid()};
 	sigset_t all;
 
 	have.pid = getpid();
@@ -146,7 +151,9 @@ static void set(void)
 	strcpy(have.shared, "shared");
 	strcpy(have.mapped, "mapped");
 	CHECK(!setitimer(ITIMER_REAL, &later, NULL));
+	event._sigev_un._tid = gettid();
 	CHECK(!timer_create(CLOCK_MONOTONIC, &event, &have.timer));
+	CHECK(!fcntl(have.pair[0], F_SETOWN_EX, &owner));
 	CHECK(!timer_settime(have.timer, 0, &much_later, NULL));
 	sigfillset(&all);
 	sigdelset(&all, SIGALRM);
@@ -176,6 +183,7 @@ static void check(void)
 {
 	struct itimerval later;
 	struct itimerspec much_later;
+	struct f_owner_ex owner;
 	unsigned before = counted;
 
 	CHECK(look(have.pid, seen[1], sizeof(seen[1])));
@@ -195,6 +203,8 @@ static void check(void)
 	CHECK(!getitimer(ITIMER_REAL, &later) && later.it_value.tv_sec > 4800 &&
 	      later.it_value.tv_sec <= 5000);
 	CHECK(!timer_gettime(have.timer, &much_later) && much_later.it_value.tv_sec > 8800);
+	CHECK(!fcntl(have.pair[0], F_GETOWN_EX, &owner));
+	CHECK(owner.type == F_OWNER_TID && owner.pid == have.pid);
 	check_signals();
 	CHECK(!kill(have.grandchild, 0) && !waitpid(have.grandchild, NULL, WNOHANG));
 	CHECK(!kill(have.grandchild, SIGKILL) && waitpid(have.grandchild, NULL, 0) > 0);
