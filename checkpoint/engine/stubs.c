@@ -10,7 +10,8 @@
  *   4. whose session is another's is made by that session's leader as its
  *      sibling (CLONE_PARENT), or as a grandchild whose parent leaves at once, so that
  *      init or a subreaper gets it, as it has before; a leader that is gone is stood in
- *      for by a helper with its pid.
+ *      for by a helper with its pid. So it is with who shares descriptors or a directory
+ *      with others than its parent: one of those makes it.
  *
  * A session leader may have had children before it became one: so it is born
  * into the session that they have (find_births()). One that was below another branch when
@@ -100,14 +101,38 @@ bool restore_shares_files(const struct restore *r, const struct restore_task *t)
 	return false;
 }
 
+/* Whether t has that, or nobody in particular is wanted; its: as in struct ckpt_sharing. */
 static bool has_same(const struct restore_task *t, uint32_t its, uint32_t wanted)
 {
-	return t->rec->pid == wanted || its == wanted;
+	return !wanted || t->rec->pid == wanted || its == wanted;
+}
+
+/* Descriptors and directories can only be shared with who makes one. */
+static bool can_share_with(const struct restore_task *maker, const struct restore_task *t)
+{
+	return has_same(maker, maker->files_of, t->files_of) &&
+	       has_same(maker, maker->fs_of, t->fs_of);
+}
+
+/* Who makes others in another's place has what they may have to share with that one. */
+static void share_all(struct restore_task *helper, const struct restore_task *maker)
+{
+	helper->files_of = maker->files_of ? maker->files_of : maker->rec->pid;
+	helper->fs_of = maker->fs_of ? maker->fs_of : maker->rec->pid;
 }
 
 static bool is_heir(const struct restore_task *maker, const struct restore_task *t)
 {
 	return t->inherits && t->rec->ppid == maker->rec->pid;
+}
+
+static int cannot_share(struct restore *r, const struct restore_task *t, struct error **err)
+{
+	r->stuck = t->rec->pid;
+	error_set(err, EOPNOTSUPP,
+		  "process %u shares descriptors or a directory with others than who would make it",
+		  t->rec->pid);
+	return error_hint(err, "end it, or let it have its own");
 }
 
 /* How maker is to clone t; an heir's maker has its memory by then. */
@@ -116,15 +141,8 @@ static int prepare_clone(struct restore *r, struct restore_task *maker, struct r
 {
 	int exit_signal = t->rec->exit_signal ? (int)t->rec->exit_signal : SIGCHLD, ret = 0;
 
-	if ((t->files_of && !has_same(maker, maker->files_of, t->files_of)) ||
-	    (t->fs_of && !has_same(maker, maker->fs_of, t->fs_of))) {
-		r->stuck = t->rec->pid;
-		error_set(err, EOPNOTSUPP,
-			  "process %u shares descriptors or a directory with others than "
-			  "who would make it",
-			  t->rec->pid);
-		return error_hint(err, "end it, or let it have its own");
-	}
+	if (!can_share_with(maker, t))
+		return cannot_share(r, t, err);
 	if (r->trial)
 		return 0;
 	if (is_heir(maker, t) && !maker->laid_out && memory_to_bequeath(r, maker))
@@ -391,7 +409,7 @@ static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bo
 		struct restore_task **slot;
 
 		if (child->pid || parent_now(child) != t->rec->pid || child->below ||
-		    child->birth != sid || child->inherits != heirs)
+		    child->birth != sid || child->inherits != heirs || !can_share_with(t, child))
 			continue;
 		slot = vec_add(&stubs);
 		if (slot)
@@ -479,6 +497,7 @@ static int make_helper(struct restore *r, helper_vec *helpers, struct restore_ta
 	h->rec.exit_signal = SIGCHLD;
 	h->task.rec = &h->rec;
 	h->task.inherits = has_heirs_left(r, parent);
+	share_all(&h->task, parent);
 	*helper = h;
 	return make(r, parent, &h->task, 0, err);
 }
@@ -548,8 +567,8 @@ static bool is_named(struct restore *r, uint32_t pid)
 }
 
 /* Stopped, with a pid that the image does not name. */
-static int clone_anybody(struct restore *r, struct restore_task *maker, uint32_t *pid, pid_t *child,
-			 struct error **err)
+static int clone_anybody(struct restore *r, struct restore_task *maker, uint64_t flags,
+			 uint32_t *pid, pid_t *child, struct error **err)
 {
 	int ret = -EEXIST;
 
@@ -558,7 +577,7 @@ static int clone_anybody(struct restore *r, struct restore_task *maker, uint32_t
 		*err = NULL;
 		*pid = try;
 		if (!is_named(r, try))
-			ret = remote_clone(&maker->remote, 0, 0, try, child, err);
+			ret = remote_clone(&maker->remote, flags, 0, try, child, err);
 	}
 	return ret;
 }
@@ -569,9 +588,10 @@ static int make_passing(struct restore *r, struct restore_task *maker, struct re
 {
 	int ret;
 
+	share_all(h, maker);
 	if (r->trial)
 		return 0;
-	ret = clone_anybody(r, maker, pid, &h->pid, err);
+	ret = clone_anybody(r, maker, CLONE_FILES | CLONE_FS, pid, &h->pid, err);
 	h->born = maker->laid_out ? maker : maker->born;
 	return ret ? ret : adopt(r, h, err);
 }
@@ -644,11 +664,34 @@ static struct restore_task *find_helpers_parent(struct restore *r, const struct 
 	return lowest;
 }
 
-/* Who makes tasks of a session that is not their parent's: its leader, or who stands in for it. */
+/* Whether t can become its parent's child when maker has made it, or left it behind. */
+static bool can_come_by(struct restore *r, struct restore_task *maker, const struct restore_task *t)
+{
+	return maker->rec->ppid == t->rec->ppid || t->rec->ppid == r->tasks.items[0].rec->pid ||
+	       is_ancestor(r, maker, t->rec->ppid);
+}
+
+/* One in the session of t that shares what t shares, if it does with somebody. */
+static struct restore_task *find_sharer(struct restore *r, const struct restore_task *t)
+{
+	if (!t->files_of && !t->fs_of)
+		return NULL;
+	vec_for_each (other, &r->tasks)
+		if (other->pid && other->rec->sid == t->birth && can_share_with(other, t) &&
+		    can_come_by(r, other, t))
+			return other;
+	return NULL;
+}
+
+/*
+ * Who makes tasks that their parents do not make: one that has what they share, or the leader of
+ * their session, or who stands in for that.
+ */
 static int find_maker(struct restore *r, helper_vec *helpers, struct restore_task *t,
 		      struct restore_task **maker, uint32_t *makers_parent, struct error **err)
 {
-	struct restore_task *leader = restore_find(r, t->birth);
+	struct restore_task *sharer = find_sharer(r, t);
+	struct restore_task *leader = sharer ? sharer : restore_find(r, t->birth);
 	struct helper *h = find_helper(helpers, t->birth);
 	int ret = 0;
 
@@ -682,7 +725,7 @@ static bool can_be_made(struct restore *r, const struct restore_task *t)
 	return parent && parent->pid && !t->below && (!leader || leader->pid);
 }
 
-/* A task in a session that its parent does not have (any more). */
+/* A task in a session that its parent does not have (any more), or that shares with others. */
 static int make_foreign(struct restore *r, helper_vec *helpers, struct restore_task *t,
 			struct error **err)
 {
@@ -698,6 +741,8 @@ static int make_foreign(struct restore *r, helper_vec *helpers, struct restore_t
 	if (parent == &r->tasks.items[0] ||
 	    is_ancestor(r, restore_find(r, makers_parent), t->rec->ppid))
 		return make_orphan(r, maker, t, parent, err);
+	if (t->files_of || t->fs_of)
+		return cannot_share(r, t, err);
 	return error_set(err, EOPNOTSUPP, "process %u is in session %u, in which it cannot be born",
 			 t->rec->pid, t->birth);
 }
@@ -955,7 +1000,7 @@ int stubs_make_ended(struct restore *r, struct restore_task *maker, uint32_t pid
 		.pid = pid, .state = CKPT_TASK_ZOMBIE, .exit_code = status & 0xff7f};
 	struct restore_task t = {.rec = &rec};
 	int ret = pid ? remote_clone(&maker->remote, 0, 0, pid, &t.pid, err)
-		      : clone_anybody(r, maker, &rec.pid, &t.pid, err);
+		      : clone_anybody(r, maker, 0, &rec.pid, &t.pid, err);
 
 	if (ret)
 		return ret;

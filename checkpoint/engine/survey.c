@@ -323,38 +323,22 @@ static bool same(const struct dump_task *a, const struct dump_task *b, int type)
 
 static const struct {
 	int type;
-	const char *what;
-	bool kept; /* between parents and children */
+	const char *refused; /* NULL: it is kept, if the tree can be made so */
 } shared_things[] = {
-	{KCMP_VM, "memory shared with another process (vfork, CLONE_VM)", false},
-	{KCMP_FILES, "a descriptor table shared with another process (CLONE_FILES)", true},
-	{KCMP_FS, "root and working directory shared with another process (CLONE_FS)", true},
-	{KCMP_SIGHAND, "signal handlers shared with another process (CLONE_SIGHAND)", false},
+	{KCMP_VM, "memory shared with another process (vfork, CLONE_VM)"},
+	{KCMP_FILES, NULL},
+	{KCMP_FS, NULL},
+	{KCMP_SIGHAND, "signal handlers shared with another process (CLONE_SIGHAND)"},
 };
 
-/* Whoever is in another's session without having made it was made by a member of that. */
-static bool made_by_parent(const struct dump_task *t, const struct dump_task *parent)
-{
-	return t->rec.sid == parent->rec.sid || t->rec.sid == t->rec.pid ||
-	       parent->rec.sid == parent->rec.pid;
-}
-
-/* It can be inherited only, so a restore hands it on from parent to child. */
 static void note_sharing(struct survey *s, struct dump_task *t, struct dump_task *first,
 			 unsigned thing)
 {
-	int type = shared_things[thing].type;
-	const struct dump_task *parent = NULL;
-
-	vec_for_each (other, &s->c->tasks)
-		if (other->rec.pid == t->rec.ppid)
-			parent = other;
-	if (!shared_things[thing].kept || !parent || parent->rec.state == CKPT_TASK_ZOMBIE ||
-	    !same(parent, t, type) || !made_by_parent(t, parent))
+	if (shared_things[thing].refused)
 		checkpoint_block(s->c, t->rec.pid, -1, 0,
 				 "checkpoint when it has called exec or ended", "%s",
-				 shared_things[thing].what);
-	else if (type == KCMP_FILES)
+				 shared_things[thing].refused);
+	else if (shared_things[thing].type == KCMP_FILES)
 		t->files_of = first;
 	else
 		t->fs_of = first;

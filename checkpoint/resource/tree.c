@@ -125,16 +125,14 @@ static int tree_dump(struct checkpoint *c, struct dump_task *unused, struct erro
 	return dump_relations(c, err);
 }
 
-/* Whether t can get it: from its parent, which has it from `first` or is that itself. */
+/* Whether t can have it of `first`, which is made before it. Who makes t so is seen by then. */
 static bool can_share(struct restore *r, const struct restore_task *t, uint32_t first,
 		      uint32_t (*of)(const struct restore_task *))
 {
 	const struct restore_task *owner = restore_find(r, first);
-	const struct restore_task *parent = restore_find(r, t->rec->ppid);
 
 	return !first ||
-	       (owner && parent && owner < t && !of(owner) &&
-		owner->rec->state != CKPT_TASK_ZOMBIE && (parent == owner || of(parent) == first));
+	       (owner && owner < t && !of(owner) && owner->rec->state != CKPT_TASK_ZOMBIE);
 }
 
 static uint32_t files_of(const struct restore_task *t)

@@ -53,8 +53,14 @@ comes_back() {
 	passes
 }
 
-@test "so is one that shares its descriptors with a parent in whose session it is not" {
-	start_payload res_tree 1c2 2s 2c3 2x
+@test "who shares descriptors with others than its parent, or is not in its session" {
+	comes_back 1c2 2s 2c3 2x
+	comes_back 1f2 2c3 3c4 3x 2c5
+	comes_back 1f2 2s 2r 2f3 3c4 4c5 4x
+}
+
+@test "one that shares its descriptors with its grandparent alone is refused by the check" {
+	start_payload res_tree 1c2 2c3 2u
 	fails firn checkpoint --check "$ID"
 	[[ $output =~ ^process\ ([0-9]+):\ the\ tree\ of\ processes\ \(process\ ([0-9]+)\ shares ]] ||
 		fail "not named"

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * res_sharing GO: processes that share a descriptor table or a working directory without
- * sharing memory, and a file that O_TMPFILE has made.
+ * sharing memory: with their parents, in a session of their parent's and in one whose leader is
+ * gone; with a brother; with who their parent, which is gone, had them of. And a file that
+ * O_TMPFILE has made.
  */
 #include <linux/kcmp.h>
 #include <linux/sched.h>
@@ -17,6 +19,7 @@
 #define MARK 77
 
 static pid_t with_files, grandchild, with_fs, with_none;
+static pid_t in_session, brothers[2], left, other; /* left is an orphan of other's family */
 static int unnamed, told[2];
 
 static pid_t clone_with(unsigned long flags)
@@ -35,9 +38,78 @@ static void wait_forever(void)
 		pause();
 }
 
+static void tell(pid_t pid)
+{
+	CHECK(write(told[1], &pid, sizeof(pid)) == sizeof(pid));
+}
+
+static pid_t hear(void)
+{
+	pid_t pid;
+
+	CHECK(read(told[0], &pid, sizeof(pid)) == sizeof(pid));
+	return pid;
+}
+
+/* Makes one that shares `flags` with the caller, and is left to the init: by its own child. */
+static void leave_child(unsigned long flags, int in_new_session)
+{
+	pid_t pid = clone_with(flags);
+
+	CHECK(pid >= 0);
+	if (!pid) {
+		if (in_new_session)
+			CHECK(setsid() > 0);
+		pid = clone_with(flags);
+		CHECK(pid >= 0);
+		if (!pid)
+			wait_forever();
+		tell(pid);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, NULL, 0) == pid);
+}
+
+/* What is not shared with the parent. */
+static void set_apart(void)
+{
+	leave_child(CLONE_FILES | CLONE_FS, 1);
+	in_session = hear();
+	brothers[0] = clone_with(0);
+	if (!brothers[0]) {
+		pid_t pid = clone_with(CLONE_FILES | CLONE_FS | CLONE_PARENT);
+
+		if (pid)
+			tell(pid);
+		wait_forever();
+	}
+	brothers[1] = hear();
+	other = clone_with(0);
+	if (!other) {
+		leave_child(CLONE_FILES, 0);
+		wait_forever();
+	}
+	left = hear();
+}
+
+static void check_apart(void)
+{
+	pid_t self = getpid(), pids[] = {in_session, brothers[0], brothers[1], left, other};
+
+	CHECK(same(self, in_session, KCMP_FILES) && same(self, in_session, KCMP_FS));
+	CHECK(getsid(in_session) != getsid(0) && getsid(in_session) != in_session);
+	CHECK(same(brothers[0], brothers[1], KCMP_FILES) && !same(self, brothers[1], KCMP_FILES));
+	CHECK(same(brothers[0], brothers[1], KCMP_FS) && !same(self, brothers[1], KCMP_FS));
+	CHECK(same(other, left, KCMP_FILES) && !same(self, left, KCMP_FILES));
+	CHECK(!same(other, left, KCMP_FS) && !same(other, brothers[0], KCMP_FILES));
+	for (size_t i = 0; i < sizeof(pids) / sizeof(*pids); i++)
+		CHECK(!kill(pids[i], SIGKILL) && waitpid(pids[i], NULL, __WALL) == pids[i]);
+}
+
 static void set(void)
 {
 	CHECK(!pipe(told));
+	set_apart();
 	with_files = clone_with(CLONE_FILES);
 	if (!with_files) {
 		pid_t pid = clone_with(CLONE_FILES);
@@ -85,6 +157,7 @@ int main(int argc, char **argv)
 	CHECK(argc == 2);
 	set();
 	ready_and_wait(argv[1]);
+	check_apart();
 	check();
 	return passed();
 }

@@ -2,10 +2,11 @@
 /*
  * res_tree GO STEP...: makes a tree of processes by steps, in which processes have numbers from 1
  * (the program itself) to 9: "1f2", process 1 forks process 2; "1c2", and they have the same
- * descriptors; "2s", it makes itself a session;
- * "2r" and "2R", it becomes a subreaper and is one no more; "2x", it ends. Each that is left has
- * its parent and its session when GO exists, or says FAIL.
+ * descriptors; "2u", it has them for itself from now on; "2s", it makes itself a session; "2r" and
+ * "2R", it becomes a subreaper and is one no more; "2x", it ends. Each that is left has its parent
+ * and its session when GO exists, and shares descriptors with whom it did, or says FAIL.
  */
+#include <linux/kcmp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -56,6 +57,9 @@ static int take_step(int self, const char *step)
 		all->is[child].pid = getpid();
 		all->is[child].state = THERE;
 		return child;
+	case 'u':
+		CHECK(!unshare(CLONE_FILES));
+		return self;
 	case 's':
 		CHECK(setsid() > 0);
 		return self;
@@ -75,7 +79,7 @@ static bool is_over(const char *step)
 {
 	if (step[1] == 'x')
 		return kill(all->is[step[0] - '0'].pid, 0) && errno == ESRCH;
-	return step[1] != 'f' || all->is[step[2] - '0'].state == THERE;
+	return (step[1] != 'f' && step[1] != 'c') || all->is[step[2] - '0'].state == THERE;
 }
 
 /* One after the other, each by whose step it is. That one has ended is seen by the first process.
@@ -107,14 +111,27 @@ static void wait_for_all(int state)
 			wait_a_little();
 }
 
+/* With whom it has its descriptors: bit n, process n. */
+static unsigned sharers(void)
+{
+	unsigned found = 0;
+
+	for (int i = 1; i < PROCESSES; i++)
+		if (all->is[i].state != GONE &&
+		    !syscall(SYS_kcmp, getpid(), all->is[i].pid, KCMP_FILES, 0, 0))
+			found |= 1u << i;
+	return found;
+}
+
 static void play(int self)
 {
 	pid_t parent = getppid(), session = getsid(0);
+	unsigned with = sharers();
 
 	all->is[self].state = SEEN;
 	while (access(go, F_OK))
 		wait_a_little();
-	CHECK(getppid() == parent && getsid(0) == session);
+	CHECK(getppid() == parent && getsid(0) == session && sharers() == with);
 	all->is[self].state = SAME;
 	for (;;)
 		pause();
@@ -131,6 +148,8 @@ int main(int argc, char **argv)
 	count = argc - 2;
 	all = mmap(NULL, sizeof(*all), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CHECK(all != MAP_FAILED);
+	all->is[1].pid = getpid();
+	all->is[1].state = THERE;
 	signal(SIGCHLD, SIG_IGN); /* who ends is no zombie of anybody's */
 	self = take_steps();
 	if (self != 1)
