@@ -377,7 +377,7 @@ static int make_as_root_inside(void *ctx, struct error **err)
 {
 	struct making *m = ctx;
 	struct id_pair root = {0, 0};
-	int ret = ids_outside(m->r->request->init, &root, err);
+	int ret = ids_outside(m->r->init, &root, err);
 
 	if (!ret)
 		ret = take_fs_ids(root.uid, root.gid, err);
@@ -395,7 +395,7 @@ int file_make_deleted(struct restore *r, const struct file_object *o, int *fd, s
 	if (!ret && S_ISLNK(rec->mode))
 		ret = ghost_read_link(r, files_group(&r->files->ghosts, rec->ghost), target, err);
 	if (!ret)
-		ret = same_namespace(r->request->init, "user", err);
+		ret = same_namespace(r->init, "user", err);
 	if (ret < 0)
 		return ret;
 	ret = ret ? make_there(&m, err) : in_thread(make_as_root_inside, &m, err);
