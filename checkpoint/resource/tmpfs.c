@@ -240,8 +240,11 @@ static int tmpfs_admit(struct checkpoint *c, struct dump_task *t, struct error *
 
 	if (t)
 		return 0;
+	/* by what is open the rest is judged */
+	if (!files_table(c, err))
+		return -error_code(*err);
 	c->tmpfs = calloc(1, sizeof(*c->tmpfs));
-	if (!c->tmpfs || !files_table(c, err))
+	if (!c->tmpfs)
 		return error_errno(err, ENOMEM, "looking at file systems");
 	snprintf(pid, sizeof(pid), "%d", c->init);
 	r = mounts_read(pid, &a.mounts, err);

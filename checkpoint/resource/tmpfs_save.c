@@ -25,10 +25,15 @@
 #include "util/error.h"
 #include "util/io.h"
 
+#define PAGE	  4096ull /* no hole is shorter */
 #define CHUNK	  (1 << 20)
 #define BLOCK	  (128 << 10)
 #define HOLE_STEP (1ul << 30)
-#define RUNS_MAX  (128 << 10) /* of data in one file: with more of them, short holes are filled */
+/*
+ * Of data in one file: with more of them, short holes are filled. libarchive needs 180 bytes for
+ * each, 23 MiB.
+ */
+#define RUNS_MAX (128 << 10)
 
 /* --- the walk --- */
 
@@ -251,7 +256,7 @@ static int find_contents(struct saving *s, int fd, const struct tmpfs_entry *e, 
 	int r = full ? 0 : -E2BIG;
 
 	s->runs.count = 0;
-	for (uint64_t gap = 1; r == -E2BIG; gap *= 8)
+	for (uint64_t gap = PAGE; r == -E2BIG; gap *= 2)
 		r = find_runs(s, fd, size, gap);
 	if (r)
 		return error_errno(err, -r, "looking for holes in \"%s\"", e->path);
