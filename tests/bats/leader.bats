@@ -74,14 +74,33 @@ other_thread() {
 }
 
 @test "a failed checkpoint or restore of such processes leaves nothing behind" {
+	local point
 	start_payload res_leader
 	FIRN_FAULT=checkpoint-pages:EIO fails firn checkpoint --image-path "$T/image" "$ID"
 	equal "$(container_status "$ID")" running
 	save
-	FIRN_FAULT=restore-cross:EIO fails firn restore --detach --bundle "$T/b" \
-		--image-path "$T/image" "$ID"
-	[ ! -e "$FIRN_ROOT/$ID" ] || fail "a state directory is left"
+	for point in cross arm-end release-end; do
+		FIRN_FAULT=restore-$point:EIO fails firn restore --detach --bundle "$T/b" \
+			--image-path "$T/image" "$ID"
+		[ ! -e "$FIRN_ROOT/$ID" ] || fail "$point: a state directory is left"
+		if FIRN_FAULT=restore-$point:kill restore_detached "$ID" "$T/b" "$T/image"; then
+			fail "$point: was not killed"
+		fi
+		ok firn delete --force "$ID"
+	done
 	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
+@test "a runtime that is killed while it saves such processes lets them go on" {
+	local point
+	start_payload res_leader
+	for point in windows windows-end capture-end pages-end; do
+		echo "# $point"
+		FIRN_FAULT=checkpoint-$point:kill fails firn checkpoint --image-path "$T/image" "$ID"
+		equal "$(container_status "$ID")" running
+		is_zombie "$(container_pid "$ID")"
+	done
 	passes
 }
 

@@ -37,6 +37,18 @@ by_kernel() {
 	done
 }
 
+@test "a process whose first thread has exited is left to the user provider" {
+	RES_CAPS='["CAP_SETUID", "CAP_SETGID", "CAP_SYS_NICE"]' start_payload res_leader
+	fails firn checkpoint --provider kernel --image-path "$T/image" "$ID"
+	has "a process whose first thread has exited, which checkpoint(2) does not save"
+	save
+	equal "$(firn image show --json "$T/image" | jq -r .provider)" user
+	fails firn restore --detach --provider kernel --bundle "$T/b" --image-path "$T/image" "$ID"
+	has "the first thread has exited, which restart(2) does not restore"
+	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
 @test "auto: a container goes on, twice" {
 	ck_start ck_worker
 	ck_checkpoint --leave-running
