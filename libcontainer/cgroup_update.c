@@ -14,16 +14,18 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/speaker.h"
 
 /* Processes fork while they are moved: until none is left where it was. */
 #define MOVE_ROUNDS 16
 
+/* Of a first thread that has exited v1 says that it is in the root. */
 static bool is_in(const struct hierarchy *h, pid_t pid)
 {
 	__cleanup_free char *text = NULL;
 	size_t len = strlen(h->names);
 
-	if (proc_read(&text, NULL, "%d/cgroup", pid) < 0)
+	if (proc_read(&text, NULL, "%d/cgroup", process_speaker(pid)) < 0)
 		return true;
 	for (char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
 		const char *names = strchr(line, ':');

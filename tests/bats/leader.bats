@@ -114,3 +114,9 @@ other_thread() {
 	readelf -n "$T/image/task-1.core" >"$T/notes"
 	equal "$(grep -c NT_PRSTATUS "$T/notes")" 2 "threads with registers"
 }
+
+@test "update moves such processes into the cgroups that new limits want" {
+	start_payload res_leader
+	ok firn update --cpu-share 512 --pids-limit 100 --memory 500000000 "$ID"
+	passes
+}
