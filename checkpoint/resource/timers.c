@@ -445,6 +445,19 @@ static int arm_posix(struct restore_task *t, const struct record *rec, struct er
 	return r;
 }
 
+/* One on CLOCK_THREAD_CPUTIME_ID is its maker's, and goes with it: a thread that stays makes all.
+ */
+static int arm_posix_staying(struct restore_task *t, const struct record *rec, struct error **err)
+{
+	pid_t first = t->remote.tid;
+	int r;
+
+	t->remote.tid = t->threads.items[0].tid;
+	r = arm_posix(t, rec, err);
+	t->remote.tid = first;
+	return r;
+}
+
 /*
  * Actions come first: to set one of a signal that is ignored empties the queues of all
  * threads. Timers are last: a timer's own signal that waits has the count of those that
@@ -486,7 +499,7 @@ static int timers_arm(struct restore *r, struct restore_task *none, struct error
 			if (rec->type == CKPT_ITIMERS)
 				ret = arm_itimers(t, rec->data, err);
 			else if (rec->type == CKPT_POSIX_TIMERS)
-				ret = arm_posix(t, rec, err);
+				ret = arm_posix_staying(t, rec, err);
 			if (ret)
 				return error_wrap(err, "process %u", t->rec->pid);
 		}
@@ -554,6 +567,9 @@ static const char *const timers_not_captured[] = {
 	"the overrun count of a POSIX timer whose signal is pending",
 	"whether a POSIX timer on CLOCK_REALTIME or CLOCK_TAI was set to a date, if its signal is "
 	"pending or another timer expires within the same microseconds",
+	"which thread's CPU time a POSIX timer on CLOCK_THREAD_CPUTIME_ID counts: that of the "
+	"first "
+	"one, or of another one if that has exited",
 	NULL,
 };
 
