@@ -267,7 +267,7 @@ static int admit_datagram_peer(struct checkpoint *c, struct description *d, stru
 static int find_client(const struct description *d, struct unix_state *s, struct error **err)
 {
 	__cleanup_free char *status = NULL;
-	int r = proc_read(&status, NULL, "%d/status", d->task->pid);
+	int r = proc_read(&status, NULL, "%d/status", d->task->speaker);
 	const char *uid = r ? NULL : strstr(status, "\nUid:");
 	const char *gid = r ? NULL : strstr(status, "\nGid:");
 
