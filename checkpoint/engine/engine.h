@@ -50,6 +50,8 @@ struct dump_thread {
 struct dump_task {
 	struct ckpt_task rec; /* pids as the container sees them */
 	pid_t pid;	      /* ours */
+	/* The parent's first thread has exited, and this is no child of its speaker. */
+	bool astray;
 	/*
 	 * The thread by which all is asked and read that a process has: the first one, unless that
 	 * has exited, see util/speaker.h. By pid it is known to others, and signalled.

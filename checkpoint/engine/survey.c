@@ -147,6 +147,31 @@ static int check_namespaces(struct survey *s, struct error **err)
 	return r;
 }
 
+/*
+ * The children of a first thread that exits become those of the oldest other one, as which a
+ * restore makes the speaker: so that one speaks, if there is one, which has the children already.
+ */
+static int let_parent_speak(struct dump_task *t, struct error **err)
+{
+	for (size_t i = 0; i < t->threads.count; i++) {
+		struct dump_thread th = t->threads.items[i];
+		pid_vec children = {0};
+		int r = proc_children(t->pid, th.tid, &children, err);
+		bool is_parent = children.count;
+
+		vec_free(&children);
+		if (r)
+			return r;
+		if (!is_parent)
+			continue;
+		memmove(t->threads.items + 1, t->threads.items, i * sizeof(th));
+		t->threads.items[0] = th;
+		t->speaker = th.tid;
+		break;
+	}
+	return 0;
+}
+
 /* What the first thread has no more another one shows, and its own end is told with its own stat.
  */
 static int read_exited(struct dump_task *t, struct error **err)
@@ -175,6 +200,8 @@ static int add_running(struct survey *s, struct dump_task *t, const struct proc_
 		return 0;
 	}
 	if (!r && t->exited.tid)
+		r = let_parent_speak(t, err);
+	if (!r && t->exited.tid)
 		r = read_exited(t, err);
 	if (r)
 		return r;
@@ -192,7 +219,7 @@ static int add_running(struct survey *s, struct dump_task *t, const struct proc_
 			     : r;
 }
 
-static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **err)
+static int add_task(struct survey *s, pid_t pid, pid_t parent, bool astray, struct error **err)
 {
 	struct checkpoint *c = s->c;
 	struct proc_status status;
@@ -216,6 +243,7 @@ static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **er
 	t->rec.pgid = status.pgid[s->level];
 	t->rec.sid = status.sid[s->level];
 	t->rec.ppid = parent;
+	t->astray = astray;
 	t->stat = stat;
 	t->rec.exit_signal = stat.exit_signal;
 	/* of a stopped process: the signal, until its parent has heard of it by wait() */
@@ -231,23 +259,33 @@ static int add_task(struct survey *s, pid_t pid, pid_t parent, struct error **er
 	return add_running(s, t, &status, err);
 }
 
+static int add_children(struct survey *s, size_t task, size_t thread, struct error **err)
+{
+	const struct dump_task *t = &s->c->tasks.items[task];
+	bool astray = t->exited.tid && thread;
+	pid_t self = t->rec.pid;
+	pid_vec children = {0};
+	int r = proc_children(t->pid, t->threads.items[thread].tid, &children, err);
+
+	for (size_t i = 0; !r && i < children.count; i++)
+		r = add_task(s, children.items[i], self, astray, err);
+	vec_free(&children);
+	return r;
+}
+
 /* Breadth first: c->tasks is the queue. */
 static int walk_tree(struct survey *s, struct error **err)
 {
 	struct checkpoint *c = s->c;
-	int r = add_task(s, c->request->init, 0, err);
+	int r = add_task(s, c->request->init, 0, false, err);
 
+	if (!r)
+		c->init = c->tasks.items[0].speaker;
 	for (size_t i = 0; !r && i < c->tasks.count; i++) {
-		pid_vec children = {0};
-		pid_t self = c->tasks.items[i].rec.pid;
 		size_t threads = c->tasks.items[i].threads.count; /* 0 of a zombie */
 
 		for (size_t k = 0; !r && k < threads; k++)
-			r = proc_children(c->tasks.items[i].pid,
-					  c->tasks.items[i].threads.items[k].tid, &children, err);
-		for (size_t k = 0; !r && k < children.count; k++)
-			r = add_task(s, children.items[k], self, err);
-		vec_free(&children);
+			r = add_children(s, i, k, err);
 	}
 	return r;
 }
@@ -457,9 +495,9 @@ int tasks_survey(struct checkpoint *c, struct error **err)
 	if (r)
 		return r;
 	s.level = status.levels - 1;
-	r = read_namespaces(c->init, s.ns, err);
+	r = walk_tree(&s, err);
 	if (!r)
-		r = walk_tree(&s, err);
+		r = read_namespaces(c->init, s.ns, err);
 	if (!r)
 		r = check_namespaces(&s, err);
 	if (!r)

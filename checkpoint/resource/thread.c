@@ -207,6 +207,19 @@ int thread_note_xstate(struct checkpoint *c, const struct dump_thread *th, struc
 	return error_hint(err, "try again when it has released them");
 }
 
+/* Restored it would be the speaker's child, and get the signal at the end of that thread. */
+static int check_death_signal(const struct dump_task *t, const struct dump_thread *th,
+			      struct error **err)
+{
+	if (!th->rec.pdeathsig || !t->astray)
+		return 0;
+	error_set(err, EBUSY,
+		  "thread %u has asked for a signal at the end of one of several threads with "
+		  "children, of a process whose first thread has exited",
+		  th->rec.tid);
+	return error_hint(err, "try again when the other threads have no children");
+}
+
 static int record_thread(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
 			 const struct answers *a, const struct remote_call *call,
 			 struct error **err)
@@ -218,6 +231,8 @@ static int record_thread(struct checkpoint *c, struct dump_task *t, struct dump_
 
 	if (!r)
 		r = take_answers(th, a, call, &sched, err);
+	if (!r)
+		r = check_death_signal(t, th, err);
 	if (r)
 		return r;
 	r = thread_note_xstate(c, th, err);
@@ -514,9 +529,11 @@ static const char *const thread_not_captured[] = {
 	"the I/O flusher state of who has no CAP_SYS_RESOURCE, which it takes to ask",
 	"controls of speculation, where the kernel of the restore lets nobody choose",
 	"which tasks may share a core (PR_SCHED_CORE)",
-	"of a first thread that has exited while others run, what can only be seen in its "
-	"/proc/PID/status: seccomp filters of its own, securebits, signals that were sent to it "
-	"alone",
+	"of a first thread that has exited while others run: the signal that it has asked for at "
+	"its "
+	"parent's end (PR_SET_PDEATHSIG), which the process still gets but nobody can ask for; and "
+	"what can only be seen in its /proc/PID/status: seccomp filters of its own, securebits, "
+	"signals that were sent to it alone",
 	NULL,
 };
 

@@ -209,6 +209,12 @@ static const char *const tree_not_captured[] = {
 	"more: "
 	"it comes back stopped by SIGSTOP",
 	"whether a zombie has dumped core",
+	"which thread of a process has a child, whom it tells of its end by PR_SET_PDEATHSIG and "
+	"who "
+	"alone may wait for it with __WNOTHREAD: the first one has all, or if that has exited one "
+	"that had some; where several had some then, a child that asked for a signal is refused "
+	"when "
+	"the tasks have stopped",
 	NULL,
 };
 

@@ -16,6 +16,7 @@ is_zombie() {
 
 @test "leader: without a checkpoint the program passes" {
 	res_control res_leader
+	res_control res_leader_owns
 }
 
 @test "processes whose first thread has exited go on after a restore" {
@@ -43,6 +44,17 @@ is_zombie() {
 	save --leave-running
 	save
 	restore_detached "$ID" "$T/b" "$T/image"
+	passes
+}
+
+@test "what one thread alone has stays its own, though an older one ends" {
+	res_once res_leader_owns
+}
+
+@test "a child that wants to hear of a thread's end is refused where several have children" {
+	start_payload res_leader_owns two
+	fails firn checkpoint --image-path "$T/image" "$ID"
+	has "has asked for a signal at the end of one of several threads with children"
 	passes
 }
 
