@@ -197,7 +197,10 @@ static int add_running(struct survey *s, struct dump_task *t, const struct proc_
 
 	if (!r && !t->threads.count) {
 		t->rec.state = CKPT_TASK_ZOMBIE;
-		return 0;
+		/* the last thread has set it, after it was read */
+		r = proc_stat(t->pid, 0, &t->stat, err);
+		t->rec.exit_code = t->stat.exit_code;
+		return r;
 	}
 	if (!r && t->exited.tid)
 		r = let_parent_speak(t, err);
@@ -480,10 +483,14 @@ static void admit_traced(struct checkpoint *c, struct dump_task *t, const struct
 
 void tasks_admit_traced(struct checkpoint *c)
 {
-	vec_for_each (t, &c->tasks)
+	vec_for_each (t, &c->tasks) {
+		/* by a tracer of that thread alone: it keeps the zombie */
+		if (t->exited.status.tracer)
+			admit_traced(c, t, &t->exited);
 		vec_for_each (th, &t->threads)
 			if (th->status.tracer)
 				admit_traced(c, t, th);
+	}
 }
 
 int tasks_survey(struct checkpoint *c, struct error **err)
