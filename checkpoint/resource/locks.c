@@ -22,6 +22,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/speaker.h"
 
 #define REMEDY "release it for the checkpoint"
 
@@ -153,12 +154,13 @@ static int block_lock(struct checkpoint *c, const struct file_lock_use *use, con
 static bool has_open(pid_t pid, const struct description *d)
 {
 	__cleanup_dir DIR *dir = NULL;
+	pid_t speaker = process_speaker(pid);
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	snprintf(path, sizeof(path), "/proc/%d/fd", speaker);
 	dir = opendir(path);
 	for (struct dirent *e; dir && (e = readdir(dir));)
-		if (*e->d_name != '.' && !syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, d->fd,
+		if (*e->d_name != '.' && !syscall(SYS_kcmp, getpid(), speaker, KCMP_FILE, d->fd,
 						  strtoul(e->d_name, NULL, 10)))
 			return true;
 	return false;
