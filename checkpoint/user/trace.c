@@ -151,6 +151,11 @@ int trace_leave_at_exit(pid_t tid, struct error **err)
 	int status;
 	int r = trace_wait(tid, &status, err);
 
+	while (!r && (is_event_stop(status) || trace_pass_on(status))) {
+		if (ptrace(PTRACE_CONT, tid, NULL, (unsigned long)trace_pass_on(status)))
+			return error_errno(err, errno, "letting task %d exit", tid);
+		r = trace_wait(tid, &status, err);
+	}
 	if (!r && status >> 8 != (SIGTRAP | PTRACE_EVENT_EXIT << 8))
 		r = error_set(err, EPROTO, "task %d stopped with status %#x in place of its exit",
 			      tid, status);
