@@ -22,8 +22,9 @@
 #include "util/error.h"
 #include "util/io.h"
 
-#define CAPS	   64
-#define GROUPS_MAX 16384
+#define CAPS	    64
+#define GROUPS_MAX  16384
+#define OVERFLOW_ID 65534 /* what the kernel shows of ids without a mapping */
 
 enum { INHERITABLE, PERMITTED, EFFECTIVE, BOUNDING, AMBIENT };
 
@@ -115,8 +116,13 @@ static int parse_groups(const struct dump_task *t, const char *status, struct bu
 		if (end == at)
 			break;
 		r = gid_inside(t->speaker, &ids.gid, err);
-		if (r)
+		if (r == -EBADMSG) { /* has none there: what getgroups(2) says of it */
+			error_free(*err);
+			*err = NULL;
+			ids.gid = OVERFLOW_ID;
+		} else if (r) {
 			return r;
+		}
 		if (!buf_add(groups, &ids.gid, sizeof(ids.gid)))
 			return error_errno(err, ENOMEM, "recording credentials");
 		end += strspn(end, " \t");
