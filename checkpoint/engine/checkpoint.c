@@ -86,6 +86,21 @@ static int read_clock_offsets(pid_t init, int64_t *monotonic, int64_t *boottime,
 	return 0;
 }
 
+/* Opened already it stays, if the thread that speaks for the init is the same still. */
+static int open_root(struct checkpoint *c, struct error **err)
+{
+	pid_t speaker = process_speaker(c->request->init);
+
+	if (c->rootfd >= 0 && speaker == c->init)
+		return 0;
+	if (c->rootfd >= 0)
+		close(c->rootfd);
+	c->init = speaker;
+	c->rootfd = open_fmt(O_PATH | O_DIRECTORY, "/proc/%d/root", speaker);
+	return c->rootfd < 0 ? error_errno(err, -c->rootfd, "opening the root of task %d", speaker)
+			     : 0;
+}
+
 static int phase_begin(void *ctx, struct error **err)
 {
 	struct checkpoint *c = ctx;
@@ -97,6 +112,8 @@ static int phase_begin(void *ctx, struct error **err)
 		error_set(err, EOPNOTSUPP, "a snapshot wants checkpoint(2)");
 		return error_hint(err, "without --snapshot memory is saved while it is frozen");
 	}
+	/* nobody waits for it yet; the thread may end on the way, one that is frozen stays */
+	open_root(c, NULL);
 	return 0;
 }
 
@@ -133,15 +150,6 @@ static void undo_freeze(void *ctx)
 	if (c->request->ops->thaw(c->request->ctx, &err))
 		log_warning("thawing after the checkpoint: %s", error_message(err));
 	error_free(err);
-}
-
-/* A thread of the init that is frozen stays. */
-static int open_root(struct checkpoint *c, struct error **err)
-{
-	c->init = process_speaker(c->request->init);
-	c->rootfd = open_fmt(O_PATH | O_DIRECTORY, "/proc/%d/root", c->init);
-	return c->rootfd < 0 ? error_errno(err, -c->rootfd, "opening the root of task %d", c->init)
-			     : 0;
 }
 
 static int phase_freeze(void *ctx, struct error **err)
