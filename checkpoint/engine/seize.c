@@ -408,7 +408,10 @@ void tasks_end(struct checkpoint *c)
 		error_free(err);
 		return;
 	}
-	/* freeing a large memory is work for two: the task is at it, too */
+	/*
+	 * freeing a large memory is work for two: the task is at it, too. By the pidfd of a thread
+	 * that is not the first one it is refused: such a process is slower, no more
+	 */
 	vec_for_each (t, &c->tasks)
 		if (t->pidfd >= 0)
 			syscall(SYS_process_mrelease, t->pidfd, 0);
