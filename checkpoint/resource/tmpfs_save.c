@@ -204,13 +204,15 @@ static int find_link(struct saving *s, const struct tmpfs_entry *e, struct error
 		return 1;
 	}
 	link = malloc(sizeof(*link) + strlen(e->path) + 1);
+	if (link) {
+		link->ino = e->st.stx_ino;
+		link->left = e->st.stx_nlink - 1;
+		strcpy(link->path, e->path);
+	}
 	if (!link || !tsearch(link, &s->links, by_ino)) {
 		free(link);
 		return error_errno(err, ENOMEM, "saving \"%s\"", e->path);
 	}
-	link->ino = e->st.stx_ino;
-	link->left = e->st.stx_nlink - 1;
-	strcpy(link->path, e->path);
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 
 #define SPARSE_SIZE (64ll << 30)
 #define SPARSE_TAIL "behind a hole"
+#define LINKS	    40
 #define ODD_NAME    "\xff odd\nname \xc3\xa9"
 
 static struct stat before[16];
@@ -92,6 +93,33 @@ static int bind_socket(const char *path)
 	return fd;
 }
 
+/* More than one at a time has names yet to come. */
+static void make_links(void)
+{
+	char name[32], other[32];
+
+	CHECK(!mkdir("/run/links", 0700) && !mkdir("/run/others", 0700));
+	for (int i = 0; i < LINKS; i++) {
+		sprintf(name, "/run/links/%d", i);
+		sprintf(other, "/run/others/%d", LINKS - i);
+		put(name, other, 0600);
+		CHECK(!link(name, other));
+	}
+}
+
+static void check_links(void)
+{
+	char name[32], other[32];
+	struct stat a, b;
+
+	for (int i = 0; i < LINKS; i++) {
+		sprintf(name, "/run/links/%d", i);
+		sprintf(other, "/run/others/%d", LINKS - i);
+		CHECK(holds(name, other));
+		CHECK(!stat(name, &a) && !stat(other, &b) && a.st_ino == b.st_ino);
+	}
+}
+
 static void make_all(void)
 {
 	const struct timespec old[2] = {{1000000, 123456789}, {2000000, 987654321}};
@@ -108,6 +136,7 @@ static void make_all(void)
 	CHECK(!lchown("/run/dir/file", 1000, 2000) && !lchown("/run/dir/link", 7, 8));
 	CHECK(!chmod("/run/dir/file", 06711));
 	make_sparse();
+	make_links();
 	CHECK(!utimensat(AT_FDCWD, "/run/dir/file", old, 0));
 	CHECK(!utimensat(AT_FDCWD, "/run/dir/link", old, AT_SYMLINK_NOFOLLOW));
 	CHECK(!utimensat(AT_FDCWD, "/run/dir/sub", old, 0));
@@ -260,6 +289,7 @@ int main(int argc, char **argv)
 	ready_and_wait(argv[1]);
 	look_after();
 	check_contents(long_path);
+	check_links();
 	check_shared(&shared);
 	CHECK(!fstat(listener, &st) && !stat("/run/dir/bound", &st) && S_ISSOCK(st.st_mode));
 	return passed();
