@@ -7,10 +7,12 @@
  */
 #include <archive.h>
 #include <archive_entry.h>
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -336,15 +338,39 @@ static int make(struct filling *f, struct archive *a, struct archive_entry *e, c
 
 /* --- its attributes --- */
 
+/* libarchive writes them as in a URL, "%" always, and reads them as they are. */
+static int decode_key(const char *from, char to[XATTR_NAME_MAX + 1])
+{
+	size_t len = 0;
+
+	for (; *from; from++) {
+		char byte = *from, hex[3] = "";
+
+		if (byte == '%') {
+			if (!isxdigit((unsigned char)from[1]) || !isxdigit((unsigned char)from[2]))
+				return -EBADMSG;
+			memcpy(hex, from + 1, 2);
+			byte = strtoul(hex, NULL, 16);
+			from += 2;
+		}
+		if (!byte || len == XATTR_NAME_MAX)
+			return -EBADMSG;
+		to[len++] = byte;
+	}
+	to[len] = '\0';
+	return 0;
+}
+
 static int set_xattrs(struct archive_entry *e, const char *name)
 {
-	const char *key;
+	char key[XATTR_NAME_MAX + 1];
+	const char *encoded;
 	const void *value;
 	size_t len;
 
 	archive_entry_xattr_reset(e);
-	while (archive_entry_xattr_next(e, &key, &value, &len) == ARCHIVE_OK) {
-		if (!tmpfs_xattr_is_kept(key))
+	while (archive_entry_xattr_next(e, &encoded, &value, &len) == ARCHIVE_OK) {
+		if (decode_key(encoded, key) || !tmpfs_xattr_is_kept(key))
 			return -EBADMSG;
 		if (lsetxattr(name, key, value, len, 0))
 			return -errno;

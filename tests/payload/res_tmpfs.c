@@ -19,6 +19,7 @@
 
 #define SPARSE_SIZE (64ll << 30)
 #define SPARSE_TAIL "behind a hole"
+#define ODD_KEY	    "user.a=b 100% \xc3\xbc%41"
 #define LINKS	    40
 #define ODD_NAME    "\xff odd\nname \xc3\xa9"
 
@@ -153,14 +154,14 @@ static void set_xattrs(const char *path)
 		} entry[5];
 	} acl = {2, {{1, 6, -1}, {2, 4, 1000}, {4, 4, -1}, {16, 4, -1}, {32, 0, -1}}};
 
-	CHECK(!setxattr(path, "user.kept", "\0\1\2", 3, 0) || errno == EOPNOTSUPP);
+	CHECK(!setxattr(path, ODD_KEY, "\0\1\2", 3, 0) || errno == EOPNOTSUPP);
 	CHECK(!setxattr(path, "system.posix_acl_access", &acl, sizeof(acl), 0) ||
 	      errno == EOPNOTSUPP);
 }
 
 static void get_xattrs(const char *path, char value[2][64], ssize_t len[2])
 {
-	len[0] = getxattr(path, "user.kept", value[0], 64);
+	len[0] = getxattr(path, ODD_KEY, value[0], 64);
 	len[1] = getxattr(path, "system.posix_acl_access", value[1], 64);
 }
 
