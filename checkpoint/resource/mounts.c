@@ -135,11 +135,58 @@ bool mount_is_new(const struct mount *m, const mount_vec *then, const mount_vec 
 	return !mount_find(then, m) && !is_propagated(m, then, host);
 }
 
+/*
+ * A tmpfs shows these only where they differ from a default, and that follows from the memory
+ * that the machine has at the moment, which balloons and hotplug change. The length of the key, or
+ * 0.
+ */
+static size_t follows_memory(const char *word)
+{
+	static const char *const keys[] = {"size=", "nr_inodes="};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		if (!strncmp(word, keys[i], strlen(keys[i])))
+			return strlen(keys[i]);
+	return 0;
+}
+
+/* The first len bytes of word, up to the end of that word if whole. */
+static bool has_word(const char *words, const char *word, size_t len, bool whole)
+{
+	for (;; words++) {
+		if (!strncmp(words, word, len) && (!whole || !words[len] || words[len] == ','))
+			return true;
+		words = strchrnul(words, ',');
+		if (!*words)
+			return false;
+	}
+}
+
+static bool lacks_some(const char *there, const char *here)
+{
+	for (const char *word = here;; word++) {
+		const char *end = strchrnul(word, ',');
+		size_t key = follows_memory(word);
+
+		if (!has_word(there, word, end - word, true) &&
+		    (!key || has_word(there, word, key, false)))
+			return true;
+		if (!*end)
+			return false;
+		word = end;
+	}
+}
+
+bool tmpfs_options_differ(const char *then, const char *now)
+{
+	return lacks_some(then, now) || lacks_some(now, then);
+}
+
 /* Its size, for one that the start makes with another one. */
 static bool was_changed(const struct mount *then, const struct mount *now, const mount_vec *host)
 {
 	if (strcmp(then->type, "tmpfs") || !then->super || !now->super ||
-	    !strcmp(then->super, now->super))
+	    !tmpfs_options_differ(then->super, now->super))
 		return false;
 	vec_for_each (h, host)
 		if (h->major == now->major && h->minor == now->minor)

@@ -30,4 +30,7 @@ bool mount_is_new(const struct mount *m, const mount_vec *then, const mount_vec 
 /* The one that m was in now, or NULL if it is gone. */
 const struct mount *mount_find(const mount_vec *now, const struct mount *m);
 
+/* Of a tmpfs, by what it shows: a size that only one of the two shows may be the machine's. */
+bool tmpfs_options_differ(const char *then, const char *now);
+
 #endif
