@@ -15,6 +15,7 @@
 #include "runtime/view.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/printable.h"
 
 #define CONFIG_MAX (8 << 20)
 #define MOUNTS_MAX (64 << 20)
@@ -129,7 +130,11 @@ static void print_blockers(const blocker_vec *blockers)
 			printf(", fd %d", b->fd);
 		else if (b->address)
 			printf(", address %#llx", (unsigned long long)b->address);
-		printf(": %s (%s)\n", b->object ? b->object : "?", b->remedy ? b->remedy : "");
+		fputs(": ", stdout);
+		printable_put(stdout, b->object ? b->object : "?");
+		fputs(" (", stdout);
+		printable_put(stdout, b->remedy ? b->remedy : "");
+		fputs(")\n", stdout);
 	}
 	if (!blockers->count)
 		printf("the container can be checkpointed\n");

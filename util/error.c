@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "util/cleanup.h"
+#include "util/printable.h"
 
 struct error {
 	int errnum;
@@ -123,10 +124,7 @@ char *error_line(const struct error *err)
 	if (asprintf(&line, "%s%s%s%s", error_message(err), hint ? " (" : "", hint ? hint : "",
 		     hint ? ")" : "") < 0)
 		return NULL;
-	/* names come from configurations and containers: no terminal sequences, no second line */
-	for (char *c = line; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
+	printable_make(line);
 	return line;
 }
 

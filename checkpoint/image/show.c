@@ -12,13 +12,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/json_write.h"
-
-/* Names come out of the container: what would steer a terminal is replaced. */
-static void put_name(FILE *out, const char *name)
-{
-	for (const unsigned char *c = (const unsigned char *)name; *c; c++)
-		fputc(*c < 0x20 || *c == 0x7f ? '?' : *c, out);
-}
+#include "util/printable.h"
 
 static void put_bytes(FILE *out, uint64_t bytes)
 {
@@ -47,21 +41,21 @@ static void text_head(FILE *out, struct image_reader *r, const struct shown_imag
 	const struct image_info *info = image_reader_info(r);
 
 	fputs("checkpoint image ", out);
-	put_name(out, image_reader_path(r));
+	printable_put(out, image_reader_path(r));
 	fprintf(out, "\n  id         %s\n  container  ", image_reader_manifest(r)->id);
-	put_name(out, info->id);
+	printable_put(out, info->id);
 	fputs("\n  taken      ", out);
 	put_time(out, info->begin_realtime);
 	fprintf(out, ", frozen for %.3f s of %.3f s\n  provider   ", info->frozen_ns / 1e9,
 		info->total_ns / 1e9);
-	put_name(out, info->provider);
+	printable_put(out, info->provider);
 	for (const char *const *k = info->kernel_classes; k && *k; k++) {
 		fputs(k == info->kernel_classes ? " (" : ", ", out);
-		put_name(out, *k);
+		printable_put(out, *k);
 	}
 	fputs(info->kernel_classes && *info->kernel_classes ? "; the rest: user)" : "", out);
 	fputs("\n  needs      x86_64, Linux as of ", out);
-	put_name(out, info->kernel);
+	printable_put(out, info->kernel);
 	fprintf(out, ", xsave features 0x%" PRIx64 " (%u bytes)", info->xstate_features,
 		info->xstate_size);
 	if (info->vdso_hash)
@@ -76,12 +70,12 @@ static void text_head(FILE *out, struct image_reader *r, const struct shown_imag
 	fputs("\n  waived     ", out);
 	for (const char *const *w = info->waived; *w; w++) {
 		fputs(w == info->waived ? "" : ", ", out);
-		put_name(out, *w);
+		printable_put(out, *w);
 	}
 	fputs(*info->waived ? "\n" : "nothing\n", out);
 	vec_for_each (fs, &s->tmpfs) {
 		fputs("  tmpfs      ", out);
-		put_name(out, fs->point ? fs->point : "");
+		printable_put(out, fs->point ? fs->point : "");
 		fprintf(out, ": %s, ", fs->name);
 		put_bytes(out, fs->size);
 		fputc('\n', out);
@@ -97,7 +91,7 @@ static void text_file(FILE *out, const struct shown_file *f)
 	fputs(f->kind, out);
 	if (f->name) {
 		fputc(' ', out);
-		put_name(out, f->name);
+		printable_put(out, f->name);
 	}
 	if (f->deleted)
 		fputs(" (deleted)", out);
@@ -130,7 +124,7 @@ static void text_task(FILE *out, const struct shown_task *t)
 	int indent = 2 + 2 * (t->depth < 30 ? t->depth : 30);
 
 	fprintf(out, "%*s%u ", indent, "", t->rec.pid);
-	put_name(out, t->comm);
+	printable_put(out, t->comm);
 	fprintf(out, "  (parent %u, group %u, session %u)", t->rec.ppid, t->rec.pgid, t->rec.sid);
 	if (t->rec.state != CKPT_TASK_ALIVE)
 		fprintf(out, " %s", shown_task_state(t->rec.state));
@@ -140,18 +134,18 @@ static void text_task(FILE *out, const struct shown_task *t)
 	indent += 4;
 	if (t->exe && t->exe->name) {
 		fprintf(out, "%*sprogram  ", indent, "");
-		put_name(out, t->exe->name);
+		printable_put(out, t->exe->name);
 		fputc('\n', out);
 	}
 	if (t->cwd && t->cwd->name) {
 		fprintf(out, "%*scwd      ", indent, "");
-		put_name(out, t->cwd->name);
+		printable_put(out, t->cwd->name);
 		fputc('\n', out);
 	}
 	fprintf(out, "%*sthreads  %zu:", indent, "", t->threads.count);
 	vec_for_each (thread, &t->threads) {
 		fprintf(out, " %u ", thread->tid);
-		put_name(out, thread->comm);
+		printable_put(out, thread->comm);
 		if (thread->exited)
 			fprintf(out, " (has exited, status %#x)", thread->exit_code);
 		fputs(thread + 1 < t->threads.items + t->threads.count ? "," : "", out);
