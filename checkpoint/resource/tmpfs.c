@@ -325,6 +325,7 @@ static int tmpfs_load(struct restore *r, struct restore_task *t, const struct re
 
 struct filling_all {
 	struct restore *r;
+	pid_t runtime;
 	mount_vec mounts, ours;
 	dev_t filled[TMPFS_MAX];
 };
@@ -402,6 +403,8 @@ static int fill_inside(void *ctx, struct buf *result, struct error **err)
 	int ret;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != a->runtime)
+		return error_set(err, ECHILD, "the runtime was killed");
 	snprintf(pid, sizeof(pid), "%d", q->init);
 	ret = q->ops->enter ? q->ops->enter(q->ctx, err) : 0;
 	if (!ret)
@@ -425,6 +428,7 @@ static int tmpfs_restore(struct restore *r, struct restore_task *t, struct error
 	if (!a)
 		return error_errno(err, ENOMEM, "restoring file systems in memory");
 	a->r = r;
+	a->runtime = getpid();
 	ret = apart_run(fill_inside, a, &nothing, err);
 	if (ret == -ECHILD)
 		error_hint(err, "the container's limit of memory may be too low for what was in "

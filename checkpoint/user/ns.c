@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -68,11 +70,22 @@ int in_thread(int (*fn)(void *ctx, struct error **err), void *ctx, struct error 
 }
 
 /* By system calls of the thread: libc would change all of them. */
+/* The kernel forgets PR_SET_PDEATHSIG with a change of ids: the parent may be gone by now. */
+static void be_parents_again(pid_t parent, int signal)
+{
+	prctl(PR_SET_PDEATHSIG, signal);
+	if (signal && getppid() != parent)
+		raise(signal);
+}
+
 int take_fs_ids(uid_t uid, gid_t gid, struct error **err)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct caps[2];
+	pid_t parent = getppid();
+	int signal = 0;
 
+	prctl(PR_GET_PDEATHSIG, &signal);
 	if (syscall(SYS_capget, &header, caps))
 		return error_errno(err, errno, "reading capabilities");
 	syscall(SYS_setfsgid, gid);
@@ -81,6 +94,7 @@ int take_fs_ids(uid_t uid, gid_t gid, struct error **err)
 	if ((gid_t)syscall(SYS_setfsgid, -1) != gid || (uid_t)syscall(SYS_setfsuid, -1) != uid ||
 	    syscall(SYS_capset, &header, caps))
 		return error_errno(err, EPERM, "taking the ids %u and %u for files", uid, gid);
+	be_parents_again(parent, signal);
 	return 0;
 }
 

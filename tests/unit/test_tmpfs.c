@@ -15,13 +15,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/tmpfs.h"
+#include "checkpoint/user/ns.h"
 #include "tests/unit/image_fixture.h"
 
 #define ARCHIVE "tmpfs-1.tar"
@@ -281,6 +285,26 @@ static void test_attributes(void **state)
 	assert_int_equal(FILL(0, IS(S_IFREG | 0600, "file", .xattr = "trusted.kept")), 0);
 }
 
+static void take_ids(void)
+{
+	int signal = 0;
+
+	_exit(prctl(PR_SET_PDEATHSIG, SIGKILL) || take_fs_ids(1000, 1000, NULL) ||
+	      prctl(PR_GET_PDEATHSIG, &signal) || signal != SIGKILL);
+}
+
+/* Who fills one of another's, which a user namespace has, still dies with the runtime. */
+static void test_dies_with_parent(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		take_ids();
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /*
  * A tmpfs has none of "user." before 6.6: "trusted." has to do. What stands for another
  * byte in the archive is no way past the names that are refused.
@@ -394,6 +418,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ways_out, make_tree, remove_tree),
 		cmocka_unit_test_setup_teardown(test_devices, make_tree, remove_tree),
 		cmocka_unit_test_setup_teardown(test_attributes, make_tree, remove_tree),
+		cmocka_unit_test(test_dies_with_parent),
 		cmocka_unit_test_setup_teardown(test_xattr_names, make_tree, remove_tree),
 		cmocka_unit_test_setup_teardown(test_damaged, make_tree, remove_tree),
 		cmocka_unit_test_setup_teardown(test_changed_later, make_tree, remove_tree),
