@@ -2,11 +2,14 @@
 #include "util/apart.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +17,8 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+
+#define CANCEL_MS 200
 
 /* What the child leaves in the file; message, hint and result follow. */
 struct report {
@@ -92,8 +97,26 @@ static int read_report(int fd, struct buf *result, struct error **err)
 		       : 0;
 }
 
+/* A signal that comes just before poll() does not end that. */
+static void kill_when(pid_t pid, const volatile int *cancel)
+{
+	__cleanup_fd int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd end = {.fd = pidfd, .events = POLLIN};
+
+	while (pidfd >= 0 && !*cancel && poll(&end, 1, CANCEL_MS) <= 0)
+		;
+	if (pidfd >= 0 && *cancel)
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+}
+
 int apart_run(int (*work)(void *ctx, struct buf *result, struct error **err), void *ctx,
 	      struct buf *result, struct error **err)
+{
+	return apart_run_until(work, ctx, result, NULL, err);
+}
+
+int apart_run_until(int (*work)(void *ctx, struct buf *result, struct error **err), void *ctx,
+		    struct buf *result, const volatile int *cancel, struct error **err)
 {
 	__cleanup_fd int fd = memfd_create("apart", MFD_CLOEXEC);
 	pid_t pid;
@@ -105,9 +128,13 @@ int apart_run(int (*work)(void *ctx, struct buf *result, struct error **err), vo
 		return error_errno(err, errno, "starting a helper");
 	if (pid == 0)
 		be_apart(work, ctx, fd);
+	if (cancel)
+		kill_when(pid, cancel);
 	/* nobody to be found, if who started us has SIGCHLD ignored: its report tells */
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
+	if (cancel && *cancel)
+		return error_set(err, ECANCELED, "cancelled by a signal");
 	return read_report(fd, result, err);
 }
 

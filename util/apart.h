@@ -19,6 +19,10 @@ struct error;
 int apart_run(int (*work)(void *ctx, struct buf *result, struct error **err), void *ctx,
 	      struct buf *result, struct error **err);
 
+/* The same for work that need not be finished: -ECANCELED, it was killed when *cancel was set. */
+int apart_run_until(int (*work)(void *ctx, struct buf *result, struct error **err), void *ctx,
+		    struct buf *result, const volatile int *cancel, struct error **err);
+
 /* A child that waits for our end. */
 struct apart_guard {
 	pid_t pid; /* 0: there is none */

@@ -149,7 +149,7 @@ static const char *why_not(const struct checkpoint *c, const struct tmpfs *fs,
 	if (st->stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
 		return "which is immutable or append-only";
 	if (S_ISREG(st->stx_mode) && st->stx_size > TMPFS_FILE_MAX)
-		return "which is longer than 1 PiB";
+		return "which is longer than 16 TiB";
 	if (!S_ISSOCK(st->stx_mode))
 		return NULL;
 	*remedy = "remove it";
@@ -208,7 +208,7 @@ static int admit_contents(struct checkpoint *c, struct tmpfs *fs, struct error *
 			fs->point);
 	r = admit_leases(c, fs);
 	if (!r)
-		r = tmpfs_walk(fs->fd, admit_entry, &l, err);
+		r = tmpfs_walk(fs->fd, admit_entry, &l, c->request->cancel, err);
 	return r ? error_wrap(err, "\"%s\"", fs->point) : 0;
 }
 
@@ -429,7 +429,7 @@ static int tmpfs_restore(struct restore *r, struct restore_task *t, struct error
 		return error_errno(err, ENOMEM, "restoring file systems in memory");
 	a->r = r;
 	a->runtime = getpid();
-	ret = apart_run(fill_inside, a, &nothing, err);
+	ret = apart_run_until(fill_inside, a, &nothing, r->request->cancel, err);
 	if (ret == -ECHILD)
 		error_hint(err, "the container's limit of memory may be too low for what was in "
 				"its file systems in memory");

@@ -18,7 +18,7 @@ struct restore;
 #define TMPFS_NAME	 "tmpfs-%u.tar"
 #define TMPFS_PATH_SIZE	 4096	      /* of a path from its root, with the NUL */
 #define TMPFS_DEPTH_MAX	 256	      /* of directories, each of which takes a descriptor */
-#define TMPFS_FILE_MAX	 (1ull << 50) /* in bytes, with its holes */
+#define TMPFS_FILE_MAX	 (1ull << 44) /* with its holes, which take libarchive time by GiB */
 #define TMPFS_XATTRS_MAX (512 << 10)  /* bytes in one file: the reader takes 1 MiB for a header */
 
 /* Extended attributes that are saved: labels of security modules are the mount's. */
@@ -37,10 +37,10 @@ struct tmpfs_entry {
 /*
  * Calls fn for everything in the directory root and then for that itself; a directory comes
  * behind what is in it. Working directories are the calling thread's own: in_namespaces() with
- * CLONE_NEWNS gives it some.
+ * CLONE_NEWNS gives it some. Once *cancel is set it fails with -ECANCELED.
  */
 int tmpfs_walk(int root, int (*fn)(void *ctx, const struct tmpfs_entry *e, struct error **err),
-	       void *ctx, struct error **err);
+	       void *ctx, const volatile int *cancel, struct error **err);
 
 /* Adds tmpfs-NUMBER.tar with all that is below root but sockets. In such a thread as well. */
 int tmpfs_save(struct checkpoint *c, uint32_t number, int root, struct error **err);

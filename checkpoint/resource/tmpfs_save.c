@@ -40,6 +40,7 @@
 struct walk {
 	int (*fn)(void *ctx, const struct tmpfs_entry *e, struct error **err);
 	void *ctx;
+	const volatile int *cancel;
 	char path[TMPFS_PATH_SIZE];
 };
 
@@ -77,6 +78,8 @@ static int walk_entry(struct walk *w, int dirfd, const char *name, size_t len, u
 	if (S_ISDIR(e.st.stx_mode) && !e.unreachable)
 		r = walk_below(w, dirfd, name, len + more, depth, err);
 	if (!r)
+		r = checkpoint_cancelled(w->cancel, err);
+	if (!r)
 		r = w->fn(w->ctx, &e, err);
 	w->path[len] = '\0';
 	return r;
@@ -101,9 +104,9 @@ static int walk_directory(struct walk *w, int fd, size_t len, unsigned depth, st
 }
 
 int tmpfs_walk(int root, int (*fn)(void *ctx, const struct tmpfs_entry *e, struct error **err),
-	       void *ctx, struct error **err)
+	       void *ctx, const volatile int *cancel, struct error **err)
 {
-	struct walk w = {.fn = fn, .ctx = ctx};
+	struct walk w = {.fn = fn, .ctx = ctx, .cancel = cancel};
 	struct tmpfs_entry e = {.path = ".", .name = "."};
 	int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
 
@@ -494,7 +497,7 @@ static int save(struct saving *s, int root, struct error **err)
 		return error_errno(err, ENOMEM, "making it");
 	r = open_archive(s, err);
 	if (!r)
-		r = tmpfs_walk(root, save_entry, s, err);
+		r = tmpfs_walk(root, save_entry, s, s->c->request->cancel, err);
 	s->err = err;
 	if (!r && archive_write_close(s->archive) != ARCHIVE_OK)
 		r = failed(s, "ending it", err);

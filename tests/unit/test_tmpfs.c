@@ -285,6 +285,25 @@ static void test_attributes(void **state)
 	assert_int_equal(FILL(0, IS(S_IFREG | 0600, "file", .xattr = "trusted.kept")), 0);
 }
 
+static int count(void *ctx, const struct tmpfs_entry *e, struct error **err)
+{
+	++*(int *)ctx;
+	return 0;
+}
+
+/* Before the first of them, however many there are. */
+static void test_walk_is_cancelled(void **state)
+{
+	int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0, cancel = 0;
+
+	assert_int_equal(tmpfs_walk(root, count, &n, &cancel, NULL), 0);
+	assert_int_equal(n, 3); /* "outside", "tree" and the root */
+	cancel = 1;
+	assert_int_equal(tmpfs_walk(root, count, &n, &cancel, NULL), -ECANCELED);
+	assert_int_equal(n, 3);
+	close(root);
+}
+
 static void take_ids(void)
 {
 	int signal = 0;
@@ -418,6 +437,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ways_out, make_tree, remove_tree),
 		cmocka_unit_test_setup_teardown(test_devices, make_tree, remove_tree),
 		cmocka_unit_test_setup_teardown(test_attributes, make_tree, remove_tree),
+		cmocka_unit_test_setup_teardown(test_walk_is_cancelled, make_tree, remove_tree),
 		cmocka_unit_test(test_dies_with_parent),
 		cmocka_unit_test_setup_teardown(test_xattr_names, make_tree, remove_tree),
 		cmocka_unit_test_setup_teardown(test_damaged, make_tree, remove_tree),
