@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "checkpoint/image/reader.h"
@@ -81,7 +82,14 @@ struct tmpfs {
 	dev_t dev;
 	int fd; /* of a mount of our own */
 	bool readonly;
-	size_t files; /* all but directories and symbolic links */
+	struct {
+		mode_t mode;
+		uid_t uid;
+		gid_t gid;
+	} fresh;	/* the root as it was mounted */
+	size_t entries; /* but the root */
+	size_t files;	/* all but directories and symbolic links */
+	bool untouched; /* the root */
 };
 
 struct tmpfs_table {
@@ -100,6 +108,20 @@ static int block_mount(struct checkpoint *c, const char *point, const char *why)
 {
 	return checkpoint_block(c, 0, -1, 0, "mount it otherwise by config.json",
 				"\"%s\", a file system in memory %s,", point, why);
+}
+
+/* Of the file system: it shows all but what is the kernel's default. */
+static unsigned long option_number(const char *options, const char *key, int base,
+				   unsigned long otherwise)
+{
+	size_t len = strlen(key);
+
+	for (; options && *options; options += strcspn(options, ",")) {
+		options += *options == ',';
+		if (!strncmp(options, key, len))
+			return strtoul(options + len, NULL, base);
+	}
+	return otherwise;
 }
 
 static int add_mount(struct checkpoint *c, const struct mount *m, int at, struct error **err)
@@ -121,6 +143,9 @@ static int add_mount(struct checkpoint *c, const struct mount *m, int at, struct
 		.dev = makedev(m->major, m->minor),
 		.fd = fd,
 		.readonly = !strncmp(m->options, "ro", 2),
+		.fresh = {option_number(m->super, "mode=", 8, 01777),
+			  option_number(m->super, "uid=", 10, 0),
+			  option_number(m->super, "gid=", 10, 0)},
 	};
 	return fs->point ? 0 : error_errno(err, ENOMEM, "looking at file systems");
 }
@@ -158,6 +183,28 @@ static const char *why_not(const struct checkpoint *c, const struct tmpfs *fs,
 	return st->stx_nlink > 1 ? "a socket with several names" : NULL;
 }
 
+static bool has_kept_xattrs(const char *path)
+{
+	char names[4096];
+	ssize_t len = llistxattr(path, names, sizeof(names));
+
+	/* too many for the buffer are some, too */
+	if (len < 0)
+		return errno != EOPNOTSUPP;
+	for (const char *name = names; name < names + len; name += strlen(name) + 1)
+		if (tmpfs_xattr_is_kept(name))
+			return true;
+	return false;
+}
+
+static bool is_untouched(const struct tmpfs *fs, const struct tmpfs_entry *root)
+{
+	const struct statx *st = &root->st;
+
+	return (st->stx_mode & 07777) == fs->fresh.mode && st->stx_uid == fs->fresh.uid &&
+	       st->stx_gid == fs->fresh.gid && !has_kept_xattrs(root->name);
+}
+
 struct looking {
 	struct checkpoint *c;
 	struct tmpfs *fs;
@@ -169,6 +216,10 @@ static int admit_entry(void *ctx, const struct tmpfs_entry *e, struct error **er
 	const char *remedy, *why = why_not(l->c, l->fs, e, &remedy);
 
 	l->fs->files += !S_ISDIR(e->st.stx_mode) && !S_ISLNK(e->st.stx_mode);
+	if (strcmp(e->path, "."))
+		l->fs->entries++;
+	else
+		l->fs->untouched = is_untouched(l->fs, e);
 	if (!why)
 		return 0;
 	return checkpoint_block(l->c, 0, -1, 0, remedy, "\"%s/%s\", %s,",
@@ -257,13 +308,24 @@ static int tmpfs_admit(struct checkpoint *c, struct dump_task *t, struct error *
 	return r;
 }
 
-/*
- * The start makes one like it: for masked paths, and to mount a hierarchy of cgroups on each
- * directory, of which another machine may have others.
- */
-static bool is_bare(const struct tmpfs *fs)
+/* Not only the one: where it is asked for does not matter, how many archives are saved does. */
+static bool is_copied_up(const struct checkpoint *c)
 {
-	return fs->readonly && !fs->files;
+	const struct checkpoint_request *q = c->request;
+
+	return !q->config || memmem(q->config, q->config_len, "tmpcopyup", strlen("tmpcopyup"));
+}
+
+/*
+ * The start makes one like it: an empty one, as long as it copies nothing there; and one that is
+ * read-only, for masked paths, and to mount a hierarchy of cgroups on each directory, of which
+ * another machine may have others.
+ */
+static bool is_bare(const struct checkpoint *c, const struct tmpfs *fs)
+{
+	if (fs->readonly)
+		return !fs->files;
+	return !fs->entries && fs->untouched && !is_copied_up(c);
 }
 
 static int dump_inside(void *ctx, struct error **err)
@@ -273,7 +335,7 @@ static int dump_inside(void *ctx, struct error **err)
 	int r = 0;
 
 	vec_for_each (fs, &c->tmpfs->found) {
-		if (r || is_bare(fs))
+		if (r || is_bare(c, fs))
 			continue;
 		if (rec.tmpfs == TMPFS_MAX)
 			return error_set(err, E2BIG, "more than %d file systems in memory",
@@ -454,6 +516,7 @@ static const enum ckpt_type tmpfs_types[] = {CKPT_TMPFS, 0};
 static const char *const tmpfs_not_captured[] = {
 	"of files in a tmpfs the times of creation and of the last change of attributes, the order "
 	"in directories, and room that fallocate has reserved in a file that has holes besides",
+	"the times of the root of a tmpfs that is empty otherwise",
 	"labels of security modules on files in a tmpfs: the mount has its own",
 	NULL,
 };

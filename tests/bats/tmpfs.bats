@@ -72,15 +72,29 @@ in_it() {
 	[ "$(stat -c %s "$T/image/$file")" -lt 100000 ]
 }
 
+@test "empty ones have no archive, but where something else than the start has made them so" {
+	RES_EDIT+=' | .mounts += [
+		{destination: "/closed", type: "tmpfs", options: ["mode=700", "uid=7"]},
+		{destination: "/opened", type: "tmpfs", options: ["mode=700", "gid=7"]}]'
+	start_shell 'chmod 750 /opened; touch /closed/x; rm /closed/x'
+	save
+	equal "$(firn image show --json "$T/image" | jq -c '[.tmpfs[].mountPoint] | sort')" \
+		'["/dev","/opened"]'
+	restore_detached "$ID" "$T/b" "$T/image"
+	in_it 'stat -c "%a %u %g" /run /closed /opened'
+	equal "${lines[*]}" '755 0 0 700 7 0 750 0 7'
+}
+
 @test "what was removed from a tmpfs is not there again" {
-	mkdir -p "$T/b/rootfs/copied/below"
+	mkdir -p "$T/b/rootfs/copied/below" "$T/b/rootfs/emptied/dir"
 	echo old | tee "$T/b/rootfs/copied/"{kept,gone,below/gone} >/dev/null
 	RES_EDIT+=' | .mounts += [{destination: "/copied", type: "tmpfs", options: ["tmpcopyup"]},
-		{destination: "/copied/below/mount", type: "tmpfs"}]'
+		{destination: "/copied/below/mount", type: "tmpfs"},
+		{destination: "/emptied", type: "tmpfs", options: ["tmpcopyup"]}]'
 	start_shell 'rm /copied/gone /copied/below/gone; echo new >/copied/kept
-		echo hidden >/copied/below/mount/file; chmod 700 /copied'
+		echo hidden >/copied/below/mount/file; chmod 700 /copied; rmdir /emptied/dir'
 	around
-	in_it 'find /copied -type f; cat /copied/kept; stat -c %a /copied'
+	in_it 'find /emptied/* /copied -type f 2>/dev/null; cat /copied/kept; stat -c %a /copied'
 	equal "$(sort <<<"$output" | xargs)" "/copied/below/mount/file /copied/kept 700 new"
 }
 
