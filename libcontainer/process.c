@@ -268,10 +268,16 @@ bool process_opens_with_capabilities(const struct oci_process *process, bool use
 	       process->capabilities.effective && !process->capabilities.ambient;
 }
 
-/* The terminal, pipe, socket or file that a stream is; devices belong to the host. */
+/*
+ * The terminal, pipe, socket or log that a stream is. Devices belong to the host, and so does a
+ * file that is only read: whoever gives the container /etc/shadow to read does not give it away.
+ */
 static bool may_be_owned(int fd, const struct stat *st)
 {
-	return S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) || S_ISREG(st->st_mode) || isatty(fd);
+	bool writes = (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+
+	return S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) || (S_ISREG(st->st_mode) && writes) ||
+	       isatty(fd);
 }
 
 /*

@@ -150,6 +150,11 @@ exec_affinity() {
 	equal "$(cat "$T/out")" again
 	# the host's null device stays what it is
 	equal "$(tr '\n' ' ' <"$T/errors")" "0:0 1000:2000 "
+	# nor is a file of the host's given away that the container only reads
+	: >"$T/input"
+	set_args "$B" true
+	firn run --bundle "$B" "$ID" <"$T/input"
+	equal "$(stat -c %u:%g "$T/input")" 0:0
 }
 
 @test "of a variable that is there twice the last counts" {
