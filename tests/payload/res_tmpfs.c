@@ -32,7 +32,7 @@ static int had_core, had_zero; /* what could not be removed */
 static const char *const names[] = {
 	"/run/dir/file", "/run/dir/link", "/run/dir/fifo", "/run/dir/null",
 	"/run/dir/sub",	 "/run/dir",	  "/run/sparse",   "/run/full",
-	"/run/hole",	 "/run/empty",	  "/dev/shm/one",  "/run/" ODD_NAME,
+	"/run/hole",	 "/run/empty",	  "/dev/shm/one",  ("/run/" ODD_NAME),
 	"/run",		 "/dev/shm",	  "/dev",	   "/dev/null",
 };
 #define NAMES (sizeof(names) / sizeof(*names))
@@ -128,7 +128,7 @@ static void make_all(void)
 	CHECK(!mkdir("/run/dir", 0750) && !mkdir("/run/dir/sub", 0700));
 	put("/run/dir/file", "contents", 0640);
 	put("/dev/shm/one", "shared", 0600);
-	put("/run/" ODD_NAME, "odd", 04755);
+	put(("/run/" ODD_NAME), "odd", 04755);
 	CHECK(!symlink("../nowhere", "/run/dir/link") && !mkfifo("/run/dir/fifo", 0622));
 	/* nobody may in a user namespace */
 	if (mknod("/run/dir/null", S_IFCHR | 0666, makedev(1, 3)))
@@ -219,7 +219,7 @@ static void check_contents(const char *long_path)
 	      !strcmp(text, SPARSE_TAIL));
 	CHECK(lseek(fd, 1 << 20, SEEK_DATA) == SPARSE_SIZE / 2 && !close(fd));
 	CHECK(holds("/run/dir/sub/other", "contents") && holds("/dev/shm/one", "shared"));
-	CHECK(holds("/run/" ODD_NAME, "odd") && holds(long_path, "deep"));
+	CHECK(holds(("/run/" ODD_NAME), "odd") && holds(long_path, "deep"));
 	CHECK(!stat("/run/dir/file", &a) && !stat("/run/dir/sub/other", &b) &&
 	      !stat("/run/third", &c) && a.st_ino == b.st_ino && b.st_ino == c.st_ino);
 	CHECK(readlink("/run/dir/link", text, sizeof(text)) == 10 &&
