@@ -221,6 +221,8 @@ struct ckpt_ghost {
  * A file system in memory: tmpfs-N.tar has what is in it. N counts from 1. Where it is mounted
  * follows, path_len bytes.
  */
+#define TMPFS_NAME "tmpfs-%u.tar"
+
 struct ckpt_tmpfs {
 	__u32 tmpfs; /* N */
 	__u32 path_len;

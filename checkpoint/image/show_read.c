@@ -244,7 +244,7 @@ static int add_tmpfs(struct image_reader *r, struct shown_image *s, const struct
 	if (!n)
 		return error_errno(err, ENOMEM, "reading records");
 	n->point = tail_string(rec, sizeof(*fs), fs->path_len);
-	snprintf(n->name, sizeof(n->name), "tmpfs-%u.tar", fs->tmpfs);
+	snprintf(n->name, sizeof(n->name), TMPFS_NAME, fs->tmpfs);
 	f = manifest_find(image_reader_manifest(r), n->name);
 	n->size = f ? f->size : 0;
 	return 0;

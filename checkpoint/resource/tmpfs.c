@@ -45,12 +45,13 @@ static bool is_own(const mount_vec *ours, const struct mount *m)
 
 /*
  * The same file system mounted nowhere: nothing covers a part of it, and reading leaves no trace.
- * at is where it is mounted, in the caller's mount namespace.
+ * Whatever others put there meanwhile, no driver is reached by it, and no link leads on. at is
+ * where it is mounted, in the caller's mount namespace.
  */
 static int open_bare(int at)
 {
 	const struct mount_attr attr = {
-		.attr_set = MOUNT_ATTR_NOATIME,
+		.attr_set = MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSYMFOLLOW,
 		.attr_clr = MOUNT_ATTR__ATIME | MOUNT_ATTR_RDONLY,
 	};
 	__cleanup_fd int fd =
@@ -493,8 +494,8 @@ static int tmpfs_restore(struct restore *r, struct restore_task *t, struct error
 	a->runtime = getpid();
 	ret = apart_run_until(fill_inside, a, &nothing, r->request->cancel, err);
 	if (ret == -ECHILD)
-		error_hint(err, "the container's limit of memory may be too low for what was in "
-				"its file systems in memory");
+		error_hint(err, "if not by somebody: the container's limit of memory may be too "
+				"low for what was in its file systems in memory");
 	return ret;
 }
 
@@ -515,8 +516,10 @@ static const enum ckpt_type tmpfs_types[] = {CKPT_TMPFS, 0};
 
 static const char *const tmpfs_not_captured[] = {
 	"of files in a tmpfs the times of creation and of the last change of attributes, the order "
-	"in directories, and room that fallocate has reserved in a file that has holes besides",
+	"in directories, flags of inodes such as nodump, and room that fallocate has reserved in a "
+	"file that has holes besides",
 	"the times of the root of a tmpfs that is empty otherwise",
+	"what is in a ramfs or hugetlbfs that config.json mounts",
 	"labels of security modules on files in a tmpfs: the mount has its own",
 	NULL,
 };

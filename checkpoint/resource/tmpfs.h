@@ -11,11 +11,12 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "checkpoint/image/records.h"
+
 struct checkpoint;
 struct error;
 struct restore;
 
-#define TMPFS_NAME	 "tmpfs-%u.tar"
 #define TMPFS_PATH_SIZE	 4096	      /* of a path from its root, with the NUL */
 #define TMPFS_DEPTH_MAX	 256	      /* of directories, each of which takes a descriptor */
 #define TMPFS_FILE_MAX	 (1ull << 44) /* with its holes, which take libarchive time by GiB */

@@ -38,7 +38,7 @@
 /* A device node that the start has made. */
 struct node {
 	char *path;
-	bool wanted; /* or removed */
+	bool wanted; /* or removed; then path is the directory that was left */
 };
 
 struct filling {
@@ -116,20 +116,36 @@ static int clear_entry(struct filling *f, int dirfd, const char *dir, const char
 	return ret ? error_errno(err, -ret, "removing \"%s\"", path) : 0;
 }
 
+/* A default ACL would be inherited by what is made there. */
+static int clear_xattrs(struct filling *f, int fd)
+{
+	ssize_t len = flistxattr(fd, f->chunk, CHUNK);
+
+	if (len < 0)
+		return errno == EOPNOTSUPP ? 0 : -errno;
+	for (const char *name = f->chunk; name < f->chunk + len; name += strlen(name) + 1)
+		if (tmpfs_xattr_is_kept(name) && fremovexattr(fd, name))
+			return -errno;
+	return 0;
+}
+
 static int clear_directory(struct filling *f, int fd, const char *path, struct error **err)
 {
 	__cleanup_dir DIR *dir = fdopendir(fd);
 	struct dirent *d;
-	int ret = 0;
+	int ret;
 
 	if (!dir) {
 		close(fd);
 		return error_errno(err, ENOMEM, "reading \"%s\"", path);
 	}
-	while (!ret && (d = readdir(dir)))
+	ret = clear_xattrs(f, fd);
+	if (ret)
+		return error_errno(err, -ret, "removing extended attributes of \"%s\"", path);
+	while (!ret && (errno = 0, d = readdir(dir)))
 		if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
 			ret = clear_entry(f, fd, path, d->d_name, err);
-	return ret;
+	return ret || !errno ? ret : error_errno(err, errno, "reading \"%s\"", path);
 }
 
 static int clear(struct filling *f, struct error **err)
@@ -149,41 +165,33 @@ static struct node *find_node(struct filling *f, const char *path)
 	return NULL;
 }
 
-static bool is_in(const char *path, const char *dir)
+static bool is_below(const char *path, const char *dir)
 {
 	size_t len = strlen(dir);
 
-	if (!strcmp(dir, "."))
-		return !strchr(path, '/');
-	return !strncmp(path, dir, len) && path[len] == '/' && !strchr(path + len + 1, '/');
+	return !strcmp(dir, ".") || (!strncmp(path, dir, len) && path[len] == '/');
 }
 
-/* Those that the container had removed go before their directory gets its times. */
+/*
+ * Those that the container had removed, with directories of their own, go before dir gets its
+ * times: what is below it has all come.
+ */
 static int drop_nodes(struct filling *f, const char *dir)
 {
+	ptrdiff_t stays = strcmp(dir, ".") ? strlen(dir) : 0;
+
 	vec_for_each (node, &f->nodes) {
-		if (node->wanted || !is_in(node->path, dir))
+		char *slash;
+
+		if (node->wanted || !is_below(node->path, dir))
 			continue;
 		if (removed(unlinkat(f->root, node->path, 0)))
 			return -errno;
 		node->wanted = true;
-	}
-	return 0;
-}
-
-/* With directories of their own, which the container had removed as well. */
-static int drop_rest(struct filling *f, struct error **err)
-{
-	vec_for_each (node, &f->nodes) {
-		char *slash = strrchr(node->path, '/');
-
-		if (node->wanted)
-			continue;
-		if (removed(unlinkat(f->root, node->path, 0)))
-			return error_errno(err, errno, "removing \"%s\"", node->path);
-		if (slash) {
+		while ((slash = strrchr(node->path, '/')) && slash - node->path > stays) {
 			*slash = '\0';
-			unlinkat(f->root, node->path, AT_REMOVEDIR);
+			if (unlinkat(f->root, node->path, AT_REMOVEDIR))
+				break;
 		}
 	}
 	return 0;
@@ -538,7 +546,11 @@ static int fill(struct filling *f, uint64_t checksum, struct error **err)
 	archive_read_free(a);
 	if (!ret)
 		ret = check_sum(f, checksum, err);
-	return ret ? ret : drop_rest(f, err);
+	/* an archive without its root is no checkpoint's, but may be made by hand */
+	if (ret)
+		return ret;
+	ret = drop_nodes(f, ".");
+	return ret ? error_errno(err, -ret, "removing device nodes") : 0;
 }
 
 int tmpfs_fill(struct restore *r, uint32_t number, int root, struct error **err)

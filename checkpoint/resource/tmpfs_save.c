@@ -29,6 +29,7 @@
 #define CHUNK	  (1 << 20)
 #define BLOCK	  (128 << 10)
 #define HOLE_STEP (1ul << 30)
+#define LINKS_MAX (256 << 20)
 /*
  * Of data in one file: with more of them, short holes are filled. libarchive needs 180 bytes for
  * each, 23 MiB.
@@ -148,8 +149,9 @@ struct saving {
 	struct archive_entry *entry;
 	struct error **err; /* of who calls libarchive */
 	char *chunk;
-	void *hole;  /* HOLE_STEP bytes that are never read */
-	void *links; /* a tsearch(3) tree of struct link */
+	void *hole;	   /* HOLE_STEP bytes that are never read */
+	void *links;	   /* a tsearch(3) tree of struct link */
+	size_t links_size; /* bytes of them */
 	VEC(struct run) runs;
 };
 
@@ -191,6 +193,11 @@ static int by_ino(const void *pa, const void *pb)
 	return a->ino < b->ino ? -1 : a->ino > b->ino;
 }
 
+static size_t link_size(const char *path)
+{
+	return sizeof(struct link) + strlen(path) + 1;
+}
+
 /* 1: the archive has it by another name, which the entry is told; 0: it has not. */
 static int find_link(struct saving *s, const struct tmpfs_entry *e, struct error **err)
 {
@@ -202,11 +209,18 @@ static int find_link(struct saving *s, const struct tmpfs_entry *e, struct error
 		archive_entry_copy_hardlink(s->entry, link->path);
 		if (!--link->left) {
 			tdelete(link, &s->links, by_ino);
+			s->links_size -= link_size(link->path);
 			free(link);
 		}
 		return 1;
 	}
-	link = malloc(sizeof(*link) + strlen(e->path) + 1);
+	/* which the container's limit of memory does not hold for */
+	s->links_size += link_size(e->path);
+	if (s->links_size > LINKS_MAX)
+		return error_set(err, E2BIG,
+				 "too many files with several names and long paths, as \"%s\"",
+				 e->path);
+	link = malloc(link_size(e->path));
 	if (link) {
 		link->ino = e->st.stx_ino;
 		link->left = e->st.stx_nlink - 1;

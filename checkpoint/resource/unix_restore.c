@@ -160,11 +160,14 @@ static int remote_bind(struct restore *r, const struct file_object *o, int fd, b
 			      0, 0, 0, 0, 0);
 }
 
-/* The socket was in the directory at the checkpoint: to that nothing has happened since. */
+/*
+ * The socket was in the directory at the checkpoint: to that nothing has happened since. Should
+ * somebody outside make a file there in this very moment, its time is lost.
+ */
 static int bind_quietly(struct restore *r, const struct file_object *o, int fd, int dirfd, bool old,
 			struct error **err)
 {
-	struct stat st;
+	struct stat st = {0};
 	int known = fstat(dirfd, &st), ret = remote_bind(r, o, fd, old, err);
 	const struct timespec times[2] = {st.st_atim, st.st_mtim};
 

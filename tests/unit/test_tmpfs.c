@@ -273,6 +273,15 @@ static void test_devices(void **state)
 	assert_int_equal(FILL(1ull << CAP_MKNOD, IS(S_IFCHR | 0640, "mem", .rdev = mem)), 0);
 	assert_int_equal(FILL(0, FILE_AT("file")), 0);
 	assert_false(exists("mem"));
+	/* with its directory, and that which stays has its times */
+	assert_int_equal(FILL(1ull << CAP_MKNOD, IS(S_IFCHR | 0640, "a/b/c/mem", .rdev = mem)), 0);
+	assert_int_equal(FILL(0, IS(S_IFDIR | 0700, "a"), IS(S_IFDIR | 0700, "./")), 0);
+	assert_true(exists("a") && !exists("a/b"));
+	snprintf(path, sizeof(path), "%s/a", tree);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_int_equal(st.st_mtime, 0);
+	assert_int_equal(lstat(tree, &st), 0);
+	assert_int_equal(st.st_mtime, 0);
 }
 
 static void test_attributes(void **state)
@@ -339,7 +348,10 @@ static void test_xattr_names(void **state)
 	char path[256], value[8], *name = memmem(bytes, len, plain, sizeof(plain) - 1);
 	struct image_reader *r;
 
+	/* the start's go */
+	assert_int_equal(setxattr(tree, plain, "old", 3, 0), 0);
 	assert_int_equal(FILL(0, IS(S_IFREG | 0600, "file", .xattr = odd)), 0);
+	assert_int_equal(getxattr(tree, plain, value, sizeof(value)), -1);
 	snprintf(path, sizeof(path), "%s/file", tree);
 	assert_int_equal(getxattr(path, odd, value, sizeof(value)), 5);
 	assert_non_null(name);
