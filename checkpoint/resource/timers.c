@@ -568,8 +568,7 @@ static const char *const timers_not_captured[] = {
 	"whether a POSIX timer on CLOCK_REALTIME or CLOCK_TAI was set to a date, if its signal is "
 	"pending or another timer expires within the same microseconds",
 	"which thread's CPU time a POSIX timer on CLOCK_THREAD_CPUTIME_ID counts: that of the "
-	"first "
-	"one, or of another one if that has exited",
+	"first one, or of another one if that has exited",
 	NULL,
 };
 

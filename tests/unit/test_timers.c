@@ -150,10 +150,11 @@ static void give(pid_t pid, struct remote *remote, const struct buf *records)
 	struct ckpt_task task = {.pid = pid};
 	struct restore r = {0};
 	struct restore_task *t = vec_add(&r.tasks);
+	struct restore_thread *thread = vec_add(&t->threads);
 	struct error *err = NULL;
 
 	t->rec = &task;
-	t->pid = pid;
+	t->pid = thread->tid = pid;
 	t->remote = *remote;
 	for (unsigned i = 0; i < 3; i++) {
 		struct record rec = find(records, types[i]);
@@ -171,6 +172,7 @@ static void give(pid_t pid, struct remote *remote, const struct buf *records)
 	no_error(err);
 	*remote = t->remote;
 	vec_free(&t->more);
+	vec_free(&t->threads);
 	vec_free(&r.tasks);
 }
 
