@@ -62,6 +62,14 @@ int ask_thread(struct questions *q, pid_t tid, struct answers *a, struct error *
 	return r ? r : take_answers(q, tid, a, err);
 }
 
+static int hear(struct questions *q, struct dump_task *t, struct error **err)
+{
+	int r = take_answers(q, t->speaker, &t->answers, err);
+
+	remote_rest(q->remote);
+	return r;
+}
+
 static int ask_task(struct checkpoint *c, struct dump_task *t, struct questions *q,
 		    struct error **err)
 {
@@ -90,17 +98,17 @@ int ask_tasks(struct checkpoint *c, struct error **err)
 		if (r || t->rec.state == CKPT_TASK_ZOMBIE)
 			continue;
 		if (asked && !t->remote.stop_signal) {
-			r = take_answers(&q, asked->speaker, &asked->answers, err);
+			r = hear(&q, asked, err);
 			asked = NULL;
 		}
 		if (!r)
 			r = ask_task(c, t, &next, err);
 		if (!r && asked)
-			r = take_answers(&q, asked->speaker, &asked->answers, err);
+			r = hear(&q, asked, err);
 		asked = t;
 		q = next;
 	}
-	return r || !asked ? r : take_answers(&q, asked->speaker, &asked->answers, err);
+	return r || !asked ? r : hear(&q, asked, err);
 }
 
 const struct remote_call *answers_of(const struct dump_task *t, const struct resource_class *class)

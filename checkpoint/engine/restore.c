@@ -283,7 +283,12 @@ static int phase_layout(void *ctx, struct error **err)
 
 static int phase_pages(void *ctx, struct error **err)
 {
-	return memory_end_load(ctx, err);
+	struct restore *r = ctx;
+
+	/* meanwhile they have been there for whom memory was laid out */
+	vec_for_each (t, &r->tasks)
+		remote_rest(&t->remote);
+	return memory_end_load(r, err);
 }
 
 static int phase_tasks(void *ctx, struct error **err)

@@ -515,6 +515,12 @@ void remote_forget(struct remote *r)
 	*r = (struct remote){0};
 }
 
+void remote_rest(const struct remote *r)
+{
+	if (r->window)
+		madvise(r->window, REMOTE_WINDOW, MADV_DONTNEED);
+}
+
 int remote_start_detach(struct remote *r, struct error **err)
 {
 	int e;
@@ -696,6 +702,8 @@ static int start_run(struct remote *r, pid_t tid, unsigned count, struct error *
 
 /* --- calls that are made later --- */
 
+#define LATER_ROOM 24
+
 struct remote_later {
 	struct remote_call call;
 	struct remote_note note;
@@ -746,6 +754,22 @@ int remote_flush(struct remote *r, struct error **err)
 	return ret ? ret : remote_finish(r, err);
 }
 
+/* Of a thousand processes each has one: room for as many calls as most have. */
+static int later_grow(struct remote *r)
+{
+	unsigned room = r->later_room ? 2 * r->later_room : LATER_ROOM;
+	struct remote_later *later;
+
+	if (room > REMOTE_CALLS_MAX)
+		room = REMOTE_CALLS_MAX;
+	later = reallocarray(r->later, room, sizeof(*later));
+	if (!later)
+		return -ENOMEM;
+	r->later = later;
+	r->later_room = room;
+	return 0;
+}
+
 int remote_queue(struct remote *r, pid_t tid, const struct remote_note *note,
 		 const struct remote_call *call, struct error **err)
 {
@@ -757,14 +781,12 @@ int remote_queue(struct remote *r, pid_t tid, const struct remote_note *note,
 		ret = remote_finish(r, err);
 	if (ret)
 		return ret;
-	if (!r->later)
-		r->later = calloc(REMOTE_CALLS_MAX, sizeof(*r->later));
-	if (!r->later)
-		return error_errno(err, ENOMEM, "%s", note->what);
 	if (r->later_count == REMOTE_CALLS_MAX || (r->later_count && r->later_tid != tid))
 		ret = remote_flush(r, err);
 	if (ret)
 		return ret;
+	if (r->later_count == r->later_room && later_grow(r))
+		return error_errno(err, ENOMEM, "%s", note->what);
 	r->later_tid = tid;
 	r->later[r->later_count++] = (struct remote_later){*call, *note};
 	return 0;

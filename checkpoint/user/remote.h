@@ -75,7 +75,7 @@ struct remote {
 	unsigned run_queued, run_count; /* calls of the run: queued ones, then the caller's */
 	/* calls that wait for the next run */
 	struct remote_later *later;
-	unsigned later_count;
+	unsigned later_count, later_room;
 	pid_t later_tid;
 	size_t later_data;
 };
@@ -133,6 +133,12 @@ int remote_choose_stop_signal(uint64_t caught);
 /* Unmaps it, in the task and here; *r is cleared. In steps, see remote_proceed(), or at once. */
 int remote_start_detach(struct remote *r, struct error **err);
 int remote_detach(struct remote *r, struct error **err);
+
+/*
+ * Nobody looks at the window for some time: it counts as memory of the runtime's no longer. What is
+ * in it stays.
+ */
+void remote_rest(const struct remote *r);
 
 /* Only ours goes: the task is dead, or keeps it. */
 void remote_forget(struct remote *r);
