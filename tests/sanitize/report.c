@@ -21,6 +21,15 @@ void __ubsan_on_report(void);
 void __ubsan_get_current_report_data(const char **kind, const char **message, const char **file,
 				     unsigned *line, unsigned *column, char **address);
 
+const char *__lsan_default_suppressions(void);
+
+/* libarchive leaves its block behind where the last write has failed, and the process ends anyway.
+ */
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:archive_write_client_open\n";
+}
+
 static struct reports {
 	uint64_t used;
 	char text[];
