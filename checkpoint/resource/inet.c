@@ -303,13 +303,21 @@ static int bind_and_more(const struct restore *r, const struct file_object *o, s
 	return ret;
 }
 
+#define STRAYS_MAX 1024
+
 static int load_icmp6(const struct file_object *o, struct error **err)
 {
 	size_t len;
 	const void *filter = items_find(o, CKPT_ITEM_ICMP6, NULL, &len);
 
-	if (filter && setsockopt(o->fd, IPPROTO_ICMPV6, ICMP6_FILTER, filter, len))
+	if (!filter)
+		return 0;
+	if (setsockopt(o->fd, IPPROTO_ICMPV6, ICMP6_FILTER, filter, len))
 		return error_errno(err, errno, "setting the ICMPv6 filter of a socket");
+	/* what has come before the filter; of its own it had nothing, or would have been refused */
+	for (unsigned i = 0; i < STRAYS_MAX; i++)
+		if (recv(o->fd, NULL, 0, MSG_DONTWAIT) < 0)
+			break;
 	return 0;
 }
 

@@ -44,6 +44,15 @@ answers_queries() {
 	inside_network psql -h 127.0.0.1 -U user -d postgres -qtAX -c 'select 1'
 }
 
+# make_database INITDB: by user 1000, to whom a mount namespace gives a name if the host does not.
+make_database() {
+	cp /etc/passwd "$T/passwd"
+	getent passwd 1000 >/dev/null || echo 'user:x:1000:1000::/:/bin/sh' >>"$T/passwd"
+	unshare --mount --propagation private sh -c 'mount --bind "$1" /etc/passwd && cd / && shift && exec "$@"' \
+		sh "$T/passwd" setpriv --reuid 1000 --regid 1000 --clear-groups env HOME="$B/rootfs/data" \
+		"$1" -U user -A trust --no-sync --no-instructions -D "$B/rootfs/data/db"
+}
+
 make_postgres() {
 	local bin
 	bin=$(dirname "$(printf '%s\n' /usr/lib/postgresql/*/bin/postgres | tail -n 1)")
@@ -55,10 +64,8 @@ make_postgres() {
 	edit_config "$B" '.mounts += [{destination: "/run", type: "tmpfs", source: "tmpfs",
 		options: ["mode=1777"]}]'
 	chown 1000:1000 "$B/rootfs/data"
-	# it refuses root; the host's user of that number need not have a name
-	setpriv --reuid 1000 --regid 1000 --clear-groups env HOME="$B/rootfs/data" \
-		"$bin/initdb" -U user -A trust --no-sync --no-instructions -D "$B/rootfs/data/db" \
-		>"$T/initdb.log" 2>&1 || fail "$(cat "$T/initdb.log")"
+	# it refuses root, and users without a name: here the container's has one
+	make_database "$bin/initdb" >"$T/initdb.log" 2>&1 || fail "$(cat "$T/initdb.log")"
 }
 
 @test "postgres: an open transaction is committed on the same connection after rounds" {
