@@ -115,6 +115,7 @@ teardown() {
 	wait_for 30 has_status "$ID" stopped
 	output=$(cat "$T/$ID.log")
 	has "undisturbed"
+	has "breakpoint already hit"
 	has "exited with code 07"
 	lacks "received signal"
 	lacks "SIG"

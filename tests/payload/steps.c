@@ -12,7 +12,8 @@
 
 int step;
 
-void next_step(void)
+/* for a breakpoint: called, not inlined */
+__attribute__((noinline)) void next_step(void)
 {
 	step++;
 }
