@@ -206,10 +206,10 @@ struct restore_task {
 	size_t sigpending_len;
 	VEC(struct record) more;  /* the process's other records */
 	uint32_t files_of, fs_of; /* as in struct ckpt_sharing */
-	uint32_t birth;		  /* the session it is cloned into; stubs.c's */
+	uint32_t birth;		  /* the session it is cloned into; births.c's */
 	uint32_t below;		  /* whom it is made below, before it is left to its parent; or 0 */
-	uint32_t below_for;	  /* the session whose members want it there; stubs.c's */
-	bool lined_up; /* the parents of its session's members are below each other; stubs.c's */
+	uint32_t below_for;	  /* the session whose members want it there; births.c's */
+	bool lined_up; /* the parents of its session's members are below each other; births.c's */
 	uint32_t stop_signal;	 /* that it was stopped by; 0: not known */
 	unsigned common_filters; /* of seccomp, that all its threads begin with */
 	bool reaped;		 /* a zombie: made and exited */

@@ -13,10 +13,7 @@
  *      for by a helper with its pid. So it is with who shares descriptors or a directory
  *      with others than its parent: one of those makes it.
  *
- * A session leader may have had children before it became one: so it is born
- * into the session that they have (find_births()). One that was below another branch when
- * members of a session were born is made there, and left to its parent later
- * (line_up_parents()).
+ * Into which session each is born, and below whom, is decided before: births.c.
  *
  * Who has pages that children have inherited gets its memory before it makes the first of those.
  * The others come before, if their sessions allow it, and lose at once what they are born with.
@@ -35,6 +32,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "checkpoint/engine/births.h"
 #include "checkpoint/engine/engine.h"
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/resource/memory.h"
@@ -192,137 +190,6 @@ static int lead_session(struct restore *r, struct restore_task *t, struct error 
 	return r->trial ? 0 : stub_call(t, "becoming session leader", err, SYS_setsid, 0, 0);
 }
 
-static bool leads_session(const struct restore_task *t)
-{
-	return t->rec->sid == t->rec->pid;
-}
-
-static uint32_t parent_now(const struct restore_task *t)
-{
-	return t->below ? t->below : t->rec->ppid;
-}
-
-/* Whether pid is the parent of t, or of one above, as long as they are where they are made. */
-static bool is_ancestor(struct restore *r, const struct restore_task *t, uint32_t pid)
-{
-	while (t && parent_now(t) != pid)
-		t = restore_find(r, parent_now(t));
-	return t;
-}
-
-/* The one above t (or t) whose parent is other, or above that. */
-static struct restore_task *find_branch(struct restore *r, struct restore_task *t,
-					const struct restore_task *other)
-{
-	while (t) {
-		struct restore_task *parent = restore_find(r, parent_now(t));
-
-		if (parent && (parent == other || is_ancestor(r, other, parent->rec->pid)))
-			return t;
-		t = parent;
-	}
-	return NULL;
-}
-
-/* Of a session that is not lined up: its members are made as if nobody had been elsewhere. */
-static void take_back_branches(struct restore *r, uint32_t sid)
-{
-	vec_for_each (t, &r->tasks)
-		if (t->below_for == sid)
-			t->below = t->below_for = 0;
-}
-
-/*
- * Whether parent could have had children of this session that were born as usual: it is in it, or
- * has left it to lead its own, and was born in it to such a one.
- */
-static bool can_pass_on(struct restore *r, const struct restore_task *parent, uint32_t sid)
-{
-	while (parent && parent->rec->sid != sid) {
-		if (!leads_session(parent))
-			return false;
-		parent = restore_find(r, parent_now(parent));
-	}
-	return parent;
-}
-
-/*
- * What stands in for a session's leader, which is gone, makes its members for parents that are
- * all above it; init gets orphans anyway. Where parents are in different branches one
- * branch was below the other when the members were born, and left to its parent later: so it is
- * again, if it can be made in any session, since it leads one. Returns false if that is not so.
- */
-static bool line_up_parents(struct restore *r, uint32_t sid)
-{
-	struct restore_task *lowest = NULL;
-
-	vec_for_each (t, &r->tasks) {
-		struct restore_task *parent, *branch;
-
-		if (t->rec->sid != sid)
-			continue;
-		parent = restore_find(r, t->rec->ppid);
-		if (!parent || can_pass_on(r, parent, sid) || parent == &r->tasks.items[0] ||
-		    (lowest && (parent == lowest || is_ancestor(r, lowest, parent->rec->pid))))
-			continue;
-		if (lowest && !is_ancestor(r, parent, lowest->rec->pid)) {
-			branch = find_branch(r, parent, lowest);
-			if (!branch || branch->below || !leads_session(branch)) {
-				take_back_branches(r, sid);
-				return false;
-			}
-			branch->below = lowest->rec->pid;
-			branch->below_for = sid;
-		}
-		lowest = parent;
-	}
-	return true;
-}
-
-static const struct restore_task *first_of_session(const struct restore *r, uint32_t sid)
-{
-	const struct restore_task *t = r->tasks.items;
-
-	while (t->rec->sid != sid)
-		t++;
-	return t;
-}
-
-static bool leader_is_gone(struct restore *r, const struct restore_task *t)
-{
-	return t->rec->sid && !restore_find(r, t->rec->sid);
-}
-
-/*
- * The session in which each is to be cloned: its own, or of a session leader its parent's; but if
- * a child has another one that its parent must have had before, that. If the leader of that one is
- * below the parent, though, the child has been left to it, as to a subreaper. Children come behind
- * their parents.
- */
-static void find_births(struct restore *r)
-{
-	vec_for_each (t, &r->tasks) {
-		const struct restore_task *first = first_of_session(r, t->rec->sid);
-
-		t->lined_up = first != t ? first->lined_up
-					 : leader_is_gone(r, t) && line_up_parents(r, t->rec->sid);
-	}
-	for (size_t i = r->tasks.count; i-- > 0;) {
-		struct restore_task *t = &r->tasks.items[i];
-		struct restore_task *parent = restore_find(r, parent_now(t));
-
-		if (!leads_session(t))
-			t->birth = t->rec->sid;
-		else if ((!t->birth || t->below) && parent)
-			t->birth = parent->rec->sid;
-		if (t->lined_up && !can_pass_on(r, parent, t->birth))
-			continue;
-		if (parent && leads_session(parent) && t->birth != parent->rec->sid &&
-		    !is_ancestor(r, restore_find(r, t->birth), parent->rec->pid))
-			parent->birth = t->birth;
-	}
-}
-
 typedef VEC(struct restore_task *) stub_vec;
 
 /*
@@ -408,7 +275,7 @@ static int make_some(struct restore *r, struct restore_task *t, uint32_t sid, bo
 	vec_for_each (child, &r->tasks) {
 		struct restore_task **slot;
 
-		if (child->pid || parent_now(child) != t->rec->pid || child->below ||
+		if (child->pid || births_parent(child) != t->rec->pid || child->below ||
 		    child->birth != sid || child->inherits != heirs || !can_share_with(t, child))
 			continue;
 		slot = vec_add(&stubs);
@@ -438,13 +305,13 @@ static int make_family(struct restore *r, struct restore_task *t, uint32_t born,
 	uint32_t now = born;
 	int ret = 0;
 
-	if (leads_session(t) && born != t->rec->sid) {
+	if (births_leads(t) && born != t->rec->sid) {
 		ret = make_children(r, t, born, err);
 		if (!ret)
 			ret = lead_session(r, t, err);
 		now = t->rec->sid;
 	}
-	if (!ret && leads_session(t) && !r->trial)
+	if (!ret && births_leads(t) && !r->trial)
 		ret = tty_control(r, t, err);
 	return ret ? ret : make_children(r, t, now, err);
 }
@@ -658,7 +525,7 @@ static struct restore_task *find_helpers_parent(struct restore *r, const struct 
 		if (other->pid || other->birth != t->birth)
 			continue;
 		parent = restore_find(r, other->rec->ppid);
-		if (parent && parent->pid && lowest && is_ancestor(r, parent, lowest->rec->pid))
+		if (parent && parent->pid && lowest && births_is_below(r, parent, lowest->rec->pid))
 			lowest = parent;
 	}
 	return lowest;
@@ -668,7 +535,7 @@ static struct restore_task *find_helpers_parent(struct restore *r, const struct 
 static bool can_come_by(struct restore *r, struct restore_task *maker, const struct restore_task *t)
 {
 	return maker->rec->ppid == t->rec->ppid || t->rec->ppid == r->tasks.items[0].rec->pid ||
-	       is_ancestor(r, maker, t->rec->ppid);
+	       births_is_below(r, maker, t->rec->ppid);
 }
 
 /* One in the session of t that shares what t shares, if it does with somebody. */
@@ -739,7 +606,7 @@ static int make_foreign(struct restore *r, helper_vec *helpers, struct restore_t
 	if (makers_parent == t->rec->ppid)
 		return make(r, maker, t, CLONE_PARENT, err);
 	if (parent == &r->tasks.items[0] ||
-	    is_ancestor(r, restore_find(r, makers_parent), t->rec->ppid))
+	    births_is_below(r, restore_find(r, makers_parent), t->rec->ppid))
 		return make_orphan(r, maker, t, parent, err);
 	if (t->files_of || t->fs_of)
 		return cannot_share(r, t, err);
@@ -831,7 +698,7 @@ static int make_tree(struct restore *r, helper_vec *helpers, helper_vec *detours
 
 	if (!done)
 		return error_errno(err, ENOMEM, "making stubs");
-	find_births(r);
+	births_find(r);
 	/* each pass makes the families of who is there; foreign ones come when the rest stands
 	 * still */
 	do {
@@ -931,12 +798,12 @@ static int join_groups(struct restore *r, helper_vec *helpers, struct error **er
 	int ret = 0;
 
 	vec_for_each (t, &r->tasks)
-		if (!ret && t->rec->pgid == t->rec->pid && !leads_session(t))
+		if (!ret && t->rec->pgid == t->rec->pid && !births_leads(t))
 			ret = stub_call(t, "making a process group", err, SYS_setpgid, 0, 0);
 	vec_for_each (t, &r->tasks) {
 		struct helper *h;
 
-		if (ret || t->rec->pgid == t->rec->pid || leads_session(t) || !t->rec->pgid)
+		if (ret || t->rec->pgid == t->rec->pid || births_leads(t) || !t->rec->pgid)
 			continue;
 		h = find_helper(helpers, t->rec->pgid);
 		if (!h && !restore_find(r, t->rec->pgid)) {

@@ -28,12 +28,12 @@
  * twice, to learn how long its parts are, and to write it.
  */
 struct tail {
-	int fd;		     /* -1: measures only */
+	int fd;
 	uint64_t len;	     /* so far */
 	uint64_t at;	     /* where in the file the buffer goes */
 	XXH3_state_t *state; /* of what is written */
 	size_t used;
-	char buffer[TAIL_AT_ONCE];
+	char *buffer; /* of TAIL_AT_ONCE; NULL: measures only */
 };
 
 static int tail_write(struct tail *t, const void *data, size_t len)
@@ -59,11 +59,11 @@ static int tail_add(struct tail *t, const void *data, size_t len)
 	int r = 0;
 
 	t->len += len;
-	if (t->fd < 0 || !len)
+	if (!t->buffer || !len)
 		return 0;
-	if (len > sizeof(t->buffer) - t->used)
+	if (len > TAIL_AT_ONCE - t->used)
 		r = tail_flush(t);
-	if (r || len > sizeof(t->buffer))
+	if (r || len > TAIL_AT_ONCE)
 		return r ? r : tail_write(t, data, len);
 	memcpy(t->buffer + t->used, data, len);
 	t->used += len;
@@ -403,7 +403,8 @@ static int write_around(int fd, const struct core_info *info, struct shape *shap
 			uint64_t *sum)
 {
 	union head head = make_head(shape, base);
-	struct tail tail = {.fd = fd, .state = XXH3_createState()};
+	char buffer[TAIL_AT_ONCE];
+	struct tail tail = {.fd = fd, .state = XXH3_createState(), .buffer = buffer};
 	int r;
 
 	if (!tail.state)
@@ -422,7 +423,7 @@ static int write_around(int fd, const struct core_info *info, struct shape *shap
 
 static int measure(const struct core_info *info, struct shape *shape, uint64_t base, uint64_t *len)
 {
-	struct tail tail = {.fd = -1};
+	struct tail tail = {0};
 	int r = add_all(&tail, info, shape, base);
 
 	*len = sizeof(union head) + tail.len;
