@@ -211,7 +211,7 @@ static int help_along(struct restore *r, struct restore_task *const *stubs, size
 static int clone_batch(struct restore *r, struct restore_task *maker,
 		       struct restore_task *const *stubs, size_t count, struct error **err)
 {
-	struct remote_child how[REMOTE_CLONES_MAX];
+	struct remote_child how[REMOTE_CLONES_MAX] = {0};
 	remote_vec remotes = {0};
 	size_t made = 0;
 	int ret = 0;
