@@ -285,7 +285,10 @@ static int phase_capture(void *ctx, struct error **err)
 		r = tasks_finish_windows(c, err);
 	if (!r && traces)
 		r = ask_tasks(c, err);
-	return r ? r : for_each_class(c, true, err);
+	if (!r)
+		r = for_each_class(c, true, err);
+	/* nobody asks again for what a class found only now */
+	return !r && c->result->blockers.count ? blocked(c, err) : r;
 }
 
 static int phase_pages(void *ctx, struct error **err)

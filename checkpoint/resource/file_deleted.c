@@ -384,6 +384,21 @@ static int make_as_root_inside(void *ctx, struct error **err)
 	return ret ? ret : make_there(m, err);
 }
 
+/*
+ * As long as anybody has a file open for writing, the kernel takes it for nobody's program (EACCES
+ * of PR_SET_MM_MAP; not in Linux 6.11 and 6.12). The descriptor that it was filled by is one.
+ */
+static int keep_handle(int *fd, struct error **err)
+{
+	int handle = reopen_fd(*fd, O_PATH | O_CLOEXEC);
+
+	if (handle < 0)
+		return error_errno(err, -handle, "opening a deleted file");
+	close(*fd);
+	*fd = handle;
+	return 0;
+}
+
 int file_make_deleted(struct restore *r, const struct file_object *o, int *fd, struct error **err)
 {
 	const struct ckpt_file *rec = o->rec;
@@ -401,6 +416,8 @@ int file_make_deleted(struct restore *r, const struct file_object *o, int *fd, s
 	ret = ret ? make_there(&m, err) : in_thread(make_as_root_inside, &m, err);
 	if (!ret && S_ISREG(rec->mode))
 		ret = fill_file(r, rec, *fd, err);
+	if (!ret && S_ISREG(rec->mode))
+		ret = keep_handle(fd, err);
 	return ret;
 }
 

@@ -335,6 +335,8 @@ static const char *const not_captured[] = {
 	"of the peers of unix sockets (SO_PEERCRED) the pid, if that process has ended, and groups",
 	"empty datagrams behind others, if they were looked at before",
 	"the access times of deleted files, all times of deleted directories and FIFOs",
+	"of deleted regular files the name that /proc/PID/fd, maps and exe show, and whether they "
+	"were made without a name (O_TMPFILE) and can still get one (linkat): they cannot any more",
 	"the number that inotify gives to the next watch, if the last ones were removed",
 	"of TCP connections the congestion window and what was measured of the path; connections "
 	"in "

@@ -183,7 +183,7 @@ bool file_find_name(struct checkpoint *c, struct description *d);
 int ghost_load(struct restore *r, struct file_object *o, struct error **err);
 int ghost_open(struct restore *r, const struct file_object *o, int flags, int *fd,
 	       struct error **err);
-/* Makes what had no name any more: open for reading and writing, or of O_PATH if it is no file. */
+/* Makes what had no name any more; *fd is of O_PATH. */
 int file_make_deleted(struct restore *r, const struct file_object *o, int *fd, struct error **err);
 
 /* The root that paths are below, and the init: as it is known here, and its pid in there. */

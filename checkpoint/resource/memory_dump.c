@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
@@ -213,6 +214,40 @@ static int admit_vdso(struct checkpoint *c, struct dump_task *t)
 				"a process without vdso and without a system call in its code");
 }
 
+/* A program goes on without what the restore needs to set it (PR_SET_MM_MAP). */
+static int admit_exe(struct checkpoint *c, const struct dump_task *t, int fd, struct error **err)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (fstat(fd, &st) || fstatfs(fd, &fs))
+		return error_errno(err, errno, "looking at the program of process %d", t->rec.pid);
+	if (!(st.st_mode & 0111))
+		return checkpoint_block(c, t->rec.pid, -1, 0, "make it executable again",
+					"its program \"%s\", which nobody may execute any more,",
+					t->exe);
+	if (fs.f_flags & ST_NOEXEC)
+		return checkpoint_block(c, t->rec.pid, -1, 0, "remount that without noexec",
+					"its program \"%s\" on a mount that is noexec now", t->exe);
+	return 0;
+}
+
+static int register_exe(struct checkpoint *c, struct dump_task *t, struct error **err)
+{
+	__cleanup_fd int fd = open_fmt(O_PATH, "/proc/%d/exe", t->speaker);
+	char link[64];
+	int r;
+
+	if (fd < 0)
+		return error_errno(err, -fd, "opening the program of process %d", t->rec.pid);
+	snprintf(link, sizeof(link), "/proc/%d/exe", t->speaker);
+	t->exe = read_link(AT_FDCWD, link);
+	if (!t->exe)
+		return error_errno(err, errno, "reading %s", link);
+	r = admit_exe(c, t, fd, err);
+	return r ? r : files_register(c, t, 0, fd, t->exe, &t->exe_file, err);
+}
+
 static int read_vmas(void *ctx, size_t i, struct error **err)
 {
 	struct checkpoint *c = ctx;
@@ -230,6 +265,8 @@ static int memory_admit(struct checkpoint *c, struct dump_task *t, struct error 
 		return parallel_each(c->tasks.count, read_vmas, c, err);
 	for (size_t i = 0; !r && i < t->vmas.count; i++)
 		r = classify(c, t, &t->vmas.items[i], i ? &t->vmas.items[i - 1] : NULL, err);
+	if (!r)
+		r = register_exe(c, t, err);
 	return r ? r : admit_vdso(c, t);
 }
 
@@ -277,26 +314,11 @@ static int hash_vdso(struct checkpoint *c, struct dump_task *t, struct ckpt_mm *
 	return 0;
 }
 
-static int register_exe(struct checkpoint *c, struct dump_task *t, uint32_t *id, struct error **err)
-{
-	__cleanup_fd int fd = open_fmt(O_PATH, "/proc/%d/exe", t->speaker);
-	char link[64];
-
-	if (fd < 0)
-		return error_errno(err, -fd, "opening the program of process %d", t->rec.pid);
-	snprintf(link, sizeof(link), "/proc/%d/exe", t->speaker);
-	t->exe = read_link(AT_FDCWD, link);
-	if (!t->exe)
-		return error_errno(err, errno, "reading %s", link);
-	return files_register(c, t, 0, fd, t->exe, id, err);
-}
-
 int memory_complete_mm(struct checkpoint *c, struct dump_task *t, struct ckpt_mm *mm,
 		       struct error **err)
 {
-	int r = hash_vdso(c, t, mm, err);
-
-	return r ? r : register_exe(c, t, &mm->exe, err);
+	mm->exe = t->exe_file;
+	return hash_vdso(c, t, mm, err);
 }
 
 static void memory_ask(struct dump_task *t, struct questions *q)

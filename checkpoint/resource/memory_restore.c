@@ -650,8 +650,11 @@ struct mm_data {
 
 static int set_mm(struct restore_task *t, struct error **err)
 {
-	static const struct remote_note mm_note = {.what = "setting program and heap"},
-					thp_note = {.what = "setting the use of huge pages"};
+	static const struct remote_note
+		mm_note = {.what = "setting program and heap",
+			   .hint = "the program's file must be executable, on a mount that is not "
+				   "noexec, and open for writing by nobody"},
+		thp_note = {.what = "setting the use of huge pages"};
 	const struct ckpt_mm *mm = t->mm;
 	uint64_t at;
 	struct mm_data *d = remote_later_data(&t->remote, sizeof(*d), &at, err);

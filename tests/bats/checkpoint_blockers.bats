@@ -59,6 +59,24 @@ is_named() {
 		'"/scratch" (' 'mounted inside'
 }
 
+@test "a program that could not be executed any more" {
+	mkdir "$T/volume"
+	cp "$(payload ck_worker)" "$T/volume"
+	CK_EDIT='.mounts += [{destination: "/volume", type: "bind", source: "'$T/volume'",
+		options: ["rbind"]}] | .process.args[0] = "/volume/ck_worker"'
+	ck_start ck_worker
+	chmod a-x "$T/volume/ck_worker"
+	is_named 'process 1: its program "/volume/ck_worker", which nobody may execute any more'
+	chmod u+x "$T/volume/ck_worker"
+	can_be_saved
+	in_mounts /bin/mount -o remount,bind,noexec /volume
+	is_named 'its program "/volume/ck_worker" on a mount that is noexec now'
+	in_mounts /bin/mount -o remount,bind,exec /volume
+	ck_checkpoint
+	ck_restore
+	works
+}
+
 @test "after a restore the same is looked for" {
 	ck_start ck_worker
 	ck_checkpoint

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * res_deleted GO [device]: directories that were removed, what was in them, a device and a symbolic
- * link, and files with other names.
+ * link, files with other names, and the program itself, which it executes from a file that it
+ * deletes.
  */
 #include <stdbool.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -141,14 +143,43 @@ static void check_names(void)
 	CHECK(lseek(linked, 0, SEEK_SET) == 0 && reads(linked, "linked"));
 }
 
+#define PROGRAM "/tmp/program"
+
+static void execute_deleted(char **argv)
+{
+	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), to;
+
+	if (link_is("/proc/self/exe", PROGRAM)) {
+		CHECK(!unlink(PROGRAM));
+		return;
+	}
+	to = open(PROGRAM, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	CHECK(from >= 0 && to >= 0);
+	while (sendfile(to, from, NULL, 1 << 20) > 0)
+		;
+	CHECK(!close(to));
+	execv(PROGRAM, argv);
+	CHECK(!"reached");
+}
+
+static void check_program(void)
+{
+	struct stat st;
+
+	CHECK(!stat("/proc/self/exe", &st) && S_ISREG(st.st_mode));
+	CHECK((st.st_mode & 0777) == 0700 && !st.st_nlink && access(PROGRAM, F_OK) == -1);
+}
+
 int main(int argc, char **argv)
 {
 	CHECK(argc >= 2);
 	umask(0);
+	execute_deleted(argv);
 	set_names();
 	set_nodes(argc > 2);
 	set_directories(argv[1]);
 	ready_and_wait(argv[1]);
+	check_program();
 	check_names();
 	check_nodes();
 	check_directories();
