@@ -310,20 +310,22 @@ static int set_queue(const struct ckpt_ipc_msg *msg, const struct id_pair *owner
 		     struct error **err)
 {
 	struct msqid_ds ds = {.msg_qbytes = qbytes};
+	int r;
 
 	ds.msg_perm.uid = owner->uid;
 	ds.msg_perm.gid = owner->gid;
 	ds.msg_perm.mode = msg->perm.mode;
-	if (msgctl(msg->perm.id, IPC_SET, &ds))
-		return error_errno(err, errno, "setting message queue %u to %llu bytes",
-				   msg->perm.id, (unsigned long long)qbytes);
-	return 0;
+	if (!msgctl(msg->perm.id, IPC_SET, &ds))
+		return 0;
+	r = error_errno(err, errno, "setting message queue %u to %llu bytes", msg->perm.id,
+			(unsigned long long)qbytes);
+	return r == -EPERM ? error_hint(err, "more than kernel.msgmnb wants CAP_SYS_RESOURCE") : r;
 }
 
 static int make_msg(const struct restore *r, const struct ckpt_ipc_msg *msg, struct error **err)
 {
 	const char *pos = (const char *)(msg + 1);
-	uint64_t bytes = msg->messages; /* empty ones count too */
+	uint64_t bytes = 0, needed;
 	struct id_pair owner;
 	int id, ret = find_owner(r, "message queue", &msg->perm, &owner, err);
 
@@ -341,11 +343,16 @@ static int make_msg(const struct restore *r, const struct ckpt_ipc_msg *msg, str
 		bytes += head->len;
 		pos += sizeof(*head) + ((head->len + 7) & ~7ULL);
 	}
-	/* it may hold more than it now takes: the limit can be lowered below the contents */
-	ret = set_queue(msg, &owner, msg->qbytes > bytes ? msg->qbytes : bytes, err);
+	/*
+	 * It may hold more than it now takes: the limit can be lowered below the contents. Their
+	 * number is limited as their bytes are, each by itself; more than both would want
+	 * CAP_SYS_RESOURCE, for a queue that is as full as kernel.msgmnb lets it be.
+	 */
+	needed = bytes > msg->messages ? bytes : msg->messages;
+	ret = set_queue(msg, &owner, msg->qbytes > needed ? msg->qbytes : needed, err);
 	if (!ret)
 		ret = send_messages(msg, err);
-	if (!ret && bytes > msg->qbytes)
+	if (!ret && needed > msg->qbytes)
 		ret = set_queue(msg, &owner, msg->qbytes, err);
 	return ret;
 }

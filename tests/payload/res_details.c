@@ -2,10 +2,11 @@
 /*
  * res_details GO: what is easily lost. Holes of a deleted file, flags of pipes, a memory file
  * that can be executed though it is open for writing, registrations for membarrier(2),
- * memory that may be dropped.
+ * memory that may be dropped, message queues that are full.
  */
 #include <linux/membarrier.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -111,6 +112,54 @@ static void check_memory(void)
 	CHECK(madvise(droppable, MAP_SIZE, MADV_KEEPONFORK) == -1 && errno == EINVAL);
 }
 
+static struct {
+	int id;
+	size_t bytes; /* of each message */
+	int messages;
+} queues[2] = {{.bytes = 1024}, {.bytes = 0}};
+
+static int send_one(int i)
+{
+	static struct {
+		long type;
+		char text[1024];
+	} message = {.type = 1};
+
+	return msgsnd(queues[i].id, &message, queues[i].bytes, IPC_NOWAIT);
+}
+
+/* One as full as the system lets it be; one of empty messages, that now takes fewer than it has. */
+static void set_queues(void)
+{
+	struct msqid_ds ds;
+
+	for (int i = 0; i < 2; i++) {
+		queues[i].id = msgget(IPC_PRIVATE, 0600);
+		CHECK(queues[i].id >= 0);
+	}
+	while (!send_one(0))
+		queues[0].messages++;
+	CHECK(errno == EAGAIN);
+	for (; queues[1].messages < 20; queues[1].messages++)
+		CHECK(!send_one(1));
+	CHECK(!msgctl(queues[1].id, IPC_STAT, &ds));
+	ds.msg_qbytes = 5;
+	CHECK(!msgctl(queues[1].id, IPC_SET, &ds));
+}
+
+static void check_queues(void)
+{
+	struct msqid_ds ds;
+
+	for (int i = 0; i < 2; i++) {
+		CHECK(send_one(i) == -1 && errno == EAGAIN);
+		CHECK(!msgctl(queues[i].id, IPC_STAT, &ds));
+		CHECK(ds.msg_qnum == (msgqnum_t)queues[i].messages);
+		CHECK(ds.__msg_cbytes == queues[i].messages * queues[i].bytes);
+	}
+	CHECK(ds.msg_qbytes == 5);
+}
+
 int main(int argc, char **argv)
 {
 	CHECK(argc == 2);
@@ -118,10 +167,12 @@ int main(int argc, char **argv)
 	set_pipe();
 	set_program();
 	set_memory();
+	set_queues();
 	ready_and_wait(argv[1]);
 	check_hole();
 	check_pipe();
 	check_program();
 	check_memory();
+	check_queues();
 	return passed();
 }
