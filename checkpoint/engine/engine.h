@@ -81,7 +81,7 @@ struct dump_task {
 	bool kin;	       /* others have begun with the same memory, see memory_cow.c */
 	size_t first_use;      /* its descriptors in the file table's list */
 	int snapshot;	       /* of its memory, whose pages are not written yet; -1: none */
-	uint32_t exe_file; /* its program's CKPT_FILE */
+	uint32_t exe_file;     /* its program's CKPT_FILE */
 	char *exe, *args;
 	void *auxv;
 	size_t auxv_len;
