@@ -10,6 +10,7 @@
 
 #include "checkpoint/kernel/capture.h"
 #include "checkpoint/resource/resource.h"
+#include "checkpoint/resource/thread.h"
 #include "util/error.h"
 
 #define LIMITS RLIM_NLIMITS
@@ -65,15 +66,30 @@ static int rlimits_load(struct restore *r, struct restore_task *t, const struct 
 	return 0;
 }
 
+/*
+ * Signals are queued behind this, when the process has the user for whom they count, and can be
+ * more than it may queue now. It is only lowered then, for which no capability is needed.
+ */
+static void lift_sigpending(struct ckpt_rlimit *limit)
+{
+	struct rlimit stub; /* it has what we have */
+
+	if (!getrlimit(RLIMIT_SIGPENDING, &stub) && stub.rlim_max > limit->max)
+		limit->max = stub.rlim_max;
+	limit->cur = limit->max;
+}
+
 static int set_limits(struct restore_task *t, const struct ckpt_rlimit *wanted, struct error **err)
 {
 	uint64_t address;
-	void *data = remote_later_data(&t->remote, LIMITS * sizeof(*wanted), &address, err);
+	struct ckpt_rlimit *limits =
+		remote_later_data(&t->remote, LIMITS * sizeof(*wanted), &address, err);
 	int r = 0;
 
-	if (!data)
+	if (!limits)
 		return -error_code(*err);
-	memcpy(data, wanted, LIMITS * sizeof(*wanted));
+	memcpy(limits, wanted, LIMITS * sizeof(*wanted));
+	lift_sigpending(&limits[RLIMIT_SIGPENDING]);
 	for (unsigned i = 0; !r && i < LIMITS; i++) {
 		const struct remote_note note = {
 			.what = "setting the limit",
@@ -87,18 +103,44 @@ static int set_limits(struct restore_task *t, const struct ckpt_rlimit *wanted, 
 	return r;
 }
 
-/* The last thing of all: limits on files, memory, signals and processes bind the restore too. */
+static const struct ckpt_rlimit *find_limits(const struct restore_task *t)
+{
+	vec_for_each (rec, &t->more)
+		if (rec->type == CKPT_RLIMITS)
+			return rec->data;
+	return NULL;
+}
+
+/* Late: limits on files, memory and processes bind the restore too. */
 static int rlimits_restore(struct restore *r, struct restore_task *none, struct error **err)
 {
 	vec_for_each (t, &r->tasks) {
-		vec_for_each (rec, &t->more) {
-			if (rec->type != CKPT_RLIMITS)
-				continue;
-			if (set_limits(t, rec->data, err))
-				return error_wrap(err, "process %u", t->rec->pid);
-		}
+		const struct ckpt_rlimit *limits = find_limits(t);
+
+		if (limits && set_limits(t, limits, err))
+			return error_wrap(err, "process %u", t->rec->pid);
 	}
 	return 0;
+}
+
+int rlimits_restore_sigpending(struct restore_task *t, struct error **err)
+{
+	static const struct remote_note note = {
+		.what = "setting the limit",
+		.object = "sigpending",
+	};
+	const struct ckpt_rlimit *limits = find_limits(t);
+	struct ckpt_rlimit *limit;
+	uint64_t address;
+
+	if (!limits)
+		return 0;
+	limit = remote_later_data(&t->remote, sizeof(*limit), &address, err);
+	if (!limit)
+		return -error_code(*err);
+	*limit = limits[RLIMIT_SIGPENDING];
+	return remote_later(&t->remote, 0, &note, err, SYS_prlimit64, 0, RLIMIT_SIGPENDING, address,
+			    0);
 }
 
 static const enum ckpt_type rlimits_types[] = {CKPT_RLIMITS, 0};

@@ -473,28 +473,44 @@ static int finish_thread(struct restore *r, struct restore_task *t, struct resto
 {
 	int ret = sched_restore(t, th, err);
 
-	if (!ret && !kernel_arms(r, t))
-		ret = signals_restore_pending(t, th, th->sigpending, th->sigpending_len, false,
-					      err);
 	if (!ret)
 		ret = seccomp_restore(t, th, err);
 	return ret || kernel_restores(r, resource_threads.kernel) ? ret : creds_restore(t, th, err);
+}
+
+static int queue_shared(struct restore *r, struct restore_task *t, struct error **err)
+{
+	return kernel_arms(r, t) ? 0
+				 : signals_restore_pending(t, restore_first(t), t->sigpending,
+							   t->sigpending_len, true, err);
+}
+
+/* Behind the credentials, by whose user pending signals are counted, and before their limit. */
+static int queue_signals(struct restore *r, struct restore_task *t, struct error **err)
+{
+	/* by the first thread: if it exits, it has done it before */
+	int ret = t->exited ? 0 : queue_shared(r, t, err);
+
+	vec_for_each (th, &t->threads)
+		if (!ret && !kernel_arms(r, t))
+			ret = signals_restore_pending(t, th, th->sigpending, th->sigpending_len,
+						      false, err);
+	return ret ? ret : rlimits_restore_sigpending(t, err);
 }
 
 /* The sleeps are last of all: what they have left is counted from there. */
 static int finish_process(struct restore *r, struct restore_task *t, struct error **err)
 {
 	bool by_kernel = kernel_restores(r, resource_threads.kernel);
-	int ret = 0;
+	int ret = t->exited ? queue_shared(r, t, err) : 0;
 
-	if (!kernel_arms(r, t))
-		ret = signals_restore_pending(t, restore_first(t), t->sigpending, t->sigpending_len,
-					      true, err);
 	if (!ret && t->exited)
 		ret = exited_restore(r, t, err);
 	vec_for_each (th, &t->threads)
 		if (!ret)
 			ret = finish_thread(r, t, th, err);
+	if (!ret)
+		ret = queue_signals(r, t, err);
 	if (!ret && !by_kernel)
 		ret = process_finish(t, err);
 	if (!ret)

@@ -143,4 +143,9 @@ int signals_restore_pending(struct restore_task *t, struct restore_thread *th, c
 			    size_t len, bool shared, struct error **err);
 int signals_validate_pending(const struct record *rec, struct error **err);
 
+/* --- rlimits.c --- */
+
+/* The limit on pending signals, as recorded: behind those that the process has. */
+int rlimits_restore_sigpending(struct restore_task *t, struct error **err);
+
 #endif

@@ -43,6 +43,12 @@ load ck
 	ck_once ck_signals all
 }
 
+@test "checkpoint: as many pending signals as its user may have, and more than it now may" {
+	# whose others there are none of: they are counted together
+	CK_EDIT='.process.user = {uid: '$((40000 + RANDOM))', gid: 4321}'
+	ck_once ck_signals full
+}
+
 USER_CAPS='.process.capabilities |= with_entries(.value = ["CAP_KILL","CAP_SETPCAP","CAP_SETUID","CAP_SETGID","CAP_NET_BIND_SERVICE"])'
 
 @test "checkpoint: credentials of a user, and a filter of the program's own" {

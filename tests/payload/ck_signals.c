@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ck_signals [all]: pending signals with payloads in their order, of the process
+ * ck_signals [all|full]: pending signals with payloads in their order, of the process
  * and of its threads; actions with their flags; alternate stacks. With "all",
- * every signal that a program usually leaves alone has a handler.
+ * every signal that a program usually leaves alone has a handler; with "full", there are as many
+ * as RLIMIT_SIGPENDING allows.
  */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -153,7 +156,7 @@ static void block_signals(void)
 	sigset_t set;
 
 	sigemptyset(&set);
-	for (int i = 1; i < 10; i++)
+	for (int i = 1; i <= 10; i++)
 		sigaddset(&set, SIGRTMIN + i);
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGHUP);
@@ -182,6 +185,65 @@ static void send_all(void)
 	kill(getpid(), SIGUSR2);
 }
 
+#define FULL 64
+
+/* How many are pending for the processes of its user; also for those that nobody has reaped yet. */
+static int user_pending(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char text[256];
+	int pending = -1;
+
+	while (f && fgets(text, sizeof(text), f))
+		if (sscanf(text, "SigQ: %d", &pending) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return pending;
+}
+
+static int queue_one(int value)
+{
+	return sigqueue(getpid(), SIGRTMIN + 10, (union sigval){.sival_int = value});
+}
+
+static int fill_queue(void)
+{
+	struct rlimit limit = {FULL, FULL};
+	int queued = 0;
+
+	if (setrlimit(RLIMIT_SIGPENDING, &limit))
+		abort();
+	while (!queue_one(queued))
+		queued++;
+	/* now there are more than it may have */
+	limit.rlim_cur = FULL / 4;
+	if (errno != EAGAIN || queued <= FULL / 4 || setrlimit(RLIMIT_SIGPENDING, &limit))
+		abort();
+	return queued;
+}
+
+static void check_full(int queued)
+{
+	struct timespec now = {0};
+	struct rlimit limit;
+	siginfo_t info;
+	sigset_t set;
+	int before = user_pending();
+
+	ck_check(!getrlimit(RLIMIT_SIGPENDING, &limit));
+	ck_check(limit.rlim_cur == FULL / 4 && limit.rlim_max == FULL);
+	ck_check(queue_one(0) == -1 && errno == EAGAIN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN + 10);
+	for (int i = 0; i < queued; i++)
+		ck_check(sigtimedwait(&set, &info, &now) == SIGRTMIN + 10 &&
+			 info.si_value.sival_int == i);
+	ck_check(sigtimedwait(&set, &info, &now) == -1);
+	/* they were counted for its user, and for nobody else */
+	ck_check(before - user_pending() >= queued);
+}
+
 static void check_actions(const struct kernel_action before[65])
 {
 	struct kernel_action after;
@@ -198,7 +260,9 @@ static void check_actions(const struct kernel_action before[65])
 
 int main(int argc, char **argv)
 {
+	bool full = argc > 1 && !strcmp(argv[1], "full");
 	struct kernel_action before[65];
+	int queued = 0;
 	stack_t stack = {.ss_size = 65536}, got;
 	pthread_t thread;
 	sigset_t set, mask;
@@ -213,11 +277,15 @@ int main(int argc, char **argv)
 	while (!thread_ready)
 		usleep(1000);
 	send_all();
+	if (full)
+		queued = fill_queue();
 	for (int i = 1; i < 65; i++)
 		get_action(i, &before[i]);
 	sigprocmask(SIG_BLOCK, NULL, &mask);
 	ck_ready();
 	ck_wait_go();
+	if (full)
+		check_full(queued);
 	check_actions(before);
 	sigprocmask(SIG_BLOCK, NULL, &set);
 	ck_check(!memcmp(&mask, &set, 8));
