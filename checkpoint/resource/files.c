@@ -45,7 +45,8 @@ static int block_unknown(struct checkpoint *c, const struct description *d)
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (!strncmp(d->link, known[i].prefix, strlen(known[i].prefix)))
 			return description_block(c, d, known[i].remedy, "%s", d->link);
-	return description_block(c, d, "close it for the checkpoint", "%s", d->link);
+	return description_block(c, d, "close it for the checkpoint", "%s%s", d->link,
+				 d->open_flags & O_PATH ? ", opened by O_PATH" : "");
 }
 
 static int files_admit(struct checkpoint *c, struct dump_task *t, struct error **err)

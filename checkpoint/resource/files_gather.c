@@ -149,9 +149,18 @@ static int find_stdio(const struct checkpoint *c, const struct stat *st, int num
 	return -1;
 }
 
+/*
+ * By O_PATH anything can be open, through /proc/PID/fd; but only what has a path, or is a
+ * namespace, is found again, and nothing can be asked of the others.
+ */
+static bool is_bare_handle(const struct description *d)
+{
+	return d->open_flags & O_PATH && *d->link != '/' && !file_kind_namespace.matches(d);
+}
+
 static const struct file_kind *kind_of(const struct description *d)
 {
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds) && !is_bare_handle(d); i++)
 		if (kinds[i]->matches(d))
 			return kinds[i];
 	return NULL;
@@ -369,6 +378,9 @@ static void find_external(struct checkpoint *c, struct description *d)
 		d->kind = &file_kind_external;
 		return;
 	}
+	/* what is given anew can be read or written */
+	if (d->open_flags & O_PATH)
+		return;
 	if (find_stdio(c, &d->st, -1) < 0 || (!S_ISCHR(d->st.st_mode) && !S_ISFIFO(d->st.st_mode) &&
 					      !S_ISSOCK(d->st.st_mode) && !S_ISREG(d->st.st_mode)))
 		return;

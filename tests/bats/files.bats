@@ -68,6 +68,10 @@ RES_EDIT='.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 1024, hard: 4000}]'
 	lacks "fd 25"
 	has "fd 26: netlink socket of netfilter"
 	has "fd 27: a uts namespace that is not the container's"
+	has "fd 28: pipe:["
+	has "fd 29: anon_inode:[eventfd], opened by O_PATH (close it"
+	has "fd 30: socket:["
+	has "fd 31: "
 	fails firn checkpoint --image-path "$T/image" "$ID"
 	[ ! -e "$T/image/manifest.json" ] || fail "there is an image"
 	passes

@@ -2,10 +2,12 @@
 /*
  * res_refused GO: what a checkpoint cannot save, under descriptors 20 and up in this order;
  * 21, 24 and 25 (a memory file, a file that has lost a name, a removed directory) it can.
+ * 28 to 31 are handles (O_PATH) of a pipe, of an eventfd, of a socket and of standard output.
  */
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -43,6 +45,29 @@ static int pidfd_of_thread(void)
 	return syscall(SYS_pidfd_open, tid, O_EXCL /* PIDFD_THREAD */);
 }
 
+/* Closes fd, but standard output. */
+static int handle_of(int fd)
+{
+	char path[64];
+	int handle;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	handle = open(path, O_PATH);
+	CHECK(handle >= 0 && (fd == 1 || !close(fd)));
+	return handle;
+}
+
+static void keep_handles(void)
+{
+	int ends[2];
+
+	CHECK(!pipe(ends));
+	keep(handle_of(ends[0]));
+	keep(handle_of(eventfd(1, 0)));
+	keep(handle_of(socket(AF_UNIX, SOCK_STREAM, 0)));
+	keep(handle_of(1));
+}
+
 /* Of one that has ended, which has the same table of descriptors: it tells the number. */
 static int other_namespace(void)
 {
@@ -72,6 +97,7 @@ int main(int argc, char **argv)
 	CHECK(!rmdir("/tmp/removed"));
 	keep(socket(AF_NETLINK, SOCK_RAW, 12 /* NETLINK_NETFILTER */));
 	keep(other_namespace());
+	keep_handles();
 	ready_and_wait(argv[1]);
 	return passed();
 }
