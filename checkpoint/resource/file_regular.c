@@ -119,6 +119,9 @@ static int file_admit(struct checkpoint *c, struct description *d, struct error 
 		return 0;
 	if (d->file_kind == CKPT_FILE_MEMFD)
 		return memory_object_register(c, d->fd, d->st.st_size, &d->group, err);
+	if (is_secret(d))
+		return description_block(c, d, "let the program close it",
+					 "secret memory (memfd_secret)");
 	if (strlen(d->link) > PATH_BYTES_MAX)
 		return description_block(c, d, "use a shorter path", "a file with a long path");
 	if (d->file_kind == CKPT_FILE_DEVICE &&
@@ -126,8 +129,6 @@ static int file_admit(struct checkpoint *c, struct description *d, struct error 
 		return block_device(c, d);
 	if (!file_is_deleted(d))
 		return admit_path(c, d, err);
-	if (is_secret(d))
-		return description_block(c, d, "let the program close it", "secret memory");
 	if (!(d->file_kind == CKPT_FILE_FIFO || file_can_be_made(d->st.st_mode, d->st.st_rdev)) ||
 	    d->file_kind == CKPT_FILE_PROC)
 		return description_block(c, d, "close it", "\"%s\", deleted", d->link);

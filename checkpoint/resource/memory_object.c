@@ -68,7 +68,11 @@ int memory_object_register(struct checkpoint *c, int fd, uint64_t size, uint32_t
 		int r = o->fd;
 
 		object_free(o);
-		return error_errno(err, -r, "opening shared memory");
+		error_errno(err, -r, "opening shared memory");
+		return r != -EMFILE
+			       ? r
+			       : error_hint(err, "each piece of shared memory takes a descriptor: "
+						 "raise the limit (ulimit -n)");
 	}
 	if (!slot) {
 		object_free(o);

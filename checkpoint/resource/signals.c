@@ -18,7 +18,7 @@
 
 #define SIGNALS	     64
 #define SIGINFO_SIZE 128
-#define PENDING_MAX  65536 /* RLIMIT_SIGPENDING is a few thousand by default */
+#define PENDING_MAX  65536 /* PTRACE_PEEKSIGINFO takes the square of how many there are */
 #define PEEK_AT_ONCE 32
 
 static bool is_fixed(int signo)
@@ -68,27 +68,52 @@ static int dump_actions(struct dump_task *t, struct error **err)
 	return 0;
 }
 
+static long peek(const struct dump_thread *th, const struct __ptrace_peeksiginfo_args *which,
+		 siginfo_t *got, struct error **err)
+{
+	long n = syscall(SYS_ptrace, PTRACE_PEEKSIGINFO, th->tid, which, got);
+
+	return n < 0 ? error_errno(err, errno, "reading the pending signals of task %d", th->tid)
+		     : n;
+}
+
+/* The kernel goes through the queue from its beginning for each of them: so this is asked first. */
+static int admit_count(const struct dump_thread *th, struct __ptrace_peeksiginfo_args which,
+		       struct error **err)
+{
+	siginfo_t one;
+	long n;
+
+	which.off = PENDING_MAX;
+	which.nr = 1;
+	n = peek(th, &which, &one, err);
+	if (n <= 0)
+		return n;
+	error_set(err, E2BIG, "task %d has more than %d signals pending", th->tid, PENDING_MAX);
+	return error_hint(err, "let the program take them first");
+}
+
 int signals_dump_pending(struct dump_task *t, struct dump_thread *th, bool shared,
 			 struct error **err)
 {
-	struct __ptrace_peeksiginfo_args peek = {
+	struct __ptrace_peeksiginfo_args which = {
 		.flags = shared ? 1 /* PTRACE_PEEKSIGINFO_SHARED */ : 0,
 		.nr = PEEK_AT_ONCE,
 	};
 	siginfo_t got[PEEK_AT_ONCE];
 	struct buf queue = {0};
-	int r = 0;
 	long n;
+	int r;
 
 	_Static_assert(sizeof(siginfo_t) == SIGINFO_SIZE, "the image has the kernel's siginfo");
 	do {
-		n = syscall(SYS_ptrace, PTRACE_PEEKSIGINFO, th->tid, &peek, got);
-		if (n < 0)
-			r = error_errno(err, errno, "reading the pending signals of task %d",
-					th->tid);
-		else if (n && !buf_add(&queue, got, n * SIGINFO_SIZE))
+		n = peek(th, &which, got, err);
+		r = n < 0 ? n : 0;
+		if (n > 0 && !buf_add(&queue, got, n * SIGINFO_SIZE))
 			r = error_errno(err, ENOMEM, "recording pending signals");
-		peek.off += n > 0 ? n : 0;
+		if (!r && !which.off && n == PEEK_AT_ONCE)
+			r = admit_count(th, which, err);
+		which.off += n;
 	} while (!r && n == PEEK_AT_ONCE);
 	if (!r && queue.len && !record_add(&t->records, CKPT_SIGPENDING, queue.data, queue.len))
 		r = error_errno(err, ENOMEM, "recording pending signals");

@@ -46,7 +46,16 @@ load ck
 @test "checkpoint: as many pending signals as its user may have, and more than it now may" {
 	# whose others there are none of: they are counted together
 	CK_EDIT='.process.user = {uid: '$((40000 + RANDOM))', gid: 4321}'
-	ck_once ck_signals full
+	ck_once ck_signals full 64
+}
+
+@test "checkpoint: more pending signals than a restore would take are refused at once" {
+	[ "$(ulimit -Hi)" -ge 67000 ] || skip "wants a limit of pending signals (ulimit -i) above 67,000"
+	ck_start ck_signals full 66000
+	fails firn checkpoint --image-path "$T/refused" "$ID"
+	one_line
+	has "more than 65536 signals pending"
+	equal "$(container_status "$ID")" running
 }
 
 USER_CAPS='.process.capabilities |= with_entries(.value = ["CAP_KILL","CAP_SETPCAP","CAP_SETUID","CAP_SETGID","CAP_NET_BIND_SERVICE"])'

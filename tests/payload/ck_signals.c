@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ck_signals [all|full]: pending signals with payloads in their order, of the process
+ * ck_signals [all|full N]: pending signals with payloads in their order, of the process
  * and of its threads; actions with their flags; alternate stacks. With "all",
  * every signal that a program usually leaves alone has a handler; with "full", there are as many
- * as RLIMIT_SIGPENDING allows.
+ * as RLIMIT_SIGPENDING allows, which is N.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -185,8 +185,6 @@ static void send_all(void)
 	kill(getpid(), SIGUSR2);
 }
 
-#define FULL 64
-
 /* How many are pending for the processes of its user; also for those that nobody has reaped yet. */
 static int user_pending(void)
 {
@@ -207,9 +205,9 @@ static int queue_one(int value)
 	return sigqueue(getpid(), SIGRTMIN + 10, (union sigval){.sival_int = value});
 }
 
-static int fill_queue(void)
+static int fill_queue(rlim_t full)
 {
-	struct rlimit limit = {FULL, FULL};
+	struct rlimit limit = {full, full};
 	int queued = 0;
 
 	if (setrlimit(RLIMIT_SIGPENDING, &limit))
@@ -217,13 +215,13 @@ static int fill_queue(void)
 	while (!queue_one(queued))
 		queued++;
 	/* now there are more than it may have */
-	limit.rlim_cur = FULL / 4;
-	if (errno != EAGAIN || queued <= FULL / 4 || setrlimit(RLIMIT_SIGPENDING, &limit))
+	limit.rlim_cur = full / 4;
+	if (errno != EAGAIN || queued <= (int)full / 4 || setrlimit(RLIMIT_SIGPENDING, &limit))
 		abort();
 	return queued;
 }
 
-static void check_full(int queued)
+static void check_full(rlim_t full, int queued)
 {
 	struct timespec now = {0};
 	struct rlimit limit;
@@ -232,7 +230,7 @@ static void check_full(int queued)
 	int before = user_pending();
 
 	ck_check(!getrlimit(RLIMIT_SIGPENDING, &limit));
-	ck_check(limit.rlim_cur == FULL / 4 && limit.rlim_max == FULL);
+	ck_check(limit.rlim_cur == full / 4 && limit.rlim_max == full);
 	ck_check(queue_one(0) == -1 && errno == EAGAIN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN + 10);
@@ -260,7 +258,7 @@ static void check_actions(const struct kernel_action before[65])
 
 int main(int argc, char **argv)
 {
-	bool full = argc > 1 && !strcmp(argv[1], "full");
+	rlim_t full = argc > 2 && !strcmp(argv[1], "full") ? atoi(argv[2]) : 0;
 	struct kernel_action before[65];
 	int queued = 0;
 	stack_t stack = {.ss_size = 65536}, got;
@@ -278,14 +276,14 @@ int main(int argc, char **argv)
 		usleep(1000);
 	send_all();
 	if (full)
-		queued = fill_queue();
+		queued = fill_queue(full);
 	for (int i = 1; i < 65; i++)
 		get_action(i, &before[i]);
 	sigprocmask(SIG_BLOCK, NULL, &mask);
 	ck_ready();
 	ck_wait_go();
 	if (full)
-		check_full(queued);
+		check_full(full, queued);
 	check_actions(before);
 	sigprocmask(SIG_BLOCK, NULL, &set);
 	ck_check(!memcmp(&mask, &set, 8));

@@ -2,7 +2,8 @@
 /*
  * res_refused GO: what a checkpoint cannot save, under descriptors 20 and up in this order;
  * 21, 24 and 25 (a memory file, a file that has lost a name, a removed directory) it can.
- * 28 to 31 are handles (O_PATH) of a pipe, of an eventfd, of a socket and of standard output.
+ * 28 to 31 are handles (O_PATH) of a pipe, of an eventfd, of a socket and of standard output; 32 is
+ * secret memory, which is mapped too, if the kernel has that.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -68,6 +69,17 @@ static void keep_handles(void)
 	keep(handle_of(1));
 }
 
+static void keep_secret(void)
+{
+	int fd = syscall(SYS_memfd_secret, 0);
+
+	if (fd < 0)
+		return;
+	CHECK(!ftruncate(fd, 4096));
+	CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED);
+	keep(fd);
+}
+
 /* Of one that has ended, which has the same table of descriptors: it tells the number. */
 static int other_namespace(void)
 {
@@ -98,6 +110,7 @@ int main(int argc, char **argv)
 	keep(socket(AF_NETLINK, SOCK_RAW, 12 /* NETLINK_NETFILTER */));
 	keep(other_namespace());
 	keep_handles();
+	keep_secret();
 	ready_and_wait(argv[1]);
 	return passed();
 }
