@@ -114,7 +114,8 @@ struct checkpoint_result {
  * Saves the container into request->image. On failure the container is as it
  * was found and there is no image. On success it has been killed, or with
  * leave_running it goes on (or stays frozen if it was). Admission that finds
- * blockers fails with -EBUSY naming the first; all are in result.
+ * blockers fails with -EBUSY naming the first; all are in result. Those that pass by themselves are
+ * waited for, a moment, unless it was frozen.
  */
 int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_result *result,
 		    struct error **err);

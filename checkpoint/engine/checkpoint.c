@@ -455,8 +455,9 @@ static const struct phase checkpoint_phases[] = {
 
 static const struct phase finish_phases[] = {{"finish", phase_finish}};
 
-int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_result *result,
-		    struct error **err)
+/* *passes: what was in the way goes by itself. */
+static int attempt(const struct checkpoint_request *request, struct checkpoint_result *result,
+		   bool *passes, struct error **err)
 {
 	struct checkpoint c = {.request = request, .result = result, .rootfd = -1, .hold = -1};
 	unsigned count = sizeof(checkpoint_phases) / sizeof(*checkpoint_phases);
@@ -482,5 +483,26 @@ int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_
 	buf_free(&c.records);
 	if (c.rootfd >= 0)
 		close(c.rootfd);
+	*passes = r && c.passing && c.passing == result->blockers.count;
+	return r;
+}
+
+#define ATTEMPTS	 30
+#define ATTEMPT_PAUSE_NS 2000000
+
+int checkpoint_save(const struct checkpoint_request *request, struct checkpoint_result *result,
+		    struct error **err)
+{
+	const struct timespec pause = {.tv_nsec = ATTEMPT_PAUSE_NS};
+	bool passes;
+	int r = attempt(request, result, &passes, err);
+
+	for (unsigned i = 1; r && passes && !request->was_frozen && i < ATTEMPTS; i++) {
+		error_free(*err);
+		*err = NULL;
+		blockers_free(&result->blockers);
+		nanosleep(&pause, NULL);
+		r = attempt(request, result, &passes, err);
+	}
 	return r;
 }

@@ -118,6 +118,7 @@ struct checkpoint {
 	uint64_t vdso_hash;
 	struct kernel kernel; /* what of it is used; all 0: nothing */
 	int hold;	      /* -1: none */
+	size_t passing;	      /* blockers that go by themselves, in a moment */
 	bool own_ipc;	      /* the container has an IPC namespace of its own */
 	long cpus_online;     /* 0: not known yet */
 	struct {

@@ -365,16 +365,18 @@ static bool same(const struct dump_task *a, const struct dump_task *b, int type)
 static const struct {
 	int type;
 	const char *refused; /* NULL: it is kept, if the tree can be made so */
+	bool passes; /* most often it is a program about to be executed: shells, posix_spawn() */
 } shared_things[] = {
-	{KCMP_VM, "memory shared with another process (vfork, CLONE_VM)"},
-	{KCMP_FILES, NULL},
-	{KCMP_FS, NULL},
-	{KCMP_SIGHAND, "signal handlers shared with another process (CLONE_SIGHAND)"},
+	{KCMP_VM, "memory shared with another process (vfork, CLONE_VM)", true},
+	{KCMP_FILES, NULL, false},
+	{KCMP_FS, NULL, false},
+	{KCMP_SIGHAND, "signal handlers shared with another process (CLONE_SIGHAND)", false},
 };
 
 static void note_sharing(struct survey *s, struct dump_task *t, struct dump_task *first,
 			 unsigned thing)
 {
+	s->c->passing += shared_things[thing].passes;
 	if (shared_things[thing].refused)
 		checkpoint_block(s->c, t->rec.pid, -1, 0,
 				 "checkpoint when it has called exec or ended", "%s",

@@ -94,3 +94,26 @@ USER_CAPS='.process.capabilities |= with_entries(.value = ["CAP_KILL","CAP_SETPC
 	ck_restore
 	ck_passes
 }
+
+@test "checkpoint: a process that is between vfork and exec is waited for" {
+	ck_start ck_spawner
+	for ((i = 0; i < 5; i++)); do
+		ck_checkpoint
+		ck_restore
+	done
+	ck_passes
+}
+
+@test "checkpoint: memory that stays shared is refused in the end" {
+	make_bundle "$T/v" vforker /tmp/ready /tmp/go /tmp/done
+	add_payload "$T/v" vforker
+	new_id
+	run_detached "$ID" "$T/v"
+	wait_for 10 exists "$T/v/rootfs/tmp/ready"
+	fails firn checkpoint --image-path "$T/refused" "$ID"
+	one_line
+	has "memory shared with another process"
+	touch "$T/v/rootfs/tmp/go"
+	wait_for 10 non_empty "$T/v/rootfs/tmp/done"
+	equal "$(cat "$T/v/rootfs/tmp/done")" 42
+}
