@@ -210,9 +210,11 @@ static int add_running(struct survey *s, struct dump_task *t, const struct proc_
 		return r;
 	/* a signal that will kill it cannot be held back: it is already dead */
 	pending = &t->threads.items[0].status;
-	if ((pending->sig_pending | pending->shared_pending) & (1ull << (9 - 1)))
+	if ((pending->sig_pending | pending->shared_pending) & (1ull << (9 - 1))) {
+		s->c->passing++;
 		checkpoint_block(s->c, t->rec.pid, -1, 0, "try again when it has gone",
 				 "a task that has been killed");
+	}
 	t->pidfd = speaker_pidfd(t->speaker);
 	if (t->pidfd >= 0)
 		return 0;
