@@ -5,6 +5,7 @@
 load helpers
 load payloads
 load ck
+load res
 
 teardown() {
 	[ ! -d "$T/small" ] || umount -l "$T/small" 2>/dev/null || :
@@ -45,40 +46,63 @@ a_copy() {
 	cp -a "$IMAGE" "$BAD"
 }
 
-@test "restore: a byte flipped in each file, at its start, middle and end" {
-	ck_start ck_tree
-	ck_checkpoint
-	for file in "$IMAGE"/*; do
-		file=${file##*/}
-		size=$(stat -c %s "$IMAGE/$file")
-		for offset in 0 $((size / 3)) $((size / 2)) $((size - 1)); do
-			echo "# $file $offset"
-			a_copy
-			flip_byte "$BAD/$file" "$offset"
-			refused "$file"
-		done
-	done
-	ck_restore
-	ck_passes
+# kinds_documented: names of the files that an image may have, of docs/image-format.md, one a line.
+kinds_documented() {
+	awk '/^\| file \| contents/ { on = 1 } !NF { on = 0 } on && sub(/^\| `/, "") && sub(/`.*/, "")' \
+		"$REPO/docs/image-format.md" | sort
 }
 
-@test "restore: each file truncated, empty, and missing" {
-	ck_start ck_signals
-	ck_checkpoint
+# kinds_in IMAGE...: the same of what images have.
+kinds_in() {
+	find "$@" -mindepth 1 -printf '%f\n' | sed 's/-[0-9]*\./-N./; s/-[0-9]*$/-N/' | sort -u
+}
+
+# damage_each: every file of $IMAGE, which bundle $B's container $ID was saved to, has a byte
+# flipped at its start, middle and end, is cut off, and is missing. The image is whole again afterwards.
+damage_each() {
+	local file size offset
+	BAD=$IMAGE
 	for file in "$IMAGE"/*; do
-		file=${file##*/}
-		for size in 0 1 $(($(stat -c %s "$IMAGE/$file") - 1)); do
-			echo "# $file $size"
-			a_copy
-			truncate -s "$size" "$BAD/$file"
-			refused "$file"
+		size=$(stat -c %s "$file")
+		for offset in 0 $((size / 3)) $((size / 2)) $((size - 1)); do
+			echo "# $file flipped at $offset"
+			flip_byte "$file" "$offset"
+			refused "${file##*/}"
+			flip_byte "$file" "$offset"
 		done
-		a_copy
-		rm "$BAD/$file"
-		refused "$file"
+		cp -a "$file" "$T/whole"
+		for size in 0 1 $((size - 1)); do
+			echo "# $file cut off at $size"
+			truncate -s "$size" "$file"
+			refused "${file##*/}"
+			cp "$T/whole" "$file"
+		done
+		echo "# $file missing"
+		rm "$file"
+		refused "${file##*/}"
+		mv "$T/whole" "$file"
 	done
-	ck_restore
-	ck_passes
+}
+
+# damaged NAME [ARG...]: the image of a payload res_NAME, damaged in all ways; then itself.
+damaged() {
+	start_payload "$@"
+	save --tcp keep
+	IMAGE=$T/image B=$T/b
+	damage_each
+	kinds_in "$IMAGE" >>"$T/kinds"
+	restore_detached "$ID" "$B" "$IMAGE"
+	passes
+	firn delete --force "$ID"
+	again
+}
+
+# Deleted files, memory objects and a file system in memory; then processes, and memory that they share copy-on-write.
+@test "restore: each file of an image with a byte flipped at its start, middle and end, truncated, missing" {
+	damaged res_rounds
+	damaged res_cow
+	# no kind of file that there is was left out
+	equal "$(sort -u "$T/kinds")" "$(kinds_documented)" "kinds of files"
 }
 
 @test "restore: an image of another format version, machine, CPU or kernel, and none at all" {
