@@ -54,7 +54,11 @@ all_ticks() {
 
 # pids_in ID: the processes of a container.
 pids_in() {
-	firn ps --format json "$1" | jq -r '.[]'
+	local pids
+	pids=$(firn ps --format json "$1") || return
+	# shellcheck disable=SC2086 # numbers, commas and brackets
+	set -- ${pids//[^0-9]/ }
+	[ $# -eq 0 ] || printf '%s\n' "$@"
 }
 
 # freezer_file ID: the file that tells and sets whether the container's cgroup is frozen.
