@@ -79,13 +79,28 @@ static enum ckpt_file_kind kind_of(const struct description *d)
 	return CKPT_FILE_REGULAR;
 }
 
+/*
+ * Which of a proc's sysctls one finds, and so the inode, depends on the namespaces of who looks
+ * (fs/proc/proc_sysctl.c, proc_sys_compare()). The restore has them opened by the init.
+ */
+static bool is_sysctl(const struct description *d)
+{
+	return d->file_kind == CKPT_FILE_PROC && !strncmp(d->link, "/proc/sys/", 10);
+}
+
+static bool is_same(const struct description *d, const struct stat *st)
+{
+	return st->st_dev == d->st.st_dev && st->st_mode == d->st.st_mode &&
+	       (st->st_ino == d->st.st_ino || is_sysctl(d));
+}
+
 static int admit_path(struct checkpoint *c, struct description *d, struct error **err)
 {
 	__cleanup_fd int fd = open_in_root(c->rootfd, d->link, O_PATH | O_NOFOLLOW, 0);
 	const struct own_root own = {c->rootfd, c->init, c->tasks.items[0].rec.pid};
 	struct stat st;
 
-	if (fd >= 0 && !fstat(fd, &st) && st.st_dev == d->st.st_dev && st.st_ino == d->st.st_ino) {
+	if (fd >= 0 && !fstat(fd, &st) && is_same(d, &st)) {
 		if (!file_proc_is_foreign(&own, d->link, fd))
 			return 0;
 		return description_block(c, d, "close it for the checkpoint",

@@ -18,6 +18,7 @@ start_reader() {
 		while [ ! -e /tmp/go ]; do sleep 0.1; done
 		cat <&5
 		echo PASS' "$1"
+	[ -z "${RES_EDIT:-}" ] || edit_config "$T/b" "$RES_EDIT"
 	[ "${RES_PLACE:-}" != user ] || enter_user_namespace
 	[ -z "${SECRET:-}" ] || install -m 600 -o 100000 /dev/stdin "$T/b/rootfs$1" <<<"$SECRET"
 	new_id
@@ -56,6 +57,14 @@ is_refused() {
 	grep -q shmid "$T/$ID.log"
 	output=$(cat "$T/$ID.log")
 	lacks " $SEGMENT "
+}
+
+@test "a sysctl is that of the container's own namespaces" {
+	RES_EDIT='.linux.sysctl = {"kernel.msgmax": "4321"}'
+	start_reader /proc/sys/kernel/msgmax
+	around
+	passes
+	grep -qx 4321 "$T/$ID.log"
 }
 
 @test "an image gets no file that its opener wants a capability for that config.json does not give" {
