@@ -133,14 +133,39 @@ static int cannot_share(struct restore *r, const struct restore_task *t, struct 
 	return error_hint(err, "end it, or let it have its own");
 }
 
+/*
+ * What t's parent is sent at t's end, and by which kind of wait(2) it may be waited for: who is
+ * cloned by its maker for the maker's parent has the maker's own, who is left to another one
+ * SIGCHLD.
+ */
+static uint32_t exit_signal_by(const struct restore_task *maker, const struct restore_task *t,
+			       uint64_t flags)
+{
+	if (flags & CLONE_PARENT)
+		return maker->rec->exit_signal;
+	return maker->rec->pid == t->rec->ppid ? t->rec->exit_signal : SIGCHLD;
+}
+
+static int cannot_tell(struct restore *r, const struct restore_task *t, struct error **err)
+{
+	r->stuck = t->rec->pid;
+	error_set(
+		err, EOPNOTSUPP,
+		"process %u tells its parent of its end by signal %u, and could not be made by it",
+		t->rec->pid, t->rec->exit_signal);
+	return error_hint(err, "end it");
+}
+
 /* How maker is to clone t; an heir's maker has its memory by then. */
 static int prepare_clone(struct restore *r, struct restore_task *maker, struct restore_task *t,
 			 uint64_t flags, struct remote_child *how, struct error **err)
 {
-	int exit_signal = t->rec->exit_signal ? (int)t->rec->exit_signal : SIGCHLD, ret = 0;
+	int ret = 0;
 
 	if (!can_share_with(maker, t))
 		return cannot_share(r, t, err);
+	if (exit_signal_by(maker, t, flags) != t->rec->exit_signal)
+		return cannot_tell(r, t, err);
 	if (r->trial)
 		return 0;
 	if (is_heir(maker, t) && !maker->laid_out && memory_to_bequeath(r, maker))
@@ -150,7 +175,7 @@ static int prepare_clone(struct restore *r, struct restore_task *maker, struct r
 	t->born = maker->laid_out ? maker : maker->born;
 	*how = (struct remote_child){
 		.flags = flags | (t->files_of ? CLONE_FILES : 0) | (t->fs_of ? CLONE_FS : 0),
-		.exit_signal = flags & CLONE_PARENT ? 0 : exit_signal,
+		.exit_signal = flags & CLONE_PARENT ? 0 : (int)t->rec->exit_signal,
 		.tid = t->rec->pid,
 	};
 	return ret;

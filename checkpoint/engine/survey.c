@@ -250,7 +250,8 @@ static int add_task(struct survey *s, pid_t pid, pid_t parent, bool astray, stru
 	t->rec.ppid = parent;
 	t->astray = astray;
 	t->stat = stat;
-	t->rec.exit_signal = stat.exit_signal;
+	/* clone(2) takes any byte, and one that is no signal for none */
+	t->rec.exit_signal = stat.exit_signal > 64 ? 0 : stat.exit_signal;
 	/* of a stopped process: the signal, until its parent has heard of it by wait() */
 	t->rec.exit_code = stat.exit_code;
 	memcpy(t->rec.comm, stat.comm, sizeof(t->rec.comm));

@@ -370,6 +370,34 @@ static pid_t stopped(void)
 	return pid;
 }
 
+/* Children that send nothing at their end, or what is no signal, and are waited for with __WCLONE.
+ */
+static pid_t quiet(int exit_signal, int code)
+{
+	pid_t pid = syscall(SYS_clone, exit_signal, 0, 0, 0, 0);
+	siginfo_t info;
+
+	if (!pid && code)
+		_exit(code);
+	if (!pid) {
+		ck_wait_go();
+		_exit(11);
+	}
+	if (code)
+		waitid(P_PID, pid, &info, WEXITED | WNOWAIT | __WCLONE);
+	return pid;
+}
+
+static void reap_quiet(pid_t pid, int code)
+{
+	int status = -1;
+
+	if (waitpid(pid, &status, 0) != -1 || errno != ECHILD)
+		ck_bad("quiet child %d: waited for as if it told of its end", pid);
+	if (waitpid(pid, &status, __WCLONE) != pid || status != code << 8)
+		ck_bad("quiet child %d: status %#x (errno %d)", pid, status, errno);
+}
+
 static void on_child(int signo)
 {
 	(void)signo;
@@ -386,7 +414,7 @@ static void reap(pid_t pid, int wanted)
 
 int main(void)
 {
-	pid_t by_exit, by_255, by_kill, by_term, halted;
+	pid_t by_exit, by_255, by_kill, by_term, halted, silent, silent_dead, odd;
 	int status = -1, chld;
 
 	members = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -403,6 +431,9 @@ int main(void)
 	by_kill = zombie(0, SIGKILL);
 	by_term = zombie(0, SIGTERM);
 	halted = stopped();
+	silent = quiet(0, 0);
+	silent_dead = quiet(0, 12);
+	odd = quiet(100, 0);
 	note(&members[0]);
 	for (int i = 1; i < MEMBERS; i++)
 		wait_member(i);
@@ -423,6 +454,9 @@ int main(void)
 	ck_check(waitpid(halted, &status, WNOHANG) == 0);
 	kill(halted, SIGCONT);
 	reap(halted, 0x900);
+	reap_quiet(silent, 11);
+	reap_quiet(silent_dead, 12);
+	reap_quiet(odd, 11);
 	for (int i = 0; i < MEMBERS; i++) {
 		struct member *m = &members[i];
 
