@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "checkpoint/engine/engine.h"
+#include "checkpoint/engine/load.h"
 #include "checkpoint/engine/phases.h"
 #include "checkpoint/engine/provider.h"
 #include "checkpoint/engine/tasks.h"
@@ -354,8 +355,9 @@ static int phase_cores(void *ctx, struct error **err)
 	return memory_write_cores(ctx, err);
 }
 
-static int write_records(struct checkpoint *c, struct error **err)
+static int phase_records(void *ctx, struct error **err)
 {
+	struct checkpoint *c = ctx;
 	struct ckpt_end end = {0};
 	struct image_file *f;
 	struct record rec;
@@ -366,8 +368,17 @@ static int write_records(struct checkpoint *c, struct error **err)
 		end.records++;
 	if (!record_add(&c->records, CKPT_END, &end, sizeof(end)))
 		return error_errno(err, ENOMEM, "recording");
+	if (c->records.len > CONTAINER_MAX)
+		return error_set(err, EFBIG, "container.rec: %zu bytes, at most %u are read",
+				 c->records.len, CONTAINER_MAX);
 	r = image_add_file(c->image, "container.rec", &f, err);
 	return r ? r : image_file_write(f, c->records.data, c->records.len, err);
+}
+
+/* Nobody is killed, and no older image replaced, for one that no restore would take. */
+static int phase_review(void *ctx, struct error **err)
+{
+	return load_review(ctx, err);
 }
 
 const struct checkpoint_allowance checkpoint_allowances[CHECKPOINT_ALLOWANCES] = {
@@ -411,10 +422,7 @@ static int phase_commit(void *ctx, struct error **err)
 		.provider = names ? "kernel" : "user",
 		.kernel_classes = names ? by_kernel : NULL,
 	};
-	int r = write_records(c, err);
 
-	if (r)
-		return r;
 	list_waived(c->request, waived);
 	info.net_hold = c->net_hold;
 	vec_for_each (t, &c->tasks)
@@ -449,7 +457,8 @@ static const struct phase checkpoint_phases[] = {
 	{"begin", phase_begin},	    {"freeze", phase_freeze},	{"survey", phase_survey},
 	{"admit", phase_admit},	    {"image", phase_image},	{"kernel", phase_kernel},
 	{"seize", phase_seize},	    {"capture", phase_capture}, {"pages", phase_pages},
-	{"release", phase_release}, {"cores", phase_cores},	{"commit", phase_commit},
+	{"release", phase_release}, {"cores", phase_cores},	{"records", phase_records},
+	{"review", phase_review},   {"commit", phase_commit},
 };
 #define CHECK_PHASES 4
 

@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #include "checkpoint/engine/engine.h"
+#include "checkpoint/engine/load.h"
 #include "checkpoint/engine/phases.h"
 #include "checkpoint/engine/provider.h"
 #include "checkpoint/engine/tasks.h"
 #include "checkpoint/kernel/restart.h"
 #include "checkpoint/resource/files.h"
 #include "checkpoint/resource/memory.h"
-#include "checkpoint/resource/memory_cow.h"
 #include "checkpoint/resource/resource.h"
 #include "checkpoint/resource/thread.h"
 #include "checkpoint/user/machine.h"
@@ -86,130 +86,12 @@ int restore_init_pid(struct image_reader *image, pid_t *pid, struct error **err)
 	return 0;
 }
 
-/* --- load --- */
-
-static const struct resource_class *class_of(enum ckpt_type type)
-{
-	for (unsigned i = 0; resource_classes[i]; i++)
-		for (const enum ckpt_type *t = resource_classes[i]->types; t && *t; t++)
-			if (*t == type)
-				return resource_classes[i];
-	return NULL;
-}
-
-static int load_record(struct restore *r, struct restore_task *t, const struct record *rec,
-		       struct error **err)
-{
-	const struct resource_class *class = class_of(rec->type);
-	int ret;
-
-	if (!class || !class->load)
-		return error_set(err, EBADMSG, "a record of type %d that nothing knows", rec->type);
-	if (rec->version > class->version)
-		return error_set(err, EOPNOTSUPP, "record %s has version %u",
-				 record_name(rec->type), rec->version);
-	ret = class->load(r, t, rec, err);
-	return ret ? error_wrap(err, "record %s", record_name(rec->type)) : 0;
-}
-
-static int load_begin(struct restore *r, const struct record *rec, struct error **err)
-{
-	r->begin = record_head(rec, sizeof(*r->begin), err);
-	if (!r->begin)
-		return -EBADMSG;
-	if (rec->type != CKPT_BEGIN || r->begin->magic != CKPT_MAGIC)
-		return error_set(err, EBADMSG, "does not begin as a checkpoint");
-	if (r->begin->format != CKPT_FORMAT_VERSION)
-		return error_set(err, EOPNOTSUPP, "format version %u", r->begin->format);
-	return 0;
-}
-
-static int load_container(struct restore *r, struct error **err)
-{
-	uint64_t records = 0;
-	bool ended = false;
-	struct record rec;
-	size_t pos = 0;
-	int ret = image_reader_records(r->image, &r->records, &r->records_len, err);
-
-	if (ret)
-		return ret;
-	while (!ended && (ret = record_next(r->records, r->records_len, &pos, &rec)) == 1) {
-		if (!records)
-			ret = load_begin(r, &rec, err);
-		else if (rec.type == CKPT_END)
-			ended = true;
-		else
-			ret = load_record(r, NULL, &rec, err);
-		if (ret < 0)
-			return ret;
-		records++;
-	}
-	if (ret < 0 || !ended)
-		return error_set(err, EBADMSG, "truncated or malformed");
-	if (!r->tasks.count || r->tasks.count != r->begin->tasks)
-		return error_set(err, EBADMSG, "%zu tasks where %u are announced", r->tasks.count,
-				 r->begin->tasks);
-	return 0;
-}
-
-static int check_complete(struct restore *r, struct restore_task *t, struct error **err)
-{
-	int ret;
-
-	if (!t->mm || !t->vmas || !t->auxv || !t->sigactions || !t->threads.count ||
-	    t->threads.count != t->rec->threads)
-		return error_set(err, EBADMSG, "records are missing");
-	ret = exited_check(r, t, err);
-	if (ret)
-		return ret;
-	vec_for_each (th, &t->threads) {
-		if (!th->creds || !th->xstate)
-			return error_set(err, EBADMSG, "records of thread %u are missing",
-					 th->rec->tid);
-		if (!ret)
-			ret = creds_check_allowed(r->request, th, err);
-	}
-	return ret;
-}
-
-static int load_core(struct restore *r, struct restore_task *t, struct error **err)
-{
-	struct record rec;
-	size_t pos = 0;
-	int ret = core_read(r->image, t->rec->pid, &t->core, err);
-
-	if (ret)
-		return ret;
-	snprintf(t->core_name, sizeof(t->core_name), "task-%u.core", t->rec->pid);
-	while ((ret = record_next(t->core.records, t->core.records_len, &pos, &rec)) == 1) {
-		ret = load_record(r, t, &rec, err);
-		if (ret)
-			return ret;
-	}
-	if (ret < 0)
-		return error_set(err, EBADMSG, "malformed records");
-	return check_complete(r, t, err);
-}
+/* --- building --- */
 
 static int phase_load(void *ctx, struct error **err)
 {
-	struct restore *r = ctx;
-	int ret = load_container(r, err);
-
-	if (ret)
-		return error_wrap(err, "container.rec");
-	vec_for_each (t, &r->tasks) {
-		if (t->rec->state == CKPT_TASK_ZOMBIE)
-			continue;
-		ret = load_core(r, t, err);
-		if (ret)
-			return error_wrap(err, "task-%u.core", t->rec->pid);
-	}
-	return cow_check(r, err);
+	return load_image(ctx, err);
 }
-
-/* --- building --- */
 
 static int phase_stub(void *ctx, struct error **err)
 {
@@ -402,24 +284,6 @@ static const struct phase restore_phases[] = {
 	{"arm", phase_arm},	    {"release", phase_release},
 };
 
-static void free_tasks(struct restore *r)
-{
-	vec_for_each (t, &r->tasks) {
-		vec_for_each (th, &t->threads)
-			vec_free(&th->more);
-		vec_free(&t->threads);
-		vec_free(&t->exited_thread.more);
-		vec_free(&t->more);
-		vec_free(&t->sources);
-		core_free(&t->core);
-		cow_forget(t);
-		remote_forget(&t->remote);
-		if (t->pidfd >= 0)
-			close(t->pidfd);
-	}
-	vec_free(&r->tasks);
-}
-
 /*
  * Traced stubs are zombies until their tracer has looked, and the init of a pid
  * namespace does not die before the others have: nobody but us can end this.
@@ -466,10 +330,7 @@ int restore_load(const struct restore_request *request, struct restore_result *r
 		(end.tv_sec - start.tv_sec) * 1000000000ull + end.tv_nsec - start.tv_nsec;
 	result->page_bytes = r.page_bytes;
 	undo_run(&r.undo);
-	for (unsigned i = 0; resource_classes[i]; i++)
-		if (resource_classes[i]->release)
-			resource_classes[i]->release(NULL, &r);
-	free_tasks(&r);
+	load_free(&r);
 	if (r.rootfd >= 0)
 		close(r.rootfd);
 	return ret;

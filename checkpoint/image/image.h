@@ -118,6 +118,14 @@ struct image_info {
 /* fsyncs every file and the directory, then renames manifest.json into place. */
 int image_commit(struct image_writer *w, const struct image_info *info, struct error **err);
 
+struct image_reader;
+
+/*
+ * What a reader would see if the image were committed as it is: names and sizes of its files.
+ * Nothing is compared with checksums, and there are no records and no config.json.
+ */
+int image_review(const struct image_writer *w, struct image_reader **r, struct error **err);
+
 /* Removes what was written and frees the writer. After a commit it only frees. NULL is fine. */
 void image_close(struct image_writer *w);
 
@@ -149,6 +157,7 @@ struct core_info {
 
 #define CORE_DATA_OFFSET 4096
 #define CORE_MAX	 (1U << 30) /* of all but the page data: more is neither written nor read */
+#define CONTAINER_MAX	 (1U << 30) /* container.rec: the same */
 
 /*
  * Finishes task-N.core, whose page data is already at CORE_DATA_OFFSET of f's
@@ -158,8 +167,6 @@ struct core_info {
 int core_write(struct image_file *f, const struct core_info *info, struct error **err);
 
 /* --- reading --- */
-
-struct image_reader;
 
 /*
  * Opens an image and checks manifest, format version, architecture, sizes of all

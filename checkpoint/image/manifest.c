@@ -399,6 +399,12 @@ static int compare_names(const void *a, const void *b)
 		      ((const struct manifest_file *)b)->name);
 }
 
+void manifest_sort(struct manifest *m)
+{
+	if (m->files.count)
+		qsort(m->files.items, m->files.count, sizeof(*m->files.items), compare_names);
+}
+
 struct manifest_file *manifest_find(const struct manifest *m, const char *name)
 {
 	struct manifest_file key;
@@ -423,7 +429,7 @@ static int parse_files(const struct json_node *root, struct manifest *m, struct 
 	}
 	if (r || !m->files.count)
 		return r;
-	qsort(m->files.items, m->files.count, sizeof(*m->files.items), compare_names);
+	manifest_sort(m);
 	for (size_t i = 1; i < m->files.count; i++)
 		if (!compare_names(&m->files.items[i - 1], &m->files.items[i]))
 			return json_error(&files, err, "\"%s\" is there twice",

@@ -54,7 +54,9 @@ char *manifest_text(const struct manifest *m, size_t *len);
  */
 int manifest_parse(const char *text, size_t len, struct manifest *m, struct error **err);
 
-/* The entry of this name in a parsed manifest, or NULL. */
+/* As manifest_find() wants it; one that was parsed is. */
+void manifest_sort(struct manifest *m);
+/* The entry of this name in a sorted manifest, or NULL. */
 struct manifest_file *manifest_find(const struct manifest *m, const char *name);
 
 #endif

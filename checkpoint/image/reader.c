@@ -14,9 +14,7 @@
 #include "util/error.h"
 #include "util/io.h"
 
-/* Of what is held in memory: pipes, queues and messages of a container are far below. */
-#define RECORDS_MAX (1U << 30)
-#define CONFIG_MAX  (16U << 20)
+#define CONFIG_MAX (16U << 20)
 
 struct image_reader {
 	char *path;
@@ -304,16 +302,26 @@ static int check_records(struct image_reader *r, struct error **err)
 	return 0;
 }
 
+static int no_file_open(struct image_reader *r, struct error **err)
+{
+	size_t size = (r->manifest.files.count + 1) * sizeof(*r->fds);
+
+	r->fds = malloc(size);
+	if (!r->fds)
+		return error_errno(err, ENOMEM, "image \"%s\"", r->path);
+	memset(r->fds, 0xff, size);
+	return 0;
+}
+
 static int read_all(struct image_reader *r, struct error **err)
 {
 	int ret = read_manifest(r, err);
 
 	if (ret)
 		return image_reader_wrap(r, MANIFEST_NAME, ret, err);
-	r->fds = malloc((r->manifest.files.count + 1) * sizeof(*r->fds));
-	if (!r->fds)
-		return error_errno(err, ENOMEM, "image \"%s\"", r->path);
-	memset(r->fds, 0xff, (r->manifest.files.count + 1) * sizeof(*r->fds));
+	ret = no_file_open(r, err);
+	if (ret)
+		return ret;
 	vec_for_each (f, &r->manifest.files) {
 		ret = verify_file(r, f, err);
 		if (ret)
@@ -322,7 +330,7 @@ static int read_all(struct image_reader *r, struct error **err)
 		cleanup_fd(&r->fds[f - r->manifest.files.items]);
 		r->fds[f - r->manifest.files.items] = -1;
 	}
-	ret = load_whole(r, "container.rec", RECORDS_MAX, &r->records, &r->records_len, err);
+	ret = load_whole(r, "container.rec", CONTAINER_MAX, &r->records, &r->records_len, err);
 	if (!ret)
 		ret = load_whole(r, "config.json", CONFIG_MAX, &r->config, &r->config_len, err);
 	if (ret)
@@ -344,6 +352,32 @@ int image_open(const char *path, struct image_reader **r, struct error **err)
 		ret = error_errno(err, errno, "image \"%s\"", path);
 	else
 		ret = n->path ? read_all(n, err) : error_errno(err, ENOMEM, "image \"%s\"", path);
+	if (ret) {
+		image_reader_free(n);
+		return ret;
+	}
+	*r = n;
+	return 0;
+}
+
+int image_reader_unchecked(const char *path, int dir, struct manifest *m, struct image_reader **r,
+			   struct error **err)
+{
+	struct image_reader *n = calloc(1, sizeof(*n));
+	int ret;
+
+	if (!n)
+		return error_errno(err, ENOMEM, "image \"%s\"", path);
+	n->manifest = *m;
+	*m = (struct manifest){0};
+	manifest_sort(&n->manifest);
+	n->dir = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+	n->path = strdup(path);
+	if (n->dir < 0)
+		ret = error_errno(err, errno, "image \"%s\"", path);
+	else
+		ret = n->path ? no_file_open(n, err)
+			      : error_errno(err, ENOMEM, "image \"%s\"", path);
 	if (ret) {
 		image_reader_free(n);
 		return ret;

@@ -13,6 +13,7 @@
 
 #include "checkpoint/image/directory.h"
 #include "checkpoint/image/manifest.h"
+#include "checkpoint/image/reader.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/fault.h"
@@ -200,6 +201,30 @@ static int finish_files(struct image_writer *w, struct manifest *m, struct error
 		*entry = (*f)->entry;
 	}
 	return 0;
+}
+
+int image_review(const struct image_writer *w, struct image_reader **r, struct error **err)
+{
+	struct manifest m = {0};
+	int ret = 0;
+
+	vec_for_each (f, &w->files) {
+		struct manifest_file *entry = ret ? NULL : vec_add(&m.files);
+		struct stat st;
+
+		if (ret)
+			break;
+		if (!entry || fstat((*f)->fd, &st))
+			ret = image_file_error(*f, entry ? errno : ENOMEM, "looking at it", err);
+		else
+			*entry = (*f)->entry;
+		if (!ret)
+			entry->size = st.st_size;
+	}
+	if (!ret)
+		ret = image_reader_unchecked(w->dir.path, w->dir.fd, &m, r, err);
+	manifest_free(&m);
+	return ret;
 }
 
 static int make_id(struct manifest *m, struct error **err)

@@ -9,7 +9,7 @@ load ck
 load fdwatch
 
 # windows: when all tasks are on their way to one, and when they have it
-CHECKPOINT_PHASES="begin freeze survey admit image kernel seize capture windows pages release cores commit finish"
+CHECKPOINT_PHASES="begin freeze survey admit image kernel seize capture windows pages release cores review commit finish"
 RESTORE_PHASES="load stub contents objects tree layout pages tasks cross arm release"
 
 # with_fault FAULT ARG...: status and output as with run
@@ -68,6 +68,25 @@ container_or_image() {
 		done
 	done
 	fds_clean
+}
+
+@test "checkpoint: what every restore would refuse is not saved, and replaces no image" {
+	local options before
+	ck_start ck_worker
+	ck_checkpoint --leave-running
+	before=$(sha256sum "$IMAGE"/*)
+	for options in "" --leave-running; do
+		# shellcheck disable=SC2086
+		with_fault load-core:EBADMSG checkpoint $options --image-path "$IMAGE" "$ID"
+		equal "$status" 1
+		one_line
+		has "what was saved could not be restored: task-"
+		equal "$(sha256sum "$IMAGE"/*)" "$before" "the older image"
+		works
+	done
+	ck_checkpoint
+	ck_restore
+	works
 }
 
 @test "restore: killed at the start and the end of every phase" {
