@@ -51,12 +51,11 @@ static bool is_memfd(const struct description *d)
 	       !strncmp(d->link, MEMFD_PREFIX, sizeof(MEMFD_PREFIX) - 1);
 }
 
-/* memfd_secret(2): nobody else can read it */
-static bool is_secret(const struct description *d)
+bool file_is_secret(int fd)
 {
 	struct statfs fs;
 
-	return d->fd >= 0 && !fstatfs(d->fd, &fs) && fs.f_type == SECRETMEM_MAGIC;
+	return fd >= 0 && !fstatfs(fd, &fs) && fs.f_type == SECRETMEM_MAGIC;
 }
 
 static enum ckpt_file_kind kind_of(const struct description *d)
@@ -134,7 +133,7 @@ static int file_admit(struct checkpoint *c, struct description *d, struct error 
 		return 0;
 	if (d->file_kind == CKPT_FILE_MEMFD)
 		return memory_object_register(c, d->fd, d->st.st_size, &d->group, err);
-	if (is_secret(d))
+	if (file_is_secret(d->fd))
 		return description_block(c, d, "let the program close it",
 					 "secret memory (memfd_secret)");
 	if (strlen(d->link) > PATH_BYTES_MAX)

@@ -172,6 +172,10 @@ int files_give(struct restore *r, struct restore_task *t, struct error **err);
 /* Of flags those with which it may be opened again. */
 int files_open_flags(const struct ckpt_file *rec, int flags);
 
+/* file_regular.c: of memfd_secret(2): no path, though it counts a link, and nobody else can read
+ * it. */
+bool file_is_secret(int fd);
+
 /* file_deleted.c */
 bool file_is_deleted(const struct description *d);
 /* It is one of the files that have a group: all but FIFOs. */

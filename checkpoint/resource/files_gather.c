@@ -467,7 +467,7 @@ int files_register(struct checkpoint *c, struct dump_task *t, uint64_t address, 
 	d->st = key.st;
 	d->link = strdup(path);
 	/* contents of what has no name any more are read through this */
-	d->fd = key.st.st_nlink ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	d->fd = key.st.st_nlink && !file_is_secret(fd) ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	d->open_flags = O_RDONLY;
 	if (!d->link) {
 		description_free(d);

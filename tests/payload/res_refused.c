@@ -3,7 +3,7 @@
  * res_refused GO: what a checkpoint cannot save, under descriptors 20 and up in this order;
  * 21, 24 and 25 (a memory file, a file that has lost a name, a removed directory) it can.
  * 28 to 31 are handles (O_PATH) of a pipe, of an eventfd, of a socket and of standard output; 32 is
- * secret memory, which is mapped too, if the kernel has that.
+ * secret memory, if the kernel has that, and another one is only mapped.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -78,6 +78,11 @@ static void keep_secret(void)
 	CHECK(!ftruncate(fd, 4096));
 	CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED);
 	keep(fd);
+	/* another one, of which there is only the mapping */
+	fd = syscall(SYS_memfd_secret, 0);
+	CHECK(fd >= 0 && !ftruncate(fd, 4096));
+	CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED);
+	CHECK(!close(fd));
 }
 
 /* Of one that has ended, which has the same table of descriptors: it tells the number. */
