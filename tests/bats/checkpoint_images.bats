@@ -57,9 +57,9 @@ kinds_in() {
 	find "$@" -mindepth 1 -printf '%f\n' | sed 's/-[0-9]*\./-N./; s/-[0-9]*$/-N/' | sort -u
 }
 
-# damage_each: every file of $IMAGE, which bundle $B's container $ID was saved to, has a byte
-# flipped at its start, middle and end, is cut off, and is missing. The image is whole again afterwards.
-damage_each() {
+# flip_each: every file of $IMAGE, which bundle $B's container $ID was saved to, with a byte flipped at
+# its start, middle and end. Each is whole again afterwards.
+flip_each() {
 	local file size offset
 	BAD=$IMAGE
 	for file in "$IMAGE"/*; do
@@ -70,8 +70,16 @@ damage_each() {
 			refused "${file##*/}"
 			flip_byte "$file" "$offset"
 		done
+	done
+}
+
+# cut_each: every file of it truncated, empty, and missing.
+cut_each() {
+	local file size
+	BAD=$IMAGE
+	for file in "$IMAGE"/*; do
 		cp -a "$file" "$T/whole"
-		for size in 0 1 $((size - 1)); do
+		for size in 0 1 $(($(stat -c %s "$file") - 1)); do
 			echo "# $file cut off at $size"
 			truncate -s "$size" "$file"
 			refused "${file##*/}"
@@ -84,23 +92,28 @@ damage_each() {
 	done
 }
 
-# damaged NAME [ARG...]: the image of a payload res_NAME, damaged in all ways; then itself.
+# damaged PAYLOAD FUNCTION...: its image, damaged in these ways; then itself.
 damaged() {
-	start_payload "$@"
+	local how
+	start_payload "$1"
 	save --tcp keep
 	IMAGE=$T/image B=$T/b
-	damage_each
 	kinds_in "$IMAGE" >>"$T/kinds"
+	shift
+	for how; do
+		"$how"
+	done
 	restore_detached "$ID" "$B" "$IMAGE"
 	passes
 	firn delete --force "$ID"
 	again
 }
 
-# Deleted files, memory objects and a file system in memory; then processes, and memory that they share copy-on-write.
+# Deleted files, memory objects and a file system in memory; then processes, and memory that they
+# share copy-on-write.
 @test "restore: each file of an image with a byte flipped at its start, middle and end, truncated, missing" {
-	damaged res_rounds
-	damaged res_cow
+	damaged res_rounds flip_each cut_each
+	damaged res_cow flip_each
 	# no kind of file that there is was left out
 	equal "$(sort -u "$T/kinds")" "$(kinds_documented)" "kinds of files"
 }
