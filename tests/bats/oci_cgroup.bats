@@ -23,6 +23,16 @@ setup() {
 	[ "$output" -le 5 ] || fail "foreign processes are seen"
 }
 
+@test "the cgroup mount shows only the container's own" {
+	in_container sh -c 'find /sys/fs/cgroup -name "cgroup.procs" -exec cat {} + | sort -u | wc -l'
+	[ "$output" -le 5 ] || fail "foreign processes"
+	edit_config "$B" '.linux.namespaces |= map(select(.type != "cgroup"))'
+	in_container sh -c 'find /sys/fs/cgroup -name "cgroup.procs" -exec cat {} + | sort -u | wc -l'
+	[ "$output" -le 5 ] || fail "foreign processes"
+	in_container sh -c 'mkdir /sys/fs/cgroup/pids/x || mkdir /sys/fs/cgroup/x || echo refused'
+	has refused
+}
+
 @test "device rules: what is allowed, and nothing beside it" {
 	edit_config "$B" '.linux.devices = [{path: "/dev/d1", type: "c", major: 10, minor: 237},
 			{path: "/dev/d2", type: "c", major: 10, minor: 230},
