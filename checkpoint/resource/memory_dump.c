@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <asm/ldt.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,9 @@
 #endif
 
 #define AUXV_ASK 1024 /* AT_VECTOR_SIZE of the kernel is 48 pairs at most */
+
+#define LDT_READ  0
+#define LDT_BYTES (LDT_ENTRIES * LDT_ENTRY_SIZE)
 
 #define AIO_FILE_SYSTEM 0xa10a10a1 /* AIO_RING_MAGIC of fs/aio.c */
 
@@ -326,6 +330,30 @@ static void memory_ask(struct dump_task *t, struct questions *q)
 	ask_call(q, SYS_brk, 0);
 	ask_call(q, SYS_prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
 	ask_call(q, SYS_prctl, PR_GET_AUXV, ask_room(q, AUXV_ASK), AUXV_ASK, 0, 0);
+	ask_call(q, SYS_modify_ldt, LDT_READ, ask_room(q, LDT_ENTRY_SIZE), LDT_ENTRY_SIZE);
+}
+
+/*
+ * Entries of an LDT are not saved. It is there as soon as one has been set, and never shrinks:
+ * what was cleared is zero. Errors of the call come as numbers that are too large.
+ */
+static int check_ldt(struct dump_task *t, long some, struct error **err)
+{
+	struct remote_call *call = remote_calls(&t->remote);
+	const char *ldt = remote_data(&t->remote);
+	int r;
+
+	_Static_assert(LDT_BYTES <= REMOTE_DATA_SIZE, "all entries are read at once");
+	if (some != LDT_ENTRY_SIZE)
+		return 0;
+	remote_set(call, SYS_modify_ldt, LDT_READ, remote_data_address(&t->remote), LDT_BYTES);
+	r = remote_run(&t->remote, t->speaker, 1, err);
+	if (r)
+		return r;
+	if (call->ret != LDT_BYTES || (!*ldt && !memcmp(ldt, ldt + 1, LDT_BYTES - 1)))
+		return 0;
+	error_set(err, EBUSY, "process %u has segments in an LDT (modify_ldt)", t->rec.pid);
+	return error_hint(err, "end it, or let it remove them");
 }
 
 static int dump_mm(struct checkpoint *c, struct dump_task *t, struct error **err)
@@ -349,6 +377,9 @@ static int dump_mm(struct checkpoint *c, struct dump_task *t, struct error **err
 		.env_end = s.env_end,
 		.thp_disable = call[1].ret > 0 ? call[1].ret : 0,
 	};
+	r = check_ldt(t, call[3].ret, err);
+	if (r)
+		return r;
 	find_vdso(t, &mm);
 	r = memory_complete_mm(c, t, &mm, err);
 	if (r)
@@ -598,6 +629,8 @@ static const enum ckpt_type memory_types[] = {CKPT_MM, CKPT_VMAS, CKPT_AUXV, 0};
 static const char *const memory_not_captured[] = {
 	"pages that a process shares copy-on-write with others than its parent, or at another "
 	"address than that (mremap), are saved once for each",
+	"segments in an LDT (modify_ldt): refused when the tasks have stopped, but on the patched "
+	"kernel, which does not see them",
 	NULL,
 };
 

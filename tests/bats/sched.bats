@@ -31,11 +31,13 @@ RES_EDIT='.process.capabilities[] += ["CAP_SYS_NICE", "CAP_SYS_ADMIN"] |
 	res_goes_on res_sched
 }
 
-@test "keys, and filters that ask a listener, are refused by name" {
+@test "keys, filters that ask a listener, and segments in an LDT are refused by name" {
 	local what
-	declare -A name=([keys]="keys in its process keyring" [listener]="seccomp filter that asks a listener")
-	for what in keys listener; do
+	declare -A name=([keys]="keys in its process keyring" [listener]="seccomp filter that asks a listener"
+		[ldt]="process 1 has segments in an LDT (modify_ldt)")
+	for what in keys listener ldt; do
 		start_payload res_sched "$what"
+		! says "no LDT" || continue
 		fails firn checkpoint --image-path "$T/image" "$ID"
 		one_line
 		has "${name[$what]}"

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * res_sched GO [keys|listener]: threads of several scheduling policies, with nice, I/O
+ * res_sched GO [keys|listener|ldt]: threads of several scheduling policies, with nice, I/O
  * priority, processors, timer slack and personality of their own, a session with a nice
  * value, and seccomp filters in common. "ready", and with the file GO "PASS" if all is as
- * it was. keys: there is a key in its process keyring; listener: a filter asks a listener.
+ * it was. keys: there is a key in its process keyring; listener: a filter asks a listener;
+ * ldt: there is a segment in an LDT, or "no LDT" where the kernel has none.
  */
+#include <asm/ldt.h>
 #include <linux/filter.h>
 #include <linux/ioprio.h>
 #include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -170,9 +173,24 @@ static void refuse(const char *what)
 {
 	if (!strcmp(what, "keys"))
 		CHECK(syscall(SYS_add_key, "user", "a key", "x", 1, KEY_SPEC_PROCESS_KEYRING) > 0);
-	else
+	else if (!strcmp(what, "listener"))
 		CHECK(!close(filter(SYS_getpgid, SECCOMP_RET_USER_NOTIF,
 				    SECCOMP_FILTER_FLAG_NEW_LISTENER)));
+}
+
+/* One that is in use, or is empty again. */
+static void set_ldt(bool used)
+{
+	struct user_desc entry = {.entry_number = 5, .limit = 0xfffff, .seg_32bit = 1};
+
+	entry.limit_in_pages = entry.useable = 1;
+	if (syscall(SYS_modify_ldt, 1, &entry, sizeof(entry))) {
+		puts("no LDT");
+		return;
+	}
+	entry = (struct user_desc){.entry_number = 5, .read_exec_only = 1, .seg_not_present = 1};
+	if (!used)
+		CHECK(!syscall(SYS_modify_ldt, 1, &entry, sizeof(entry)));
 }
 
 int main(int argc, char **argv)
@@ -184,6 +202,7 @@ int main(int argc, char **argv)
 	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	CHECK(!filter(SYS_getpgid, SECCOMP_RET_ERRNO | E2BIG, 0));
 	CHECK(!filter(SYS_sysinfo, SECCOMP_RET_ERRNO | ENOTTY, 0));
+	set_ldt(argc > 2 && !strcmp(argv[2], "ldt"));
 	if (argc > 2)
 		refuse(argv[2]);
 	nice = autogroup(4);
