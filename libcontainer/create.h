@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "libcontainer/process.h"
+
 struct cgroup;
 struct container;
 struct error;
@@ -21,7 +23,7 @@ struct create_options {
 	int console_fd;		    /* a connected socket instead, borrowed; 0: none */
 	const char *pid_file;	    /* NULL: none; written by the verb, once the state is saved */
 	const char *pidfd_socket;   /* who gets a pidfd of the init, or NULL */
-	int preserve_fds;
+	struct passed_fds passed;
 	bool no_pivot;
 	bool no_new_keyring;
 

@@ -237,7 +237,7 @@ int container_exec(struct container *c, const struct exec_options *options, pid_
 		.setup = {.process = options->process,
 			  .seccomp = options->config->lx.seccomp,
 			  .id = c->id,
-			  .preserve_fds = options->preserve_fds},
+			  .passed = options->passed},
 	};
 	__cleanup_cgroup struct cgroup *cg = NULL;
 	__cleanup_fd int parent_fd = -1;

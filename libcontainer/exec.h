@@ -5,6 +5,8 @@
 
 #include <sys/types.h>
 
+#include "libcontainer/process.h"
+
 struct container;
 struct error;
 struct oci_config;
@@ -15,7 +17,7 @@ struct exec_options {
 	const struct oci_config *config; /* the container's: seccomp, memory policy */
 	const char *console_socket;	 /* for process->terminal; NULL: console_fd */
 	int console_fd;			 /* a connected socket, borrowed */
-	int preserve_fds;
+	struct passed_fds passed;
 	const char *pidfd_socket; /* who gets a pidfd of the process, or NULL */
 
 	/*

@@ -295,7 +295,7 @@ static int prepare_process(struct init *init, struct error **err)
 	setup->process = init->config->process;
 	setup->seccomp = init->config->lx.seccomp;
 	setup->id = init->options->no_new_keyring ? NULL : init->c->id;
-	setup->preserve_fds = init->options->preserve_fds;
+	setup->passed = init->options->passed;
 	setup->user_namespace = init->user_namespace;
 	return process_prepare(setup, err);
 }
@@ -361,7 +361,7 @@ static int compare_fds(const void *a, const void *b)
 static void close_others(const struct init *init)
 {
 	int keep[] = {init->sync_fd, init->start_fd, init->setup.trampoline_fd};
-	int next = 3 + init->setup.preserve_fds;
+	int next = 3 + init->setup.passed.count;
 
 	log_setup(-1, LOG_TEXT, false);
 	qsort(keep, sizeof(keep) / sizeof(keep[0]), sizeof(keep[0]), compare_fds);

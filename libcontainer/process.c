@@ -12,6 +12,7 @@
 #include <linux/sched.h>
 #include <linux/sched/types.h>
 #include <pwd.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -160,29 +161,66 @@ static char **find_variable(char **env, const char *entry)
 	return env;
 }
 
+static int set_variable(char **env, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The entry is kept as long as env is: until the program is executed. */
+static int set_variable(char **env, const char *format, ...)
+{
+	va_list args;
+	char *entry;
+	int ret;
+
+	va_start(args, format);
+	ret = vasprintf(&entry, format, args);
+	va_end(args);
+	if (ret < 0)
+		return -ENOMEM;
+	*find_variable(env, entry) = entry;
+	return 0;
+}
+
+/* sd_listen_fds(3) takes them if they are for the pid that the program has in its namespace. */
+static int set_listen_variables(const struct process_setup *setup)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	int ret;
+
+	if (!setup->passed.listening)
+		return 0;
+	ret = set_variable(setup->env, "LISTEN_FDS=%d", setup->passed.listening);
+	if (ret == 0)
+		ret = set_variable(setup->env, "LISTEN_PID=%d", getpid());
+	if (ret == 0 && names)
+		ret = set_variable(setup->env, "LISTEN_FDNAMES=%s", names);
+	return ret;
+}
+
+/* Those that make_environment() adds. */
+#define ADDED_VARIABLES 4
+
 /*
- * config's environment, and HOME if it has none. Of a variable that is there twice, as with --env
- * of exec, the last counts, whereas getenv(3) finds the first.
+ * config's environment, HOME if it has none, and what goes with sockets that are passed on. Of a
+ * variable that is there twice, as with --env of exec, the last counts, whereas getenv(3) finds the
+ * first.
  */
 static int make_environment(struct process_setup *setup, struct error **err)
 {
 	const struct oci_process *process = setup->process;
 	__cleanup_free char *home = NULL;
-	size_t n;
+	int ret = 0;
 
-	setup->env = calloc(process->env.count + 2, sizeof(char *));
+	setup->env = calloc(process->env.count + ADDED_VARIABLES + 1, sizeof(char *));
 	if (!setup->env)
 		return error_errno(err, ENOMEM, "making the environment");
 	vec_for_each (entry, &process->env)
 		*find_variable(setup->env, *entry) = *entry;
-	if (environment(process, "HOME"))
-		return 0;
-	for (n = 0; setup->env[n];)
-		n++;
-	home = find_home(process->user.uid);
-	if (!home || asprintf(&setup->env[n], "HOME=%s", home) < 0)
-		return error_errno(err, ENOMEM, "making the environment");
-	return 0;
+	if (!environment(process, "HOME")) {
+		home = find_home(process->user.uid);
+		ret = home ? set_variable(setup->env, "HOME=%s", home) : -ENOMEM;
+	}
+	if (ret == 0)
+		ret = set_listen_variables(setup);
+	return ret < 0 ? error_errno(err, -ret, "making the environment") : 0;
 }
 
 static bool is_executable(const char *path)
@@ -386,7 +424,7 @@ int process_mark_fds(int keep, struct error **err)
 int process_execute(struct process_setup *setup, struct error **err)
 {
 	const struct oci_process *process = setup->process;
-	int ret = process_mark_fds(setup->preserve_fds, err);
+	int ret = process_mark_fds(setup->passed.count, err);
 
 	if (ret == 0)
 		ret = sync_send_text(setup->report_fd, SYNC_EXECUTING, setup->program, err);

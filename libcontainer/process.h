@@ -14,12 +14,18 @@ struct error;
 struct oci_config;
 struct oci_process;
 
+/* Descriptors of the caller's that the program gets, from 3 on. */
+struct passed_fds {
+	int count;
+	int listening; /* the first of them are sockets by sd_listen_fds(3) */
+};
+
 struct process_setup {
 	const struct oci_process *process;
 	const struct oci_seccomp *seccomp; /* or NULL */
 	const char *id;			   /* names the session keyring; NULL: no new one */
 	bool user_namespace;		   /* where setgroups(2) may be off */
-	int preserve_fds;
+	struct passed_fds passed;
 	int report_fd;	   /* a sync socket: says what kept the program from running */
 	int trampoline_fd; /* made by process_prepare(); -1 if it would get in the way */
 	struct seccomp_program filter; /* made by process_prepare() */

@@ -48,33 +48,46 @@ int build_open_bundle(const struct runtime *rt, char **bundle, struct oci_config
 	return 0;
 }
 
-/* sd_listen_fds(3): those come before the preserved ones. */
-static long listen_fds(void)
+/* All that we open ourselves is closed on exec; what we were given came through one. */
+static bool is_given(int fd)
 {
-	const char *text = getenv("LISTEN_FDS");
-	long n = text ? strtol(text, NULL, 10) : 0;
+	int flags = fcntl(fd, F_GETFD);
 
-	return n > 0 && n < 1024 ? n : 0;
+	return flags >= 0 && !(flags & FD_CLOEXEC);
 }
 
-static int check_preserved(int count, struct error **err)
+/*
+ * sd_listen_fds(3): those come before the preserved ones. Nobody asked us for them, the variables
+ * may be left from a service that we are run by. Then LISTEN_PID names another; without it only
+ * what is there is taken.
+ */
+static int listen_fds(void)
 {
-	for (int fd = 3; fd < 3 + count; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			return error_set(err, EBADF, "--preserve-fds: descriptor %d is not open",
-					 fd);
-	return 0;
+	const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+	long wanted = count ? strtol(count, NULL, 10) : 0;
+	int given = 0;
+
+	if (wanted > 1023 || (pid && strtol(pid, NULL, 10) != getpid()))
+		return 0;
+	while (given < wanted && is_given(3 + given))
+		given++;
+	return given;
 }
 
-int build_preserve_fds(const struct runtime *rt, int *count, struct error **err)
+int build_passed_fds(const struct runtime *rt, struct passed_fds *passed, struct error **err)
 {
 	long preserve = 0;
 	int ret = option_number(rt, "preserve-fds", 0, 1000, &preserve, err);
 
 	if (ret < 0)
 		return ret;
-	*count = preserve + listen_fds();
-	return check_preserved(*count, err);
+	passed->listening = listen_fds();
+	passed->count = passed->listening + preserve;
+	for (int fd = 3 + passed->listening; fd < 3 + passed->count; fd++)
+		if (!is_given(fd))
+			return error_set(err, EBADF, "--preserve-fds: descriptor %d is not open",
+					 fd);
+	return 0;
 }
 
 int build_options(const struct runtime *rt, struct create_options *options, struct error **err)
@@ -84,7 +97,7 @@ int build_options(const struct runtime *rt, struct create_options *options, stru
 	options->pidfd_socket = option_string(rt, "pidfd-socket");
 	options->no_pivot = option_flag(rt, "no-pivot");
 	options->no_new_keyring = option_flag(rt, "no-new-keyring");
-	return build_preserve_fds(rt, &options->preserve_fds, err);
+	return build_passed_fds(rt, &options->passed, err);
 }
 
 int write_pid_file(const char *path, pid_t pid, struct error **err)

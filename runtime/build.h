@@ -39,8 +39,8 @@ int build_find_rootfs(const char *bundle, const struct oci_config *config, char 
 /* Fills in the options of BUILD_OPTIONS. Strings are borrowed. */
 int build_options(const struct runtime *rt, struct create_options *options, struct error **err);
 
-/* How many descriptors above 2 go on to the process: --preserve-fds and $LISTEN_FDS. */
-int build_preserve_fds(const struct runtime *rt, int *count, struct error **err);
+/* Which descriptors go on to the process: of $LISTEN_FDS and --preserve-fds. */
+int build_passed_fds(const struct runtime *rt, struct passed_fds *passed, struct error **err);
 
 /*
  * Makes the container of that bundle with its cgroup and init, and saves it as

@@ -19,6 +19,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/log.h"
 
 static const struct option_spec options[] = {
 	{"console-socket", 0, "PATH", "unix socket that takes the terminal"},
@@ -156,8 +157,8 @@ static int set_env(const struct runtime *rt, struct wanted *w, struct error **er
 	return 0;
 }
 
-static int add_capabilities(const struct runtime *rt, struct oci_capabilities *caps,
-			    struct error **err)
+/* Of one that is unknown there is a warning, as of those in config.json. */
+static void add_capabilities(const struct runtime *rt, struct oci_capabilities *caps)
 {
 	size_t position = 0;
 	const char *name;
@@ -165,14 +166,16 @@ static int add_capabilities(const struct runtime *rt, struct oci_capabilities *c
 	while ((name = option_next(rt, "cap", &position))) {
 		const struct oci_word *word = oci_word_find(&oci_capability_words, name);
 
-		if (!word)
-			return error_set(err, EINVAL, "option \"--cap\": unknown capability \"%s\"",
-					 name);
+		if (!word) {
+			log_warning(
+				"option \"--cap\": the capability \"%s\" is unknown and left out",
+				name);
+			continue;
+		}
 		caps->bounding |= word->value;
 		caps->effective |= word->value;
 		caps->permitted |= word->value;
 	}
-	return 0;
 }
 
 /* What options say beside a process of config.json. */
@@ -185,10 +188,9 @@ static int apply_options(const struct runtime *rt, struct wanted *w, struct erro
 		ret = set_gids(rt, w, err);
 	if (ret == 0)
 		ret = set_env(rt, w, err);
-	if (ret == 0)
-		ret = add_capabilities(rt, &p->capabilities, err);
 	if (ret < 0)
 		return ret;
+	add_capabilities(rt, &p->capabilities);
 	if (option_string(rt, "cwd"))
 		p->cwd = (char *)option_string(rt, "cwd");
 	if (option_string(rt, "process-label"))
@@ -350,7 +352,7 @@ static int run(struct runtime *rt, struct error **err)
 	if (ret == 0)
 		ret = labels_check(&w.process, NULL, err);
 	if (ret == 0)
-		ret = build_preserve_fds(rt, &exec.preserve_fds, err);
+		ret = build_passed_fds(rt, &exec.passed, err);
 	if (ret < 0)
 		return ret;
 	if (w.process.terminal && !option_string(rt, "console-socket"))

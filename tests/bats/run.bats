@@ -198,6 +198,33 @@ setup() {
 	equal "${lines[0]}" text
 	fails firn run --preserve-fds 20 --bundle "$B" "$ID" 3>&-
 	has "--preserve-fds"
+	# what the runtime has opened itself is not there, whatever its number
+	fails firn --log "$T/log" run --preserve-fds 1 --bundle "$B" "$ID" 3>&-
+	has "descriptor 3 is not open"
+}
+
+# listening PID [VARIABLE=VALUE...]: what the container sees of a socket of LISTEN_FDS for PID.
+listening() {
+	local pid=$1
+	shift
+	# shellcheck disable=SC2016 # expanded there
+	run env "$@" sh -c 'LISTEN_PID='"$pid"' exec "$0" --root "$1" run --bundle "$2" "$3" 3<"$4" 4<"$4"' \
+		"$FIRN" "$FIRN_ROOT" "$B" "$ID" "$T/file"
+	[ "$status" -eq 0 ] || fail "exit status $status"
+}
+
+@test "sockets by LISTEN_FDS, for whom LISTEN_PID names" {
+	echo text >"$T/file"
+	set_args "$B" sh -c 'cat <&3; env | grep ^LISTEN_ | sort; ls /proc/self/fd | grep -c "^4$"'
+	listening '$$' LISTEN_FDS=1 LISTEN_FDNAMES=web
+	equal "${lines[*]:0:4}" "text LISTEN_FDNAMES=web LISTEN_FDS=1 LISTEN_PID=1"
+	# those of a service above are not the container's
+	set_args "$B" sh -c 'env | grep -c ^LISTEN_; ls /proc/self/fd | grep -c "^[34]$"'
+	listening 1 LISTEN_FDS=2
+	equal "${lines[0]}" 0 "variables of another's"
+	# what is not there is not asked for by anybody
+	LISTEN_FDS=2 ok firn run --bundle "$B" "$ID" 3>&-
+	equal "${lines[0]}" 0 "variables without sockets"
 }
 
 @test "personality" {
