@@ -23,6 +23,7 @@
 #include "libcontainer/state.h"
 #include "libcontainer/sync.h"
 #include "libcontainer/terminal.h"
+#include "oci/annotations.h"
 #include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -77,7 +78,8 @@ static int become_root(const struct joiner *j, struct error **err)
 		return 0;
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		return error_errno(err, errno, "becoming root in the user namespace");
-	setgroups(0, NULL);
+	if (!oci_keeps_groups(&j->options->config->annotations))
+		setgroups(0, NULL);
 	return 0;
 }
 
@@ -236,6 +238,7 @@ int container_exec(struct container *c, const struct exec_options *options, pid_
 		.console_fd = -1,
 		.setup = {.process = options->process,
 			  .seccomp = options->config->lx.seccomp,
+			  .annotations = &options->config->annotations,
 			  .id = c->id,
 			  .passed = options->passed},
 	};

@@ -26,6 +26,7 @@
 #include "libcontainer/stub.h"
 #include "libcontainer/sync.h"
 #include "libcontainer/terminal.h"
+#include "oci/annotations.h"
 #include "oci/config.h"
 #include "oci/shapes.h"
 #include "util/cleanup.h"
@@ -82,7 +83,8 @@ static int become_root(struct init *init, struct error **err)
 		return error_hint(err, "linux.uidMappings and gidMappings must map 0");
 	}
 	/* best effort: where setgroups(2) is off, the caller's stay */
-	setgroups(0, NULL);
+	if (!oci_keeps_groups(&init->config->annotations))
+		setgroups(0, NULL);
 	/* changing the user took /proc/self away from us, see proc(5) */
 	if (!(namespaces_types(&init->joined) & CLONE_NEWPID))
 		prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
@@ -294,6 +296,7 @@ static int prepare_process(struct init *init, struct error **err)
 		return 0;
 	setup->process = init->config->process;
 	setup->seccomp = init->config->lx.seccomp;
+	setup->annotations = &init->config->annotations;
 	setup->id = init->options->no_new_keyring ? NULL : init->c->id;
 	setup->passed = init->options->passed;
 	setup->user_namespace = init->user_namespace;

@@ -25,6 +25,7 @@
 #include "libcontainer/labels.h"
 #include "libcontainer/sync.h"
 #include "libcontainer/trampoline.h"
+#include "oci/annotations.h"
 #include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -347,7 +348,8 @@ int process_prepare(struct process_setup *setup, struct error **err)
 	if (ret == 0)
 		own_streams(&setup->process->user);
 	if (ret == 0)
-		ret = seccomp_compile(setup->seccomp, &setup->filter, err);
+		ret = seccomp_compile(setup->seccomp, oci_refuses_unknown_calls(setup->annotations),
+				      &setup->filter, err);
 	/* its execution would use label and capabilities up: see self_image.h for what protects
 	 * then */
 	setup->trampoline_fd = -1;
@@ -365,13 +367,24 @@ int process_prepare(struct process_setup *setup, struct error **err)
 	return find_program(setup, err);
 }
 
+static int set_groups(const struct process_setup *setup, struct error **err)
+{
+	const struct oci_gids *gids = &setup->process->user.additional_gids;
+
+	if (oci_keeps_groups(setup->annotations) || setgroups(gids->count, gids->items) == 0)
+		return 0;
+	if (setup->user_namespace && !gids->count && errno == EPERM)
+		return 0;
+	return error_errno(err, errno, "setting additional groups");
+}
+
 static int set_user(const struct process_setup *setup, struct error **err)
 {
 	const struct oci_user *user = &setup->process->user;
+	int ret = set_groups(setup, err);
 
-	if (setgroups(user->additional_gids.count, user->additional_gids.items) < 0 &&
-	    (!setup->user_namespace || user->additional_gids.count || errno != EPERM))
-		return error_errno(err, errno, "setting additional groups");
+	if (ret < 0)
+		return ret;
 	if (setresgid(user->gid, user->gid, user->gid) < 0)
 		return error_errno(err, errno, "becoming group %u", user->gid);
 	if (setresuid(user->uid, user->uid, user->uid) < 0)

@@ -12,6 +12,7 @@
 
 struct error;
 struct oci_config;
+struct oci_pairs;
 struct oci_process;
 
 /* Descriptors of the caller's that the program gets, from 3 on. */
@@ -23,8 +24,9 @@ struct passed_fds {
 struct process_setup {
 	const struct oci_process *process;
 	const struct oci_seccomp *seccomp; /* or NULL */
-	const char *id;			   /* names the session keyring; NULL: no new one */
-	bool user_namespace;		   /* where setgroups(2) may be off */
+	const struct oci_pairs *annotations;
+	const char *id;	     /* names the session keyring; NULL: no new one */
+	bool user_namespace; /* where setgroups(2) may be off */
 	struct passed_fds passed;
 	int report_fd;	   /* a sync socket: says what kept the program from running */
 	int trampoline_fd; /* made by process_prepare(); -1 if it would get in the way */

@@ -107,7 +107,7 @@ static int add_call(scmp_filter_ctx ctx, uint32_t action, int nr,
 }
 
 static int add_rule(scmp_filter_ctx ctx, const struct oci_seccomp *s,
-		    const struct oci_seccomp_rule *rule, struct error **err)
+		    const struct oci_seccomp_rule *rule, bool refuse_unknown, struct error **err)
 {
 	uint32_t standard =
 		with_errno(s->default_action, s->has_default_errno_ret, s->default_errno_ret);
@@ -120,6 +120,9 @@ static int add_rule(scmp_filter_ctx ctx, const struct oci_seccomp *s,
 		int nr = seccomp_syscall_resolve_name(rule->names.items[i]);
 		int ret;
 
+		if (nr == __NR_SCMP_ERROR && refuse_unknown)
+			return error_set(err, EINVAL, "unknown system call \"%s\"",
+					 rule->names.items[i]);
 		if (nr == __NR_SCMP_ERROR) {
 			log_debug("seccomp: unknown system call \"%s\"", rule->names.items[i]);
 			continue;
@@ -202,8 +205,8 @@ static int export_program(scmp_filter_ctx ctx, const struct oci_seccomp *seccomp
 	return 0;
 }
 
-int seccomp_compile(const struct oci_seccomp *seccomp, struct seccomp_program *program,
-		    struct error **err)
+int seccomp_compile(const struct oci_seccomp *seccomp, bool refuse_unknown,
+		    struct seccomp_program *program, struct error **err)
 {
 	__cleanup(cleanup_filter) scmp_filter_ctx ctx = NULL;
 	int ret;
@@ -220,7 +223,7 @@ int seccomp_compile(const struct oci_seccomp *seccomp, struct seccomp_program *p
 	/* a binary search tree: what libseccomp offers for long lists */
 	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	vec_for_each (rule, &seccomp->syscalls) {
-		ret = add_rule(ctx, seccomp, rule, err);
+		ret = add_rule(ctx, seccomp, rule, refuse_unknown, err);
 		if (ret < 0)
 			return error_wrap(err, "/linux/seccomp/syscalls/%zu",
 					  (size_t)(rule - seccomp->syscalls.items));

@@ -17,9 +17,12 @@ struct seccomp_program {
 	bool listener;	/* some calls are decided by whoever gets the listener */
 };
 
-/* seccomp may be NULL. System calls that libseccomp does not know are left out, as runc does. */
-int seccomp_compile(const struct oci_seccomp *seccomp, struct seccomp_program *program,
-		    struct error **err);
+/*
+ * seccomp may be NULL. System calls that libseccomp does not know are left out, as runc does, or
+ * else refused.
+ */
+int seccomp_compile(const struct oci_seccomp *seccomp, bool refuse_unknown,
+		    struct seccomp_program *program, struct error **err);
 
 /*
  * Needs CAP_SYS_ADMIN or no_new_privs. A listener is announced on report_fd (a sync socket), and

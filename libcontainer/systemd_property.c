@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "oci/annotations.h"
 #include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
 
-#define ANNOTATION "org.systemd.property."
+#define ANNOTATION OCI_SYSTEMD_PROPERTY
 
 struct unit_property *unit_property_new(struct unit_properties *list, const char *name,
 					const char *type)

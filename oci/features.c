@@ -4,6 +4,7 @@
 #include <seccomp.h>
 #include <stdio.h>
 
+#include "oci/annotations.h"
 #include "oci/words.h"
 #include "util/json_write.h"
 
@@ -87,11 +88,7 @@ static void write_linux(struct json *j, const struct oci_features *features)
 /* Whoever lets others choose annotations has to know which ones the runtime acts on. */
 static void write_unsafe_annotations(struct json *j)
 {
-	json_key(j, "potentiallyUnsafeConfigAnnotations");
-	json_array_begin(j);
-	/* ends with a dot: all that begin so */
-	json_string(j, "org.systemd.property.");
-	json_array_end(j);
+	json_add_strings(j, "potentiallyUnsafeConfigAnnotations", oci_unsafe_annotations);
 }
 
 static void write_annotations(struct json *j, const struct oci_features *features)

@@ -158,6 +158,18 @@ make_devices() {
 	equal "$output" $'ENOSPC\nENOSPC'
 }
 
+@test "seccomp: calls that nobody knows are left out, or refused where an annotation says so" {
+	edit_config "$B" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [
+		{names: ["chmod", "no_such_call"], action: "SCMP_ACT_ERRNO", errnoRet: 28}]}'
+	in_container sh -c 'chmod 600 /tmp || echo refused'
+	has refused
+	edit_config "$B" '.annotations = {"run.oci.seccomp_fail_unknown_syscall": "1"}'
+	fails firn run --bundle "$B" "$ID"
+	one_line
+	has '/linux/seccomp/syscalls/0: unknown system call "no_such_call"'
+	is_gone "$ID"
+}
+
 @test "seccomp: arguments are compared" {
 	# chmod(2) to modes 0700 to 0777 only is refused: the masked comparison
 	edit_config "$B" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [

@@ -89,6 +89,40 @@ setup() {
 	equal "$output" "$(printf '1000\n1000\n1000 2000 3000\n0077\nCapEff:\t0000000000000000\n/')"
 }
 
+# run_with_groups VERB...: by who has additional groups of his own; the last line in $output.
+run_with_groups() {
+	run setpriv --groups 4000,4001 "$FIRN" --root "$FIRN_ROOT" "$@"
+	[ "$status" -eq 0 ] || fail "exit status $status"
+}
+
+@test "the caller's groups, where an annotation asks for them" {
+	set_args "$B" id -G
+	run_with_groups run --bundle "$B" "$ID"
+	equal "$output" 0 "groups without it"
+	edit_config "$B" '.annotations = {"run.oci.keep_original_groups": "0"}'
+	run_with_groups run --bundle "$B" "$ID"
+	equal "$output" 0 "groups with 0"
+	edit_config "$B" '.annotations["run.oci.keep_original_groups"] = "1" | .process.user.additionalGids = [5]'
+	run_with_groups run --bundle "$B" "$ID"
+	equal "$output" "0 4000 4001" groups
+	set_args "$B" sleep 1000
+	run_detached "$ID" "$B"
+	run_with_groups exec "$ID" id -G
+	equal "$output" "0 4000 4001" "groups of exec"
+}
+
+@test "the caller's groups in a user namespace" {
+	let_users_through
+	chown -R 100000:100000 "$B/rootfs"
+	edit_config "$B" '.linux.namespaces += [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+		| .linux.gidMappings = .linux.uidMappings
+		| .annotations = {"run.oci.keep_original_groups": "1"}'
+	set_args "$B" id -G
+	run_with_groups run --bundle "$B" "$ID"
+	equal "$output" "0 65534 65534" groups
+}
+
 @test "capabilities, all five sets" {
 	edit_config "$B" '.process.capabilities = {
 		bounding: ["CAP_KILL", "CAP_CHOWN", "CAP_NET_RAW"],

@@ -47,7 +47,8 @@ setup() {
 		and .intelRdt == {enabled: true, schemata: true, monitoring: true}
 		and (.memoryPolicy.modes | index("MPOL_WEIGHTED_INTERLEAVE")) and (.memoryPolicy.flags | length == 3)
 		and .mountExtensions.idmap.enabled and .netDevices.enabled)
-		and .potentiallyUnsafeConfigAnnotations == ["org.systemd.property."]' <<<"$output"
+		and (.potentiallyUnsafeConfigAnnotations | index("org.systemd.property.")
+			and index("run.oci.keep_original_groups"))' <<<"$output"
 }
 
 @test "--version" {
