@@ -123,6 +123,29 @@ static int place(struct cgroup *cg, const char *id, const struct oci_config *con
 /* Directories are all there is to it. */
 static const struct cgroup_driver cgroupfs_driver = {.place = place};
 
+static int forget_places(struct cgroup *cg)
+{
+	vec_for_each (h, cg) {
+		h->path = strdup("");
+		if (!h->path)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int place_nowhere(struct cgroup *cg, const char *id, const struct oci_config *config,
+			 struct error **err)
+{
+	(void)id;
+	if (cgroup_limited(&config->lx.resources) & ~(unsigned int)CTL_DEVICES)
+		return error_set(err, EINVAL,
+				 "config.json: /linux/resources: limits need a cgroup, and "
+				 "--cgroup-manager is \"disabled\"");
+	return forget_places(cg) < 0 ? error_errno(err, ENOMEM, "planning cgroups") : 0;
+}
+
+static const struct cgroup_driver no_driver = {.place = place_nowhere};
+
 static bool parent_exists(const struct hierarchy *h)
 {
 	char parent[PATH_MAX];
@@ -140,6 +163,8 @@ static bool is_joined(const struct cgroup *cg, const struct hierarchy *h, unsign
 {
 	bool freezer_v1 = false;
 
+	if (cg->driver == &no_driver)
+		return false;
 	vec_for_each (other, cg) {
 		if (other->version == 1 && (other->controllers & CTL_FREEZER))
 			freezer_v1 = true;
@@ -277,7 +302,7 @@ static int record(struct cgroup *cg, bool all, struct error **err)
 		if (!main && (all || h->fd >= 0))
 			main = h;
 	}
-	if (!main && !all && cg->rootless) {
+	if (cg->driver == &no_driver || (!main && !all && cg->rootless)) {
 		free(cg->recorded);
 		cg->recorded = strdup("");
 		return cg->recorded ? 0 : error_errno(err, ENOMEM, "recording the cgroup");
@@ -324,7 +349,9 @@ int cgroup_plan(const char *id, const struct oci_config *config,
 		return r;
 	new->rootless = options->rootless;
 	new->user_systemd = options->user_systemd;
-	new->driver = options->systemd ? &cgroup_systemd_driver : &cgroupfs_driver;
+	new->driver = options->none	 ? &no_driver
+		      : options->systemd ? &cgroup_systemd_driver
+					 : &cgroupfs_driver;
 	r = new->driver->place(new, id, config, err);
 	if (r == 0)
 		r = record(new, true, err);
@@ -461,15 +488,12 @@ int cgroup_open(const char *path, struct cgroup **cg, struct error **err)
 	new->recorded = strdup(path);
 	r = new->recorded ? cgroup_systemd_recorded(new, path) : -ENOMEM;
 	r = r > 0 ? 0 : r;
-	for (struct hierarchy *h = new->items; r == 0 && h < new->items + new->count; h++) {
+	/* in none: see may_do_without() */
+	if (r == 0 && !*path)
+		r = forget_places(new);
+	for (struct hierarchy *h = new->items; r == 0 && *path &&h < new->items + new->count; h++) {
 		__cleanup_free char *text = recorded_path(path, h->names);
 
-		/* in none: see may_do_without() */
-		if (!*path) {
-			h->path = strdup("");
-			r = h->path ? 0 : -ENOMEM;
-			continue;
-		}
 		r = text ? join(&h->path, "/", text) : -ENOMEM;
 		if (r == 0)
 			r = open_cgroup(h);

@@ -36,6 +36,9 @@ struct cgroup_options {
 	 * there.
 	 */
 	bool rootless;
+	/* It stays in those of its caller: then it has no limits, and none that device rules hold
+	 * in. */
+	bool none;
 	/* They are made by systemd, as a unit: cgroupsPath is "SLICE:PREFIX:NAME" then. */
 	bool systemd;
 	bool user_systemd; /* by the user's own instance, and not by the system's */

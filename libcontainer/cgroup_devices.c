@@ -139,8 +139,8 @@ int cgroup_apply_devices(struct cgroup *cg, const struct oci_resources *res, str
 		return apply_v1(v1, &rules, err);
 	if (v2)
 		return cgroup_apply_devices_v2(v2, rules.items, rules.count, err);
-	/* in no cgroup: see may_do_without() */
-	if (cg->rootless)
+	/* in no cgroup: see may_do_without() and place_nowhere() */
+	if (cg->rootless || !*cg->recorded)
 		return 0;
 	return error_set(err, ENOENT, "config.json: /linux/resources/devices: no hierarchy");
 }

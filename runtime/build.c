@@ -26,26 +26,36 @@
 #include "util/io.h"
 #include "util/log.h"
 
+int build_load_config(const struct runtime *rt, int bundle_fd, struct oci_config **config,
+		      struct error **err)
+{
+	const char *given = option_string(rt, "config");
+	__cleanup_oci_config struct oci_config *new = NULL;
+	int ret = given ? oci_config_load(AT_FDCWD, given, &new, err)
+			: oci_config_load(bundle_fd, "config.json", &new, err);
+
+	if (ret == 0)
+		ret = oci_config_validate(new, err);
+	if (ret == 0)
+		*config = take_ptr(new);
+	return ret;
+}
+
 int build_open_bundle(const struct runtime *rt, char **bundle, struct oci_config **config,
 		      struct error **err)
 {
 	const char *given = option_string(rt, "bundle");
 	__cleanup_free char *path = realpath(given && given[0] ? given : ".", NULL);
-	__cleanup_oci_config struct oci_config *new = NULL;
 	__cleanup_fd int fd = -1;
 	int ret;
 
 	fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (fd < 0)
 		return error_errno(err, errno, "opening the bundle \"%s\"", given ? given : ".");
-	ret = oci_config_load(fd, "config.json", &new, err);
+	ret = build_load_config(rt, fd, config, err);
 	if (ret == 0)
-		ret = oci_config_validate(new, err);
-	if (ret < 0)
-		return ret;
-	*bundle = take_ptr(path);
-	*config = take_ptr(new);
-	return 0;
+		*bundle = take_ptr(path);
+	return ret;
 }
 
 /* All that we open ourselves is closed on exec; what we were given came through one. */
@@ -180,6 +190,7 @@ int build_cgroup(const struct runtime *rt, struct container *c, const struct oci
 {
 	const struct cgroup_options options = {
 		.rootless = is_rootless(rt),
+		.none = rt->no_cgroup,
 		.systemd = rt->systemd_cgroup,
 		.user_systemd = is_users_systemd(rt),
 	};

@@ -16,6 +16,7 @@ struct runtime;
 /* The options of both, as a list of entries for a struct option_spec array. */
 #define BUILD_OPTIONS                                                                              \
 	{"bundle", 'b', "DIR", "the bundle (default: the current directory)"},                     \
+		{"config", 'f', "FILE", "the configuration (default: the bundle's config.json)"},  \
 		{"console-socket", 0, "PATH", "unix socket that takes the terminal"},              \
 		{"pid-file", 0, "FILE", "write the process's pid to this file"},                   \
 		{"pidfd-socket", 0, "PATH", "unix socket that gets a pidfd of the process"},       \
@@ -24,6 +25,10 @@ struct runtime;
 	{                                                                                          \
 		"preserve-fds", 0, "N", "pass N descriptors on besides 0 to 2 and $LISTEN_FDS"     \
 	}
+
+/* The configuration of --config, or of the opened bundle, validated. */
+int build_load_config(const struct runtime *rt, int bundle_fd, struct oci_config **config,
+		      struct error **err);
 
 /*
  * Opens the bundle of --bundle: *bundle is its absolute path, the caller's to

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,10 +11,13 @@
 #include "oci/config.h"
 #include "runtime/verb.h"
 #include "runtime/view.h"
+#include "util/cleanup.h"
 #include "util/error.h"
+#include "util/log.h"
 
 static const struct option_spec options[] = {
 	{"force", 'f', NULL, "kill the container if it is not stopped; missing is no error"},
+	{"regex", 0, NULL, "ID is an extended regular expression: all containers that it matches"},
 	{"wait", 0, NULL, "wait while another verb works on the container"},
 	{NULL, 0, NULL, NULL},
 };
@@ -56,7 +60,7 @@ static int delete_damaged(struct runtime *rt, struct error *problem, struct erro
 	return r;
 }
 
-static int run(struct runtime *rt, struct error **err)
+static int delete_one(struct runtime *rt, struct error **err)
 {
 	__cleanup_container struct container *c = NULL;
 	__cleanup_error struct error *problem = NULL;
@@ -84,6 +88,53 @@ static int run(struct runtime *rt, struct error **err)
 		return error_hint(err, "--force kills it");
 	}
 	return delete (c, err);
+}
+
+/* One that cannot be deleted does not keep the others. */
+static int delete_each(struct runtime *rt, const struct container_ids *ids, const regex_t *wanted,
+		       struct error **err)
+{
+	size_t matching = 0, left = 0;
+
+	for (size_t i = 0; i < ids->count; i++) {
+		__cleanup_error struct error *problem = NULL;
+
+		if (regexec(wanted, ids->items[i], 0, NULL, 0) != 0)
+			continue;
+		matching++;
+		rt->id = ids->items[i];
+		if (delete_one(rt, &problem) < 0) {
+			left++;
+			log_warning("%s: %s", ids->items[i], error_message(problem));
+		}
+	}
+	rt->id = NULL;
+	if (!left)
+		return 0;
+	return error_set(err, EBUSY, "%zu of %zu containers could not be deleted", left, matching);
+}
+
+static int delete_matching(struct runtime *rt, struct error **err)
+{
+	__cleanup(container_ids_free) struct container_ids ids = {0};
+	regex_t wanted;
+	char reason[128];
+	int r = regcomp(&wanted, rt->id, REG_EXTENDED | REG_NOSUB);
+
+	if (r) {
+		regerror(r, &wanted, reason, sizeof(reason));
+		return error_set(err, EINVAL, "option \"--regex\": \"%s\": %s", rt->id, reason);
+	}
+	r = container_ids(rt->root, &ids, err);
+	if (r == 0)
+		r = delete_each(rt, &ids, &wanted, err);
+	regfree(&wanted);
+	return r;
+}
+
+static int run(struct runtime *rt, struct error **err)
+{
+	return option_flag(rt, "regex") ? delete_matching(rt, err) : delete_one(rt, err);
 }
 
 const struct verb verb_delete = {

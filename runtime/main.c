@@ -22,6 +22,7 @@ const struct option_spec global_options[] = {
 	{"log-format", 0, "FORMAT", "of the log: text (default) or json"},
 	{"debug", 0, NULL, "log what is done"},
 	{"systemd-cgroup", 0, NULL, "let systemd make cgroups: cgroupsPath is SLICE:PREFIX:NAME"},
+	{"cgroup-manager", 0, "NAME", "who makes cgroups: cgroupfs (default), systemd or disabled"},
 	{"rootless", 0, "WHEN", "true, false or auto (default)"},
 	{"criu", 0, "PROGRAM", NULL},
 	{NULL, 0, NULL, NULL},
@@ -92,14 +93,32 @@ static void close_log(const struct runtime *rt)
 		close(fd);
 }
 
+/* The name of crun's and Podman's for what runc has a flag for. */
+static int choose_cgroup_manager(struct runtime *rt, struct error **err)
+{
+	const char *name = option_string(rt, "cgroup-manager");
+
+	rt->systemd_cgroup = option_flag(rt, "systemd-cgroup");
+	if (!name)
+		return 0;
+	if (strcmp(name, "cgroupfs") && strcmp(name, "systemd") && strcmp(name, "disabled"))
+		return error_set(
+			err, EINVAL,
+			"option \"--cgroup-manager\": must be cgroupfs, systemd or disabled");
+	rt->systemd_cgroup = !strcmp(name, "systemd");
+	rt->no_cgroup = !strcmp(name, "disabled");
+	return 0;
+}
+
 static int apply_global_options(struct runtime *rt, struct error **err)
 {
 	const char *rootless = option_string(rt, "rootless");
 	int ret = open_log(rt, err);
 
+	if (ret == 0)
+		ret = choose_cgroup_manager(rt, err);
 	if (ret < 0)
 		return ret;
-	rt->systemd_cgroup = option_flag(rt, "systemd-cgroup");
 	rt->rootless = rootless ? rootless : "auto";
 	if (strcmp(rt->rootless, "auto") && strcmp(rt->rootless, "true") &&
 	    strcmp(rt->rootless, "false"))

@@ -34,6 +34,7 @@
 static const struct option_spec options[] = {
 	{"image-path", 0, "DIR", "the checkpoint image (default \"checkpoint\")"},
 	{"bundle", 'b', "DIR", "the bundle (default: the current directory)"},
+	{"config", 'f', "FILE", "the configuration (default: the bundle's config.json)"},
 	{"detach", 'd', NULL, "return when the container goes on"},
 	{"provider", 0, "PROVIDER", "who restores: auto (default), kernel, or user"},
 	{"pid-file", 0, "FILE", "write the init's pid there"},
@@ -120,9 +121,7 @@ static int admit(struct runtime *rt, struct restoring *r, const char *bundle, st
 		return ret;
 	if (dir < 0)
 		return error_errno(err, errno, "opening the bundle \"%s\"", bundle);
-	ret = oci_config_load(dir, "config.json", &r->config, err);
-	if (ret == 0)
-		ret = oci_config_validate(r->config, err);
+	ret = build_load_config(rt, dir, &r->config, err);
 	/* the init is the runtime's file until it is loaded, for all in a pid namespace it joins */
 	if (ret == 0 && self_image_exposed(r->config))
 		ret = self_image_seal(rt->command_line, err);

@@ -63,6 +63,7 @@ struct runtime {
 	bool log_json;
 	bool debug;
 	bool systemd_cgroup;
+	bool no_cgroup;	      /* --cgroup-manager disabled */
 	const char *rootless; /* "true", "false" or "auto" */
 	const char *id;	      /* NULL when the verb takes none */
 	int argc;	      /* the verb's arguments, options taken out, NULL-terminated */

@@ -18,7 +18,7 @@ _firn() {
 			root=(--root "${COMP_WORDS[++i]}")
 			[ "${root[1]}" != = ] || root[1]=${COMP_WORDS[++i]}
 			;;
-		--log | --log-format | --rootless) ((i++)) ;;
+		--log | --log-format | --rootless | --cgroup-manager) ((i++)) ;;
 		-*) ;;
 		*)
 			verb=${COMP_WORDS[i]}

@@ -11,7 +11,7 @@ function __firn_verb
             continue
         end
         switch $word
-            case --root --log --log-format --rootless
+            case --root --log --log-format --rootless --cgroup-manager
                 set skip 1
             case '-*'
             case '*'

@@ -52,6 +52,30 @@ load payloads
 	equal "$output" ""
 }
 
+@test "all whose ids match a regular expression" {
+	local one two other
+	make_bundle "$T/b" sleep 1000
+	new_id web && one=$ID
+	new_id web && two=$ID
+	new_id db && other=$ID
+	run_detached "$one" "$T/b"
+	"$FIRN" --root "$FIRN_ROOT" create --bundle "$T/b" "$two" </dev/null >"$T/log" 2>&1 3>&-
+	run_detached "$other" "$T/b"
+	# those that can be, and the others are named
+	fails firn delete --regex '^(web|db)-'
+	has "$one: cannot delete"
+	has "$other: cannot delete"
+	has "firn: delete: 2 of 3 containers could not be deleted"
+	is_gone "$two" || fail "not gone"
+	ok firn delete --force --regex '^web-.*[0-9]$'
+	is_gone "$one" || fail "not gone"
+	has_status "$other" running
+	ok firn delete --force --regex nobody
+	fails firn delete --force --regex '('
+	one_line
+	has_status "$other" running
+}
+
 @test "hostile ids" {
 	touch "$T/precious"
 	for id in .. . ../precious a/b /etc "a b" $'a\nb' "" "$(printf 'x%.0s' {1..300})"; do

@@ -16,6 +16,29 @@ setup() {
 	find /sys/fs/cgroup -depth -maxdepth 3 -type d -name "firn-test-$ID" -exec rmdir {} + 2>/dev/null || :
 }
 
+@test "without cgroups it stays in its caller's" {
+	set_args "$B" sleep 1000
+	firn --cgroup-manager=disabled run -d --bundle "$B" "$ID" </dev/null >"$T/log" 2>&1 3>&- ||
+		fail "$(cat "$T/log")"
+	equal "$(cat "/proc/$(container_pid "$ID")/cgroup")" "$(cat /proc/self/cgroup)" cgroups
+	equal "$(cgroups_of "$ID")" "" "cgroups that were made"
+	ok firn exec "$ID" true
+	fails firn pause "$ID"
+	one_line
+	fails firn update --pids-limit 20 "$ID"
+	has "in no cgroup"
+	ok firn delete --force "$ID"
+	is_gone "$ID" || fail "not gone"
+	edit_config "$B" '.linux.resources.pids.limit = 20'
+	fails firn --cgroup-manager disabled run --bundle "$B" "$ID"
+	one_line
+	has "limits need a cgroup"
+	fails firn --cgroup-manager other run --bundle "$B" "$ID"
+	has "cgroupfs, systemd or disabled"
+	set_args "$B" true
+	ok firn --cgroup-manager cgroupfs run --bundle "$B" "$ID"
+}
+
 @test "a cgroup mount hides the host's, also below an rbound /sys" {
 	edit_config "$B" '(.mounts[] | select(.destination == "/sys")) |=
 		{destination: "/sys", type: "bind", source: "/sys", options: ["rbind", "ro"]}'

@@ -261,6 +261,19 @@ listening() {
 	equal "${lines[0]}" 0 "variables without sockets"
 }
 
+@test "another configuration than the bundle's" {
+	mkdir "$T/elsewhere"
+	jq '.process.args = ["echo", "another"]' "$B/config.json" >"$T/elsewhere/c.json"
+	cd "$T/elsewhere"
+	ok firn run --bundle "$B" --config c.json "$ID"
+	equal "$output" another
+	ok firn run --bundle "$B" -f "$T/elsewhere/c.json" "$ID"
+	equal "$output" another
+	fails firn run --bundle "$B" --config missing.json "$ID"
+	one_line
+	has '"missing.json"'
+}
+
 @test "personality" {
 	edit_config "$B" '.linux.personality = {domain: "LINUX32"}'
 	in_container uname -m
