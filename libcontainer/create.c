@@ -18,6 +18,7 @@
 
 #include "libcontainer/cgroup.h"
 #include "libcontainer/clone.h"
+#include "libcontainer/devices_outside.h"
 #include "libcontainer/hooks.h"
 #include "libcontainer/idmap.h"
 #include "libcontainer/init.h"
@@ -160,6 +161,7 @@ static void cleanup_init(struct init *init)
 {
 	namespaces_close(&init->joined);
 	idmap_close(&init->idmapped);
+	cleanup_fd(&init->devices_fd);
 	cleanup_fd(&init->sync_fd);
 	cleanup_fd(&init->start_fd);
 	cleanup_fd(&init->console_fd);
@@ -180,6 +182,8 @@ static int prepare_init(struct init *init, const struct cgroup *cg, struct error
 		ret = labels_check(init->config->process, init->config->lx.mount_label, err);
 	if (ret == 0)
 		ret = idmap_open(init->config, init->c->bundle, &init->idmapped, err);
+	if (ret == 0)
+		ret = devices_make_outside(init->config, &init->devices_fd, err);
 	if (ret == 0)
 		ret = open_console(init->config, init->options, &init->console_fd, err);
 	if (ret == 0 && !init->options->restore)
@@ -299,6 +303,7 @@ int container_create_init(struct container *c, const struct oci_config *config, 
 		.sync_fd = -1,
 		.start_fd = -1,
 		.console_fd = -1,
+		.devices_fd = -1,
 		.slave_fd = -1,
 		.master_fd = -1,
 	};

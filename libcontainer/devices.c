@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "libcontainer/devices_outside.h"
 #include "libcontainer/rootfs.h"
 #include "oci/config.h"
 #include "util/cleanup.h"
@@ -33,42 +34,55 @@ static const struct {
 	{"/dev/core", "/proc/kcore"},	    {"/dev/ptmx", "pts/ptmx"},
 };
 
-/* Nobody may make nodes in a user namespace, but bind those that are there. */
-static int bind_device(const struct rootfs *r, const char *path, struct error **err)
+int rootfs_bind_file(const struct rootfs *r, int source, const char *path, struct error **err)
 {
-	__cleanup_fd int source = open(path, O_PATH | O_CLOEXEC);
-	__cleanup_fd int target = -1, copy = -1;
+	__cleanup_fd int target = rootfs_open_or_make(r, path, false, err);
+	__cleanup_fd int copy = -1;
 	int ret;
 
-	if (source < 0)
-		return error_errno(err, errno, "opening the host's \"%s\"", path);
-	target = rootfs_open_or_make(r, path, false, err);
 	if (target < 0)
 		return target;
 	copy = mount_clone(source, false);
 	ret = copy < 0 ? copy : mount_attach(copy, target);
-	if (ret < 0)
-		return error_errno(err, -ret, "binding the device \"%s\"", path);
-	return 0;
+	return ret < 0 ? error_errno(err, -ret, "binding the device \"%s\"", path) : 0;
 }
 
-static mode_t file_type(const struct oci_device *d)
+/* Nobody may make nodes in a user namespace, but bind those that are there. */
+static int bind_device(const struct rootfs *r, const char *path, struct error **err)
+{
+	__cleanup_fd int source = open(path, O_PATH | O_CLOEXEC);
+
+	if (source < 0)
+		return error_errno(err, errno, "opening the host's \"%s\"", path);
+	return rootfs_bind_file(r, source, path, err);
+}
+
+mode_t device_type(const struct oci_device *d)
 {
 	return d->type == 'b' ? S_IFBLK : d->type == 'p' ? S_IFIFO : S_IFCHR;
 }
 
-static bool is_already(int dir, const char *name, const struct oci_device *d, dev_t dev)
+mode_t device_mode(const struct oci_device *d)
+{
+	return d->has_file_mode ? d->file_mode & 07777 : 0666;
+}
+
+dev_t device_number(const struct oci_device *d)
+{
+	return d->type == 'p' ? 0 : makedev(d->major, d->minor);
+}
+
+static bool is_already(int dir, const char *name, const struct oci_device *d)
 {
 	struct stat st;
 
 	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       (st.st_mode & S_IFMT) == file_type(d) && (d->type == 'p' || st.st_rdev == dev);
+	       (st.st_mode & S_IFMT) == device_type(d) &&
+	       (d->type == 'p' || st.st_rdev == device_number(d));
 }
 
 static int make_device(const struct rootfs *r, const struct oci_device *d, struct error **err)
 {
-	dev_t dev = d->type == 'p' ? 0 : makedev(d->major, d->minor);
-	mode_t mode = d->has_file_mode ? d->file_mode & 07777 : 0666;
 	__cleanup_fd int dir = -1;
 	const char *name;
 
@@ -77,10 +91,10 @@ static int make_device(const struct rootfs *r, const struct oci_device *d, struc
 	dir = rootfs_open_parent(r, d->path, &name, err);
 	if (dir < 0)
 		return dir;
-	if (mknodat(dir, name, file_type(d) | mode, dev) < 0) {
+	if (mknodat(dir, name, device_type(d) | device_mode(d), device_number(d)) < 0) {
 		if (errno == EPERM)
 			return bind_device(r, d->path, err);
-		if (errno != EEXIST || !is_already(dir, name, d, dev))
+		if (errno != EEXIST || !is_already(dir, name, d))
 			return error_errno(err, errno, "making the device \"%s\"", d->path);
 	}
 	if ((d->uid || d->gid) && fchownat(dir, name, d->uid, d->gid, AT_SYMLINK_NOFOLLOW) < 0)
@@ -133,6 +147,18 @@ static int make_default(const struct rootfs *r, size_t i, struct error **err)
 	return make_device(r, &device, err);
 }
 
+static int make_configured(const struct rootfs *r, struct error **err)
+{
+	int ret = 0;
+
+	if (r->devices_fd >= 0)
+		return devices_bind_outside(r, err);
+	vec_for_each (d, &r->config->lx.devices)
+		if (ret == 0)
+			ret = make_device(r, d, err);
+	return ret;
+}
+
 int rootfs_make_devices(struct rootfs *r, struct error **err)
 {
 	int ret = 0;
@@ -144,11 +170,9 @@ int rootfs_make_devices(struct rootfs *r, struct error **err)
 		if (ret < 0)
 			return ret;
 	}
-	vec_for_each (d, &r->config->lx.devices) {
-		ret = make_device(r, d, err);
-		if (ret < 0)
-			return error_wrap(err, "/linux/devices of config.json");
-	}
+	ret = make_configured(r, err);
+	if (ret < 0)
+		return error_wrap(err, "/linux/devices of config.json");
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
 		ret = make_link(r, links[i].path, links[i].target, err);
 		if (ret < 0)

@@ -117,14 +117,6 @@ static int open_one(const struct oci_config *config, int bundle_fd, const struct
 	return ret < 0 ? ret : take_fd(&copy);
 }
 
-static uint32_t host_id_of_root(const struct oci_id_maps *maps)
-{
-	vec_for_each (m, maps)
-		if (m->container_id == 0 && m->size)
-			return m->host_id;
-	return (uint32_t)-1;
-}
-
 /*
  * Whether the root of a new user namespace is kept from the source by a directory that leads to it.
  * The IDs of the file system are this thread's alone, and with another one than 0 go the
@@ -133,8 +125,8 @@ static uint32_t host_id_of_root(const struct oci_id_maps *maps)
 static bool out_of_reach(const struct oci_config *config, int bundle_fd, const char *source)
 {
 	int dumpable = prctl(PR_GET_DUMPABLE);
-	gid_t gid = setfsgid(host_id_of_root(&config->lx.gid_mappings));
-	uid_t uid = setfsuid(host_id_of_root(&config->lx.uid_mappings));
+	gid_t gid = setfsgid(oci_host_id(&config->lx.gid_mappings, 0));
+	uid_t uid = setfsuid(oci_host_id(&config->lx.uid_mappings, 0));
 	__cleanup_fd int fd = openat(bundle_fd, source, O_PATH | O_CLOEXEC);
 	bool denied = fd < 0 && errno == EACCES;
 

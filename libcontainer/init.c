@@ -192,6 +192,7 @@ static int make_rootfs(struct init *init, struct error **err)
 	r->config = init->config;
 	r->cgroup = init->cgroup;
 	r->idmapped = &init->idmapped;
+	r->devices_fd = init->devices_fd;
 	r->user_namespace = init->user_namespace;
 	r->cgroup_namespace = oci_config_namespace(init->config, CLONE_NEWCGROUP);
 	r->bundle_fd = open(init->c->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);

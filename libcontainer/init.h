@@ -29,6 +29,7 @@ struct init {
 	struct cgroup *cg;	     /* to be entered by itself, or NULL: the parent does it */
 	struct namespace_fds joined; /* given by path */
 	struct idmapped_mounts idmapped;
+	int devices_fd;	     /* of devices_make_outside(), or -1 */
 	uint64_t new_types;  /* CLONE_NEW* that config wants new */
 	bool wait_for_go;    /* the parent has to do something first */
 	bool user_namespace; /* new or joined */

@@ -17,12 +17,14 @@ struct cgroup;
 struct error;
 struct idmapped_mounts;
 struct oci_config;
+struct oci_device;
 struct oci_mount;
 struct mount_options;
 
 struct rootfs {
 	int fd;		     /* O_PATH, of the root as it is mounted */
 	int bundle_fd;	     /* relative sources of binds start here */
+	int devices_fd;	     /* of devices_make_outside(), or -1 */
 	bool user_namespace; /* devices cannot be made, only bound */
 	bool cgroup_namespace;
 	VEC(int) filled;	     /* mounts for rootfs_protect_filled() */
@@ -39,6 +41,14 @@ int rootfs_mount_all(struct rootfs *r, struct error **err);
 
 /* Device nodes and links in /dev, unless /dev is bound from outside. */
 int rootfs_make_devices(struct rootfs *r, struct error **err);
+
+/* What a device of config.json is to mknod(2): S_IF*, permissions, number. */
+mode_t device_type(const struct oci_device *d);
+mode_t device_mode(const struct oci_device *d);
+dev_t device_number(const struct oci_device *d);
+
+/* Binds a file (O_PATH) to a path in the root. */
+int rootfs_bind_file(const struct rootfs *r, int source, const char *path, struct error **err);
 
 /* Binds the pseudo-terminal's other end to /dev/console. */
 int rootfs_bind_console(struct rootfs *r, int slave_fd, struct error **err);

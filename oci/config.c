@@ -140,6 +140,14 @@ void oci_config_free(struct oci_config *config)
 	oci_document_free(&config_shape, config);
 }
 
+uint32_t oci_host_id(const struct oci_id_maps *maps, uint32_t id)
+{
+	vec_for_each (m, maps)
+		if (id >= m->container_id && id - m->container_id < m->size)
+			return m->host_id + (id - m->container_id);
+	return (uint32_t)-1;
+}
+
 const struct oci_namespace *oci_config_namespace(const struct oci_config *config, int type)
 {
 	vec_for_each (ns, &config->lx.namespaces)

@@ -365,6 +365,9 @@ void oci_config_free(struct oci_config *config);
 void oci_process_free(struct oci_process *process);
 void oci_resources_free(struct oci_resources *resources);
 
+/* The id outside of a user namespace for one in it, or (uint32_t)-1: it is not mapped. */
+uint32_t oci_host_id(const struct oci_id_maps *maps, uint32_t id);
+
 /* The entry of this type (CLONE_NEW*), or NULL: the container stays in the runtime's. */
 const struct oci_namespace *oci_config_namespace(const struct oci_config *config, int type);
 

@@ -109,6 +109,25 @@ options_of() {
 	has "fifo"
 }
 
+@test "devices in a user namespace: those of config.json, and not what the host has there" {
+	let_users_through
+	chown -R 100000:100000 "$B/rootfs"
+	# the host has no /dev/mine, and another device in /dev/zero
+	edit_config "$B" '.linux.namespaces += [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+		| .linux.gidMappings = .linux.uidMappings
+		| .linux.devices = [{path: "/dev/sub/mine", type: "c", major: 1, minor: 3, fileMode: 432, uid: 5, gid: 6},
+			{path: "/dev/zero", type: "c", major: 1, minor: 7}]'
+	in_container sh -c 'stat -c "%n %t,%T %a %u:%g" /dev/sub/mine /dev/zero; { echo x >/dev/zero; } 2>&1 | grep -o "No space left"
+		grep -cE " (/dev/sub/mine|/dev/zero|'"$B"') .* tmpfs " /proc/self/mountinfo; ls '"$B"' 2>&1 | grep -c .'
+	equal "$output" "$(printf '%s\n' '/dev/sub/mine 1,3 660 5:6' '/dev/zero 1,7 666 0:0' 'No space left' 2 1)"
+	[ -e "$B/config.json" ] || fail "the bundle is covered outside"
+	edit_config "$B" '.linux.devices[0].uid = 70000'
+	in_container stat -c "%u:%g" /dev/sub/mine
+	has "/linux/devices/0 of config.json: its owner 70000:6 is not mapped"
+	has "65534:6"
+}
+
 @test "masked paths are empty, read-only paths not writable" {
 	edit_config "$B" '.linux.maskedPaths += ["/etc/passwd", "/var", "/none"] | .linux.readonlyPaths += ["/tmp"]'
 	echo secret >"$B/rootfs/var/secret"
