@@ -26,6 +26,7 @@
 #include "libcontainer/labels.h"
 #include "libcontainer/netdevices.h"
 #include "libcontainer/pidfd_socket.h"
+#include "libcontainer/rootfs_shared.h"
 #include "libcontainer/start.h"
 #include "libcontainer/state.h"
 #include "libcontainer/sync.h"
@@ -143,10 +144,16 @@ static int open_console(const struct oci_config *config, const struct create_opt
 /* One that is joined gets the container's root as its own, as with runc. The host's must not. */
 static int check_namespaces(const struct init *init, uint64_t joined, struct error **err)
 {
-	if (!((init->new_types | joined) & CLONE_NEWNS))
+	bool shares_mounts = !((init->new_types | joined) & CLONE_NEWNS);
+
+	if (shares_mounts && init->options->restore)
 		return error_set(err, EOPNOTSUPP,
-				 "/linux/namespaces of config.json: a container needs a mount "
-				 "namespace that is not the host's");
+				 "/linux/namespaces of config.json: only a container with a mount "
+				 "namespace of its own can be restored");
+	if (shares_mounts && init->user_namespace)
+		return error_set(err, EPERM,
+				 "/linux/namespaces of config.json: root of a user namespace can "
+				 "mount nothing without a mount namespace");
 	if (namespaces_join_host_mounts(&init->joined)) {
 		error_set(err, EPERM,
 			  "/linux/namespaces of config.json: the path of \"mount\" leads to the "
@@ -162,6 +169,7 @@ static void cleanup_init(struct init *init)
 	namespaces_close(&init->joined);
 	idmap_close(&init->idmapped);
 	cleanup_fd(&init->devices_fd);
+	cleanup_fd(&init->root_fd);
 	cleanup_fd(&init->sync_fd);
 	cleanup_fd(&init->start_fd);
 	cleanup_fd(&init->console_fd);
@@ -292,6 +300,15 @@ static int make_rdt(struct container *c, const struct oci_config *config, struct
 	return ret;
 }
 
+static int make_root(struct container *c, const struct oci_config *config, int *fd,
+		     struct error **err)
+{
+	if (oci_config_namespace(config, CLONE_NEWNS))
+		return 0;
+	*fd = rootfs_share(c, err);
+	return *fd < 0 ? *fd : 0;
+}
+
 int container_create_init(struct container *c, const struct oci_config *config, struct cgroup *cg,
 			  const struct create_options *options, struct init_process *process,
 			  struct error **err)
@@ -304,6 +321,7 @@ int container_create_init(struct container *c, const struct oci_config *config, 
 		.start_fd = -1,
 		.console_fd = -1,
 		.devices_fd = -1,
+		.root_fd = -1,
 		.slave_fd = -1,
 		.master_fd = -1,
 	};
@@ -317,6 +335,8 @@ int container_create_init(struct container *c, const struct oci_config *config, 
 	c->terminal = config->process && config->process->terminal;
 	record_stdio(c);
 	ret = prepare_init(&init, cg, err);
+	if (ret == 0)
+		ret = make_root(c, config, &init.root_fd, err);
 	if (ret == 0)
 		ret = make_rdt(c, config, &rdt, err);
 	if (ret == 0)

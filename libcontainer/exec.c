@@ -19,6 +19,7 @@
 #include "libcontainer/numa.h"
 #include "libcontainer/pidfd_socket.h"
 #include "libcontainer/process.h"
+#include "libcontainer/rootfs_shared.h"
 #include "libcontainer/seccomp_notify.h"
 #include "libcontainer/state.h"
 #include "libcontainer/sync.h"
@@ -27,6 +28,7 @@
 #include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/io.h"
 #include "util/speaker.h"
 
 /*
@@ -50,6 +52,7 @@ struct joiner {
 	struct namespace_fds joined;
 	struct cgroup *cg; /* to be entered by itself, or NULL */
 	int sync_fd, console_fd;
+	int root_fd; /* where the container has no mount namespace of its own, or -1 */
 	struct process_setup setup;
 };
 
@@ -104,6 +107,8 @@ static int join(struct joiner *j, struct error **err)
 		ret = labels_set(j->options->process, err);
 	if (ret == 0)
 		ret = namespaces_join(&j->joined, ~(uint64_t)CLONE_BY_HELPER, err);
+	if (ret == 0 && j->root_fd >= 0)
+		ret = rootfs_enter(j->root_fd, err);
 	if (ret == 0)
 		ret = become_root(j, err);
 	if (ret == 0 && setsid() < 0)
@@ -226,6 +231,17 @@ static void cleanup_joiner(struct joiner *j)
 	namespaces_close(&j->joined);
 	cleanup_fd(&j->sync_fd);
 	cleanup_fd(&j->console_fd);
+	cleanup_fd(&j->root_fd);
+}
+
+/* A mount namespace brings its root along; the host's would bring the host's. */
+static int open_root(struct joiner *j, struct error **err)
+{
+	if (oci_config_namespace(j->options->config, CLONE_NEWNS))
+		return 0;
+	j->root_fd =
+		open_fmt(O_PATH | O_DIRECTORY, "/proc/%d/root", process_speaker(j->c->init.pid));
+	return j->root_fd < 0 ? error_errno(err, -j->root_fd, "opening the container's root") : 0;
 }
 
 int container_exec(struct container *c, const struct exec_options *options, pid_t *pid,
@@ -236,6 +252,7 @@ int container_exec(struct container *c, const struct exec_options *options, pid_
 		.options = options,
 		.sync_fd = -1,
 		.console_fd = -1,
+		.root_fd = -1,
 		.setup = {.process = options->process,
 			  .seccomp = options->config->lx.seccomp,
 			  .annotations = &options->config->annotations,
@@ -248,6 +265,8 @@ int container_exec(struct container *c, const struct exec_options *options, pid_
 	int ret = namespaces_open_of(c->init.pid, &j.joined, err);
 
 	*pid = 0;
+	if (ret == 0)
+		ret = open_root(&j, err);
 	/* the pid may have become another's meanwhile */
 	if (ret == 0 && !process_alive(&c->init))
 		ret = error_set(err, ESRCH, "container not running");

@@ -22,6 +22,7 @@
 #include "libcontainer/hooks.h"
 #include "libcontainer/labels.h"
 #include "libcontainer/numa.h"
+#include "libcontainer/rootfs_shared.h"
 #include "libcontainer/state.h"
 #include "libcontainer/stub.h"
 #include "libcontainer/sync.h"
@@ -198,7 +199,8 @@ static int make_rootfs(struct init *init, struct error **err)
 	r->bundle_fd = open(init->c->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (r->bundle_fd < 0)
 		return error_errno(err, errno, "opening the bundle \"%s\"", init->c->bundle);
-	ret = rootfs_open(r, init->c->rootfs, err);
+	r->fd = init->root_fd;
+	ret = r->fd < 0 ? rootfs_open(r, init->c->rootfs, err) : 0;
 	if (ret == 0)
 		ret = rootfs_mount_all(r, err);
 	if (ret == 0)
@@ -276,7 +278,8 @@ static int set_labels(struct init *init, struct error **err)
 
 static int change_root(struct init *init, struct error **err)
 {
-	int ret = rootfs_pivot(&init->rootfs, init->options->no_pivot, err);
+	int ret = init->root_fd < 0 ? rootfs_pivot(&init->rootfs, init->options->no_pivot, err)
+				    : rootfs_enter(init->root_fd, err);
 
 	return ret < 0 ? ret : rootfs_finish(&init->rootfs, err);
 }

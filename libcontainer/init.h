@@ -30,6 +30,7 @@ struct init {
 	struct namespace_fds joined; /* given by path */
 	struct idmapped_mounts idmapped;
 	int devices_fd;	     /* of devices_make_outside(), or -1 */
+	int root_fd;	     /* of rootfs_share(), or -1: it makes its root in its own mounts */
 	uint64_t new_types;  /* CLONE_NEW* that config wants new */
 	bool wait_for_go;    /* the parent has to do something first */
 	bool user_namespace; /* new or joined */

@@ -12,6 +12,7 @@
 #include "libcontainer/cgroup.h"
 #include "libcontainer/freezer.h"
 #include "libcontainer/intel_rdt.h"
+#include "libcontainer/rootfs_shared.h"
 #include "libcontainer/state.h"
 #include "util/cleanup.h"
 #include "util/error.h"
@@ -173,12 +174,13 @@ static int kill_init(const struct container *c, struct cgroup *cg, struct error 
 	return 0;
 }
 
-void container_remove_rdt(const struct container *c)
+void container_remove_made(const struct container *c)
 {
 	__cleanup_free char *record = NULL;
 
 	if (container_kept(c, KEPT_RDT, 65536, &record, NULL, NULL) == 0)
 		intel_rdt_remove_recorded(record);
+	rootfs_unshare(c);
 }
 
 int container_destroy(struct container *c, struct error **err)
@@ -200,6 +202,6 @@ int container_destroy(struct container *c, struct error **err)
 	if (r == 0 && cg)
 		r = cgroup_destroy(cg, err);
 	if (r == 0)
-		container_remove_rdt(c);
+		container_remove_made(c);
 	return r;
 }

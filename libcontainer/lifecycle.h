@@ -37,7 +37,10 @@ int container_signal(struct container *c, int signo, bool all, struct error **er
  */
 int container_destroy(struct container *c, struct error **err);
 
-/* Removes the directories of resctrl that were made for it; a part of container_destroy(). */
-void container_remove_rdt(const struct container *c);
+/*
+ * Removes directories of resctrl that were made for it, and its mounts on the host; a part of
+ * container_destroy().
+ */
+void container_remove_made(const struct container *c);
 
 #endif

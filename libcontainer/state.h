@@ -135,6 +135,7 @@ int container_remove(struct container *c, struct error **err);
 #define KEPT_CGROUP "cgroup"
 #define KEPT_MOUNTS "mounts"
 #define KEPT_RDT    "intel_rdt"
+#define KEPT_ROOT   "root"
 int container_keep(struct container *c, const char *name, const void *data, size_t len,
 		   struct error **err);
 /* As read_file(): at most max bytes, NUL-terminated, the caller's to free; len may be NULL. */

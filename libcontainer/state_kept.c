@@ -10,6 +10,7 @@
  *   intel_rdt    directories of resctrl that were made for it, and die with it
  *   mounts       mountinfo when everything was set up: what differs at a checkpoint was
  *                made or unmounted inside
+ *   root         the mount of its root, if that is in the host's mount namespace
  */
 #include <dirent.h>
 #include <errno.h>

@@ -112,7 +112,7 @@ static int take_down(struct container *c, struct error **err)
 		if (r < 0)
 			return r;
 	}
-	container_remove_rdt(c);
+	container_remove_made(c);
 	return container_set_state(c, CONTAINER_DEAD, err);
 }
 

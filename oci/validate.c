@@ -139,6 +139,7 @@ static int needs_validate(const struct oci_config *config, struct error **err)
 		{lx->net_devices.count, CLONE_NEWNET, "/linux/netDevices"},
 		{lx->masked_paths.count, CLONE_NEWNS, "/linux/maskedPaths"},
 		{lx->readonly_paths.count, CLONE_NEWNS, "/linux/readonlyPaths"},
+		{lx->rootfs_propagation, CLONE_NEWNS, "/linux/rootfsPropagation"},
 	};
 
 	for (size_t i = 0; i < sizeof(needs) / sizeof(*needs); i++)

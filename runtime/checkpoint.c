@@ -150,6 +150,9 @@ static int read_kept(const struct container *c, struct checkpoint_request *q, ch
 	const struct oci_namespace *mnt = parsed ? oci_config_namespace(parsed, CLONE_NEWNS) : NULL;
 	int r = container_kept(c, KEPT_CONFIG, CONFIG_MAX, config, &q->config_len, err);
 
+	if (r == 0 && parsed && !mnt)
+		return error_set(err, EOPNOTSUPP,
+				 "a container that has the host's mount namespace cannot be saved");
 	if (r == 0)
 		r = container_kept(c, KEPT_MOUNTS, MOUNTS_MAX, mounts, NULL, err);
 	q->config = *config;

@@ -271,7 +271,7 @@ static void abort_restore(struct restoring *r)
 		cgroup_destroy(r->cg, &err);
 	error_free(err);
 	err = NULL;
-	container_remove_rdt(r->c);
+	container_remove_made(r->c);
 	container_remove(r->c, &err);
 	error_free(err);
 }

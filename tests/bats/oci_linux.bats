@@ -309,11 +309,53 @@ listen() {
 	fails firn checkpoint --image-path "$T/image" "$ID"
 	has "mount namespace that was joined by path"
 	kill "$holder"
+}
+
+# mounted: how many mounts this mount namespace has at the bundle's root and below.
+mounted() {
+	grep -c " $(realpath "$B")/rootfs" /proc/self/mountinfo
+}
+
+@test "without a mount namespace it has the host's, and what was mounted for it goes with it" {
 	edit_config "$B" 'del(.linux.namespaces[] | select(.type == "mount")) | del(.linux.maskedPaths, .linux.readonlyPaths)'
-	new_id
+	set_args "$B" sleep 1000
+	run_detached "$ID" "$B"
+	equal "$(readlink "/proc/$(container_pid "$ID")/ns/mnt")" "$(readlink /proc/self/ns/mnt)" namespace
+	[ "$(mounted)" -gt 3 ] || fail "$(mounted) mounts"
+	ok firn exec "$ID" sh -c 'pwd; ls -d /*; ls "$0" || :' "$B"
+	equal "${lines[0]}" /
+	has "/bin"
+	has "$B: No such file or directory"
+	# by a runtime that has other mounts itself
+	fails unshare -m "$FIRN" --root "$FIRN_ROOT" exec "$ID" ls "$B"
+	has "$B: No such file or directory"
+	fails firn checkpoint --image-path "$T/image" "$ID"
+	has "has the host's mount namespace"
+	has_status "$ID" running
+	ok firn delete --force "$ID"
+	equal "$(mounted)" 0 mounts
+}
+
+@test "without a mount namespace a failure leaves no mounts, and a kill none for delete" {
+	edit_config "$B" 'del(.linux.namespaces[] | select(.type == "mount")) | del(.linux.maskedPaths, .linux.readonlyPaths)'
+	edit_config "$B" '.hooks.createContainer = [{path: "/bin/false"}]'
 	fails firn run --bundle "$B" "$ID"
 	one_line
-	has "mount namespace"
+	equal "$(mounted)" 0 "mounts after a failure"
+	edit_config "$B" '.hooks.createContainer = [{path: "/bin/sh", args: ["sh", "-c", "echo $PPID >'"$T"'/init; sleep 1000"]}]'
+	"$FIRN" --root "$FIRN_ROOT" run --bundle "$B" "$ID" </dev/null >"$T/log" 2>&1 3>&- &
+	wait_for 10 test -s "$T/init"
+	[ "$(mounted)" -gt 3 ] || fail "$(mounted) mounts"
+	kill -9 $!
+	ok firn delete --force "$ID"
+	equal "$(mounted)" 0 "mounts after a kill"
+	edit_config "$B" '.linux.rootfsPropagation = "shared" | del(.hooks)'
+	fails firn run --bundle "$B" "$ID"
+	has "/linux/rootfsPropagation: needs a namespace"
+	edit_config "$B" 'del(.linux.rootfsPropagation) | .root.path = "/"'
+	fails firn run --bundle "$B" "$ID"
+	one_line
+	has "needs a mount namespace"
 }
 
 # In mount namespaces of their own: what is refused here would take the host's root.
