@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <sched.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -57,20 +59,34 @@ bool self_image_exposed_by_exec(const struct oci_config *config, bool labelled)
 	return labelled || !oci_config_namespace(config, CLONE_NEWUSER);
 }
 
+/* Up to where the file is mapped to be executed. What follows, debugging information, is most of
+ * it. */
+static off_t used_length(void)
+{
+	const ElfW(Phdr) *headers = (const void *)getauxval(AT_PHDR);
+	size_t count = getauxval(AT_PHNUM);
+	off_t end = 0;
+
+	for (const ElfW(Phdr) *h = headers; h && h < headers + count; h++)
+		if (h->p_type == PT_LOAD && (off_t)(h->p_offset + h->p_filesz) > end)
+			end = h->p_offset + h->p_filesz;
+	return end;
+}
+
 static int make_copy(struct error **err)
 {
 	__cleanup_fd int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	__cleanup_fd int copy = memfd_create("firn", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-	struct stat st;
+	const off_t end = used_length();
 	off_t offset = 0;
 
 	/* before Linux 6.3 there was no flag to say so, and all were executable */
 	if (copy < 0 && errno == EINVAL)
 		copy = memfd_create("firn", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (self < 0 || copy < 0 || fstat(self, &st) < 0)
+	if (self < 0 || copy < 0)
 		return error_errno(err, errno, "copying the runtime's own program");
-	while (offset < st.st_size) {
-		ssize_t n = sendfile(copy, self, &offset, st.st_size - offset);
+	while (offset < end) {
+		ssize_t n = sendfile(copy, self, &offset, end - offset);
 
 		if (n < 0 && errno != EINTR)
 			return error_errno(err, errno, "copying the runtime's own program");
