@@ -2,6 +2,7 @@
 #include "libcontainer/clone.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 
 #include "libcontainer/namespaces.h"
 #include "libcontainer/sync.h"
+#include "util/cleanup.h"
 #include "util/error.h"
 
 /* Which namespaces clone3 makes: the others need something done first. */
@@ -59,7 +61,7 @@ static _Noreturn void run_helper(const struct clone_request *request)
 
 	/* processes in a joined pid namespace could use us to reach the host: CVE-2016-9962 */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	ret = namespaces_join(request->joined, CLONE_BY_HELPER, &err);
+	ret = namespaces_join(request->joined, JOINED_BEFORE, &err);
 	if (ret == 0) {
 		pid = clone_now(request, CLONE_PARENT, NULL);
 		if (pid == 0)
@@ -93,17 +95,53 @@ static int clone_by_helper(const struct clone_request *request, pid_t *pid, int 
 	return *pidfd < 0 ? error_errno(err, errno, "opening the container's process") : 0;
 }
 
-int clone_process(const struct clone_request *request, pid_t *pid, int *pidfd, struct error **err)
+static int clone_here(const struct clone_request *request, pid_t *pid, int *pidfd,
+		      struct error **err)
 {
-	*pid = 0;
-	if (namespaces_types(request->joined) & CLONE_BY_HELPER)
-		return clone_by_helper(request, pid, pidfd, err);
+	int code;
+
 	*pid = clone_now(request, CLONE_PIDFD, pidfd);
 	if (*pid == 0)
 		request->main(request->context);
-	if (*pid < 0) {
-		*pid = 0;
-		return explain_clone(request, errno, err);
-	}
-	return 0;
+	if (*pid > 0)
+		return 0;
+	code = errno;
+	*pid = 0;
+	return explain_clone(request, code, err);
+}
+
+/*
+ * Only children are born into a pid namespace, and there is a way back from it. They are not
+ * dumpable from their first moment on: others in there could use them to reach the host
+ * (CVE-2016-9962). Hooks, which come later, are not to be born there.
+ */
+static int clone_into_pid_namespace(const struct clone_request *request, pid_t *pid, int *pidfd,
+				    struct error **err)
+{
+	__cleanup_fd int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	int dumpable = prctl(PR_GET_DUMPABLE);
+	int ret;
+
+	if (own < 0)
+		return error_errno(err, errno, "opening the runtime's pid namespace");
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	ret = namespaces_join(request->joined, CLONE_NEWPID, err);
+	if (ret == 0)
+		ret = clone_here(request, pid, pidfd, err);
+	prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
+	if (setns(own, CLONE_NEWPID) < 0 && ret == 0)
+		ret = error_errno(err, errno, "leaving the pid namespace");
+	return ret;
+}
+
+int clone_process(const struct clone_request *request, pid_t *pid, int *pidfd, struct error **err)
+{
+	uint64_t joined = namespaces_types(request->joined);
+
+	*pid = 0;
+	if (joined & CLONE_NEWUSER)
+		return clone_by_helper(request, pid, pidfd, err);
+	if (joined & CLONE_NEWPID)
+		return clone_into_pid_namespace(request, pid, pidfd, err);
+	return clone_here(request, pid, pidfd, err);
 }

@@ -11,10 +11,11 @@ struct error;
 struct namespace_fds;
 
 /*
- * Joining these acts on children only, or leaves no way back: a helper process
- * does it, and the new process is its sibling. The others it joins itself.
+ * Which of those that are joined the new process has joined when it begins: a pid namespace is for
+ * children only. From a user namespace there is no way back: then a helper process joins both, and
+ * the new one is its sibling. The others the new process joins itself.
  */
-#define CLONE_BY_HELPER (CLONE_NEWUSER | CLONE_NEWPID)
+#define JOINED_BEFORE (CLONE_NEWUSER | CLONE_NEWPID)
 
 struct clone_request {
 	const struct namespace_fds *joined;

@@ -32,18 +32,18 @@
 #include "util/speaker.h"
 
 /*
- *      runtime                  helper                   process
+ *      runtime                 (helper)                  process
  *         |--- fork ---------------->|                     |
  *         |                  joins user, pid ns            |
  *         |                          |------ clone3 ------>|
- *         |<------ SYNC_PID ---------|                     |
+ *         |<----- (SYNC_PID) --------|                     |
  *       cgroup                     exits                   |
  *         |-------------------- SYNC_GO ------------------>|
  *       unlocks                                      cgroup (v1)
  *         |                               other namespaces, terminal, privileges, exec
  *         |<-------- end of file, or SYNC_ERROR -----------|
  *
- * Without a helper (the container has the host's pid namespace), the runtime
+ * Without a helper (there is no user namespace to join), the runtime
  * itself calls clone3.
  */
 struct joiner {
@@ -106,7 +106,7 @@ static int join(struct joiner *j, struct error **err)
 	if (ret == 0)
 		ret = labels_set(j->options->process, err);
 	if (ret == 0)
-		ret = namespaces_join(&j->joined, ~(uint64_t)CLONE_BY_HELPER, err);
+		ret = namespaces_join(&j->joined, ~(uint64_t)JOINED_BEFORE, err);
 	if (ret == 0 && j->root_fd >= 0)
 		ret = rootfs_enter(j->root_fd, err);
 	if (ret == 0)

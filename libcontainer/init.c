@@ -58,7 +58,7 @@
  *         |                                startContainer, privileges, exec
  *         |<---------------- end of file ------------------|
  *
- * Without a helper (nothing to join that acts on children only), the runtime
+ * Without a helper (there is no user namespace to join), the runtime
  * itself calls clone3. Instead of any of its messages init may send SYNC_ERROR
  * and exit; after the connect, on that connection. In a restore init says
  * SYNC_READY with its new root, and sleeps in read(2) on the sync socket.
@@ -69,7 +69,7 @@ static int wait_for_parent(struct init *init, struct error **err)
 	return init->wait_for_go ? sync_receive(init->sync_fd, SYNC_GO, NULL, err) : 0;
 }
 
-/* Those that act on the caller; the helper joined the others. */
+/* Those that act on the caller; who cloned us has joined the others. */
 static int join_namespaces(struct init *init, struct error **err)
 {
 	return namespaces_join(&init->joined, ~(uint64_t)(CLONE_NEWUSER | CLONE_NEWPID), err);
