@@ -26,6 +26,7 @@ struct create_options {
 	struct passed_fds passed;
 	bool no_pivot;
 	bool no_new_keyring;
+	bool is_trampoline; /* as self_image_seal() has told */
 
 	/*
 	 * A restore: the container is built as for create, but its init stops as

@@ -257,7 +257,8 @@ int container_exec(struct container *c, const struct exec_options *options, pid_
 			  .seccomp = options->config->lx.seccomp,
 			  .annotations = &options->config->annotations,
 			  .id = c->id,
-			  .passed = options->passed},
+			  .passed = options->passed,
+			  .is_trampoline = options->is_trampoline},
 	};
 	__cleanup_cgroup struct cgroup *cg = NULL;
 	__cleanup_fd int parent_fd = -1;

@@ -19,6 +19,7 @@ struct exec_options {
 	int console_fd;			 /* a connected socket, borrowed */
 	struct passed_fds passed;
 	const char *pidfd_socket; /* who gets a pidfd of the process, or NULL */
+	bool is_trampoline;	  /* as self_image_seal() has told */
 
 	/*
 	 * Cgroups below the container's own to enter instead, as "PATH" or "CONTROLLERS:PATH";

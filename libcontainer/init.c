@@ -303,6 +303,7 @@ static int prepare_process(struct init *init, struct error **err)
 	setup->annotations = &init->config->annotations;
 	setup->id = init->options->no_new_keyring ? NULL : init->c->id;
 	setup->passed = init->options->passed;
+	setup->is_trampoline = init->options->is_trampoline;
 	setup->user_namespace = init->user_namespace;
 	return process_prepare(setup, err);
 }

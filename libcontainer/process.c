@@ -353,7 +353,7 @@ int process_prepare(struct process_setup *setup, struct error **err)
 	/* its execution would use label and capabilities up: see self_image.h for what protects
 	 * then */
 	setup->trampoline_fd = -1;
-	if (ret == 0 && !labels_wanted(setup->process) &&
+	if (ret == 0 && !setup->is_trampoline && !labels_wanted(setup->process) &&
 	    !process_opens_with_capabilities(setup->process, setup->user_namespace)) {
 		setup->trampoline_fd = trampoline_open(err);
 		ret = setup->trampoline_fd < 0 ? setup->trampoline_fd : 0;
@@ -464,5 +464,5 @@ int process_execute(struct process_setup *setup, struct error **err)
 	if (ret < 0)
 		return ret;
 	ret = execute(setup);
-	return error_errno(err, -ret, "executing \"%s\" in the container", setup->program);
+	return sync_execute_error(-ret, setup->program, err);
 }

@@ -27,9 +27,10 @@ struct process_setup {
 	const struct oci_pairs *annotations;
 	const char *id;	     /* names the session keyring; NULL: no new one */
 	bool user_namespace; /* where setgroups(2) may be off */
+	bool is_trampoline;  /* the caller\'s own file is the trampoline: it need not be executed */
 	struct passed_fds passed;
 	int report_fd;	   /* a sync socket: says what kept the program from running */
-	int trampoline_fd; /* made by process_prepare(); -1 if it would get in the way */
+	int trampoline_fd; /* made by process_prepare(); -1 if not needed, or in the way */
 	struct seccomp_program filter; /* made by process_prepare() */
 	char **env;		       /* what will be passed on; made by process_prepare() */
 	char *program;		       /* the file to execute */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -13,10 +14,14 @@
 #include <unistd.h>
 
 #include "libcontainer/labels.h"
+#include "libcontainer/leave_file.h"
 #include "libcontainer/process.h"
+#include "libcontainer/trampoline.h"
 #include "oci/config.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/fault.h"
+#include "util/log.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
@@ -98,11 +103,31 @@ static int make_copy(struct error **err)
 	return take_fd(&copy);
 }
 
-int self_image_seal(char *const *argv, struct error **err)
+/* As a process of the trampoline's file, which is sealed, and without a second start. */
+static bool leave(void)
+{
+	__cleanup_error struct error *ignored = NULL;
+	__cleanup_fd int fd = trampoline_open(&ignored);
+	int ret = fd < 0 ? fd : fault_point("self-image-leave", &ignored);
+
+	if (ret == 0)
+		ret = leave_file(fd);
+	if (ret < 0)
+		log_debug("the runtime's own file cannot be left: %s", strerror(-ret));
+	return ret == 0;
+}
+
+int self_image_seal(char *const *argv, bool *is_trampoline, struct error **err)
 {
 	__cleanup_fd int copy = -1;
+	bool left = false;
 
 	if (self_image_is_sealed())
+		return 0;
+	left = leave();
+	if (left && is_trampoline)
+		*is_trampoline = true;
+	if (left)
 		return 0;
 	copy = make_copy(err);
 	if (copy < 0)

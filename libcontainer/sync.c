@@ -138,7 +138,7 @@ static const struct {
 	{EACCES, "it, or its interpreter, is not executable for the user, or mounted noexec"},
 };
 
-static int execute_error(int errnum, const char *program, struct error **err)
+int sync_execute_error(int errnum, const char *program, struct error **err)
 {
 	error_errno(err, errnum, "executing \"%s\" in the container", program);
 	for (size_t i = 0; i < sizeof(execute_hints) / sizeof(*execute_hints); i++)
@@ -173,5 +173,5 @@ int sync_receive_executed(int fd, const struct sync_listener *listener, struct e
 	if (n != sizeof(errnum))
 		return 0;
 	memcpy(&errnum, &packet, sizeof(errnum));
-	return execute_error(errnum, program, err);
+	return sync_execute_error(errnum, program, err);
 }

@@ -49,4 +49,7 @@ struct sync_listener {
  */
 int sync_receive_executed(int fd, const struct sync_listener *listener, struct error **err);
 
+/* The error of a program that was found and could not be executed, with what that may mean. */
+int sync_execute_error(int errnum, const char *program, struct error **err);
+
 #endif

@@ -27,7 +27,7 @@ static int run(struct runtime *rt, struct error **err)
 	if (ret == 0)
 		ret = build_open_bundle(rt, &bundle, &config, err);
 	if (ret == 0)
-		ret = self_image_seal(rt->command_line, err);
+		ret = self_image_seal(rt->command_line, &create.is_trampoline, err);
 	if (ret < 0)
 		return ret;
 	ret = build_container(rt, bundle, config, &create, &c, &init, err);

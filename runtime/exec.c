@@ -346,7 +346,7 @@ static int run(struct runtime *rt, struct error **err)
 		return error_set(err, ENOENT, "its config.json in \"%s/%s\" cannot be read",
 				 c->root, c->id);
 	if (is_exposed(rt, config))
-		ret = self_image_seal(rt->command_line, err);
+		ret = self_image_seal(rt->command_line, &exec.is_trampoline, err);
 	if (ret == 0)
 		ret = find_process(rt, config, &w, err);
 	if (ret == 0)

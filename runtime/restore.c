@@ -124,7 +124,7 @@ static int admit(struct runtime *rt, struct restoring *r, const char *bundle, st
 	ret = build_load_config(rt, dir, &r->config, err);
 	/* the init is the runtime's file until it is loaded, for all in a pid namespace it joins */
 	if (ret == 0 && self_image_exposed(r->config))
-		ret = self_image_seal(rt->command_line, err);
+		ret = self_image_seal(rt->command_line, NULL, err);
 	if (ret == 0)
 		ret = build_find_rootfs(bundle, r->config, &r->rootfs, err);
 	return ret ? ret : check_pid(r, err);

@@ -86,7 +86,7 @@ static int run(struct runtime *rt, struct error **err)
 	if (ret == 0)
 		ret = build_open_bundle(rt, &bundle, &config, err);
 	if (ret == 0 && self_image_exposed(config))
-		ret = self_image_seal(rt->command_line, err);
+		ret = self_image_seal(rt->command_line, &create.is_trampoline, err);
 	if (ret < 0)
 		return ret;
 	if (option_flag(rt, "detach"))

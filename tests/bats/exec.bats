@@ -69,10 +69,29 @@ setup() {
 	equal "$output" piped
 }
 
-@test "exec runs from a sealed copy, whatever capabilities config.json has" {
+@test "exec runs from a sealed file, whatever capabilities config.json has" {
+	need_native
 	run_detached "$ID" "$B"
 	"$FIRN" --root "$FIRN_ROOT" exec "$ID" sleep 1000 </dev/null >/dev/null 2>&1 3>&- &
 	wait_for 5 runs_sealed "$!"
+	# without executing a copy: it is that of a few instructions
+	[ "$(stat -L -c %s "/proc/$!/exe")" -lt 4096 ] || fail "started a second time"
+	# nothing of the runtime's own is left to be seen
+	! grep -F "$(realpath "$FIRN")" "/proc/$!/maps" || fail "mapped"
+}
+
+@test "exec executes a sealed copy of the runtime where it cannot leave its file" {
+	add_program "$B/rootfs" "$FIRN"
+	printf '#!/proc/self/exe --version\n' >"$B/rootfs/bin/evil"
+	chmod 755 "$B/rootfs/bin/evil"
+	run_detached "$ID" "$B"
+	export FIRN_FAULT=self-image-leave:EPERM
+	"$FIRN" --root "$FIRN_ROOT" exec "$ID" sleep 1000 </dev/null >/dev/null 2>&1 3>&- &
+	wait_for 5 runs_sealed "$!"
+	[ "$(stat -L -c %s "/proc/$!/exe")" -gt 100000 ] || fail "no copy"
+	run firn exec "$ID" /bin/evil
+	lacks "firn version"
+	unset FIRN_FAULT
 }
 
 @test "exec in a user namespace" {

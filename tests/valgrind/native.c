@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Linked into what `make valgrind` builds, in place of the library's stub.c and vdso.c: the two
- * places where a restore depends on what its own process looks like. Under Valgrind that has
- * Valgrind's mappings and not the kernel's vdso, so a small program is executed past Valgrind: it
- * is the stub, and it is asked for its vdso.
+ * Linked into what `make valgrind` builds, in place of the library's stub.c, machine.c and
+ * leave_file.c: the places that depend on what their own process looks like. Under Valgrind that
+ * has Valgrind's mappings and not the kernel's vdso, so a small program is executed past Valgrind:
+ * it is the stub, and it is asked for its vdso.
  */
 #include <cpuid.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -23,6 +24,7 @@
 
 #include "checkpoint/user/machine.h"
 #include "libcontainer/init.h"
+#include "libcontainer/leave_file.h"
 #include "libcontainer/stub.h"
 #include "libcontainer/sync.h"
 #include "util/cleanup.h"
@@ -153,4 +155,11 @@ static long ask_cpu(long tid)
 uint64_t machine_xstate_features(void)
 {
 	return RUNNING_ON_VALGRIND ? (long)VALGRIND_NON_SIMD_CALL0(ask_cpu) : ask_cpu(0);
+}
+
+/* Valgrind has mapped the program itself. */
+int leave_file(int file_fd)
+{
+	(void)file_fd;
+	return -ENOSYS;
 }
