@@ -148,6 +148,17 @@ static void undo_freeze(void *ctx)
 	struct checkpoint *c = ctx;
 	struct error *err = NULL;
 
+	if (tasks_thaw(c, &err))
+		log_warning("thawing after the checkpoint: %s", error_message(err));
+	error_free(err);
+}
+
+/* Those that have been seized are still. */
+static void undo_refreeze(void *ctx)
+{
+	struct checkpoint *c = ctx;
+	struct error *err = NULL;
+
 	if (c->request->ops->thaw(c->request->ctx, &err))
 		log_warning("thawing after the checkpoint: %s", error_message(err));
 	error_free(err);
@@ -163,6 +174,8 @@ static int phase_freeze(void *ctx, struct error **err)
 		return error_errno(err, ENOMEM, "freezing");
 	c->frozen = clock_ns(CLOCK_MONOTONIC);
 	r = q->ops->freeze(q->ctx, err);
+	/* even if all was frozen before it failed; a kernel with checkpoint(2) does it by itself */
+	c->rewinds = !q->was_frozen && !c->kernel.classes;
 	if (!r)
 		r = open_root(c, err);
 	return r ? r : read_clocks(c, err);
@@ -320,7 +333,7 @@ static int freeze_seized(struct checkpoint *c, struct error **err)
 	/* whom the kernel alone has saved has been frozen all the time */
 	if (!provider_traces(&c->kernel))
 		return 0;
-	if (undo_push(&c->undo, "refreeze", undo_freeze, c))
+	if (undo_push(&c->undo, "refreeze", undo_refreeze, c))
 		return error_errno(err, ENOMEM, "freezing again");
 	return q->ops->freeze(q->ctx, err);
 }

@@ -107,9 +107,11 @@ struct checkpoint {
 	VEC(struct memory_object *) objects;
 	struct page_pool *pages; /* at work from the capture's beginning to the pages' end */
 	uint64_t page_bytes;
-	bool refreeze_failed;	       /* the tasks ran after they were let go */
-	uint64_t started;	       /* CLOCK_MONOTONIC when it all began */
-	uint64_t frozen;	       /* when the tasks were frozen */
+	bool rewinds;	      /* calls that our freeze has ended are still to be issued again */
+	bool stopping;	      /* all are seized, and thawed into their stops */
+	bool refreeze_failed; /* the tasks ran after they were let go */
+	uint64_t started;     /* CLOCK_MONOTONIC when it all began */
+	uint64_t frozen;      /* when the tasks were frozen */
 	uint64_t begin_host_monotonic; /* of ckpt_begin, as we see it */
 	uint64_t begin_host_boottime;
 	char *net_hold; /* the table that holds connections back until the restore; NULL: none */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -20,10 +21,13 @@
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/trace.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/fault.h"
 #include "util/io.h"
 #include "util/log.h"
+
+#define NSEC_PER_SEC 1000000000ull
 
 /* Whoever dies meanwhile needs nothing put back. */
 static void ignore_error(struct error *err)
@@ -42,18 +46,64 @@ static int put_back(const struct dump_thread *th, struct error **err)
 	return r || !th->dispatch.mode ? r : trace_set_dispatch(th->tid, &th->dispatch, err);
 }
 
-static void release_thread(struct dump_thread *th)
+/* 0 when it has stopped, -ETIMEDOUT without an error if it has not by then. */
+static int await_stop(const struct dump_thread *th, uint64_t until, const volatile int *cancel,
+		      int *group_stop, struct error **err)
+{
+	struct timespec pause = {.tv_nsec = 10000};
+
+	for (;;) {
+		int r = trace_try_stop(th->tid, group_stop, err);
+
+		if (!r)
+			r = checkpoint_cancelled(cancel, err);
+		if (r)
+			return r < 0 ? r : 0;
+		if (clock_ns(CLOCK_MONOTONIC) > until)
+			return -ETIMEDOUT;
+		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < 10000000)
+			pause.tv_nsec += pause.tv_nsec / 2;
+	}
+}
+
+/* One that has not stopped yet cannot be detached: if it never does, our own end does that. */
+static void release_thread(const struct dump_task *t, struct dump_thread *th)
 {
 	struct error *err = NULL;
 	int status;
 
-	if (!th->seized)
+	if (!th->seized || !th->stopped_once)
 		return;
-	/* one that has not stopped yet cannot be detached: our own end does that */
-	if ((th->stopped_once && put_back(th, &err)) || trace_detach(th->tid, &err))
+	if (sleep_rewind(t->pid, th, &err) || put_back(th, &err) || trace_detach(th->tid, &err))
 		waitpid(th->tid, &status, __WALL | WNOHANG);
 	ignore_error(err);
 	th->seized = false;
+}
+
+#define LATE_STOP_NS NSEC_PER_SEC
+
+/* Those that were seized and not waited for, because something has failed. */
+static void await_late_stops(const task_vec *tasks)
+{
+	uint64_t until = clock_ns(CLOCK_MONOTONIC) + LATE_STOP_NS;
+
+	vec_for_each (t, tasks)
+		vec_for_each (th, &t->threads) {
+			struct error *err = NULL;
+
+			if (th->seized && !th->stopped_once &&
+			    !await_stop(th, until, NULL, NULL, &err))
+				thread_read_regs(th, &err);
+			ignore_error(err);
+		}
+}
+
+static void release_threads(const task_vec *tasks)
+{
+	vec_for_each (t, tasks)
+		vec_for_each (th, &t->threads)
+			release_thread(t, th);
 }
 
 static void release_tasks(void *ctx)
@@ -62,14 +112,15 @@ static void release_tasks(void *ctx)
 	const struct checkpoint_request *q = c->request;
 	struct error *err = NULL;
 
+	/* before that nobody stops on cgroup v1 */
+	if (c->stopping) {
+		await_late_stops(&c->tasks);
+		await_late_stops(&c->outside);
+	}
 	c->refreeze_failed = q->ops->freeze(q->ctx, &err) < 0;
 	ignore_error(err);
-	vec_for_each (t, &c->tasks)
-		vec_for_each (th, &t->threads)
-			release_thread(th);
-	vec_for_each (t, &c->outside)
-		vec_for_each (th, &t->threads)
-			release_thread(th);
+	release_threads(&c->tasks);
+	release_threads(&c->outside);
 }
 
 /*
@@ -131,25 +182,11 @@ static void unmap_windows(void *ctx)
 static int wait_stop(struct checkpoint *c, struct dump_thread *th, int *group_stop,
 		     struct error **err)
 {
-	struct timespec now, end, pause = {.tv_nsec = 10000};
-	int r = trace_try_stop(th->tid, group_stop, err);
+	uint64_t until = clock_ns(CLOCK_MONOTONIC) + STOP_SECONDS * NSEC_PER_SEC;
+	int r = await_stop(th, until, c->request->cancel, group_stop, err);
 
-	if (r)
-		return r < 0 ? r : 0;
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += STOP_SECONDS;
-	do {
-		nanosleep(&pause, NULL);
-		if (pause.tv_nsec < 10000000)
-			pause.tv_nsec += pause.tv_nsec / 2;
-		r = trace_try_stop(th->tid, group_stop, err);
-		if (!r)
-			r = checkpoint_cancelled(c->request->cancel, err);
-		if (r)
-			return r < 0 ? r : 0;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (now.tv_sec < end.tv_sec ||
-		 (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
+	if (r != -ETIMEDOUT)
+		return r;
 	error_set(err, ETIMEDOUT, "task %d has not stopped within %d seconds", th->rec.tid,
 		  STOP_SECONDS);
 	return error_hint(err, "it waits in the kernel for something; try again when that is over");
@@ -266,6 +303,8 @@ static int stop_outsiders(struct checkpoint *c, struct error **err)
 			struct error *problem = NULL;
 			int r = wait_stop(c, th, NULL, &problem);
 
+			if (!r)
+				r = thread_read_regs(th, &problem);
 			if (r == -ESRCH) {
 				error_free(problem);
 				th->seized = false;
@@ -287,13 +326,92 @@ int tasks_seize(struct checkpoint *c, struct error **err)
 	r = seize_threads(c, false, err);
 	if (!r)
 		r = q->ops->thaw(q->ctx, err);
+	c->stopping = !r;
 	/* stopped ones stay stopped after the thaw: whoever could continue them is ours already */
 	if (!r)
 		r = seize_threads(c, true, err);
 	vec_for_each (t, &c->tasks)
 		for (size_t i = 0; !r && i < t->threads.count; i++)
 			r = stop_thread(c, t, &t->threads.items[i], err);
-	return r ? r : stop_outsiders(c, err);
+	if (!r)
+		r = stop_outsiders(c, err);
+	/* from here on calls are looked after when their threads are let go */
+	c->rewinds &= r != 0;
+	return r;
+}
+
+/* --- who was frozen and is not traced --- */
+
+/*
+ * Whether a frozen thread is in a call that the freeze has ended with EINTR. cgroup v1 freezes most
+ * calls in place (see docs/decisions.md); the others have got as far as the kernel's refrigerator.
+ */
+static bool was_interrupted(struct checkpoint *c, pid_t pid, pid_t tid)
+{
+	__cleanup_free char *call = NULL;
+	__cleanup_free char *where = NULL;
+	char *end;
+	long nr;
+
+	if (proc_read(&call, NULL, "%d/task/%d/syscall", pid, tid))
+		return false;
+	nr = strtol(call, &end, 10);
+	if (end == call || !sleep_may_reissue(nr))
+		return false;
+	if (c->request->ops->freezer_version(c->request->ctx) != 1)
+		return true;
+	/* "0" where the kernel does not tell */
+	return proc_read(&where, NULL, "%d/task/%d/wchan", pid, tid) || !strcmp(where, "0") ||
+	       !strcmp(where, "__refrigerator");
+}
+
+/* Who cannot be traced, for a debugger does, is let alone. */
+static int seize_interrupted(struct checkpoint *c, pid_t pid, task_vec *tasks)
+{
+	struct dump_task *t = vec_add(tasks);
+	pid_vec tids = {0};
+	int r = t ? proc_threads(pid, &tids, NULL) : -ENOMEM;
+
+	if (t)
+		*t = (struct dump_task){.pid = pid};
+	for (size_t i = 0; !r && i < tids.count; i++) {
+		struct dump_thread *th;
+
+		if (!was_interrupted(c, pid, tids.items[i]))
+			continue;
+		th = vec_add(&t->threads);
+		if (!th)
+			break;
+		*th = (struct dump_thread){.tid = tids.items[i]};
+		th->seized = !trace_seize(th->tid, 0, NULL);
+	}
+	vec_free(&tids);
+	return r;
+}
+
+int tasks_thaw(struct checkpoint *c, struct error **err)
+{
+	const struct checkpoint_request *q = c->request;
+	task_vec tasks = {0};
+	task_vec *const late[] = {&tasks, &c->tasks, &c->outside};
+	pid_vec pids = {0};
+	int r;
+
+	if (c->rewinds && !q->ops->tasks(q->ctx, &pids, NULL))
+		vec_for_each (pid, &pids)
+			seize_interrupted(c, *pid, &tasks);
+	c->rewinds = false;
+	r = q->ops->thaw(q->ctx, err);
+	/* the others are of a seizure that was cut short */
+	for (size_t i = 0; i < sizeof(late) / sizeof(*late); i++) {
+		await_late_stops(late[i]);
+		release_threads(late[i]);
+	}
+	vec_for_each (t, &tasks)
+		vec_free(&t->threads);
+	vec_free(&tasks);
+	vec_free(&pids);
+	return r;
 }
 
 /* Who would not survive our death in the middle of it is not left in the middle of it. */
@@ -373,7 +491,7 @@ static void reap(struct checkpoint *c, unsigned threads)
 	struct timespec pause = {.tv_nsec = 20000};
 	uint64_t waited = 0;
 
-	while (threads && waited < STOP_SECONDS * 1000000000ull) {
+	while (threads && waited < STOP_SECONDS * NSEC_PER_SEC) {
 		int status;
 		pid_t tid = waitpid(-1, &status, WNOHANG | __WALL);
 

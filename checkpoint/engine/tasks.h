@@ -30,6 +30,13 @@ void tasks_admit_traced(struct checkpoint *c);
 int tasks_seize(struct checkpoint *c, struct error **err);
 
 /*
+ * Thaws who was frozen for a checkpoint that comes to nothing. Sleeping calls that the freeze has
+ * ended with EINTR (c->rewinds) are issued again: their threads are seized, those alone, thawed
+ * into the stop and let go.
+ */
+int tasks_thaw(struct checkpoint *c, struct error **err);
+
+/*
  * Maps the scratch windows into what is seized, which from then on makes calls for us. What
  * that writes to a task's stack is there when it has started, and before its pages are looked at:
  * the write could end that a page is shared.

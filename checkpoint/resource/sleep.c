@@ -38,7 +38,7 @@ static const int reissued[] = {
 	SYS_epoll_wait,	     SYS_epoll_pwait, SYS_epoll_pwait2, SYS_semop,    SYS_semtimedop,
 	SYS_rt_sigtimedwait, SYS_read,	      SYS_readv,	SYS_recvfrom, SYS_recvmsg,
 	SYS_recvmmsg,	     SYS_accept,      SYS_accept4,	SYS_write,    SYS_writev,
-	SYS_sendto,	     SYS_sendmsg,     SYS_io_getevents,
+	SYS_sendto,	     SYS_sendmsg,     SYS_sendmmsg,	SYS_connect,  SYS_io_getevents,
 };
 
 static bool is_sleep(long nr)
@@ -47,7 +47,7 @@ static bool is_sleep(long nr)
 	       nr == SYS_futex;
 }
 
-static bool may_reissue(long nr)
+bool sleep_may_reissue(long nr)
 {
 	for (size_t i = 0; i < sizeof(reissued) / sizeof(*reissued); i++)
 		if (reissued[i] == nr)
@@ -81,7 +81,7 @@ static long original_call(const struct dump_thread *th)
 
 			memcpy(&nr, code + i + 1, sizeof(nr));
 			if (code[i] == 0xb8 &&
-			    (is_sleep(nr) || may_reissue(nr))) /* mov $nr, %eax */
+			    (is_sleep(nr) || sleep_may_reissue(nr))) /* mov $nr, %eax */
 				return nr;
 		}
 	if (((regs->rsi & FUTEX_CMD_MASK) == FUTEX_WAIT || is_bitset_wait(regs->rsi)) &&
@@ -100,6 +100,26 @@ static void reissue(struct dump_thread *th, long nr)
 	th->regs.rip -= 2;
 	th->regs.rax = nr;
 	th->regs.orig_rax = -1;
+}
+
+/*
+ * A signal without a handler does not end a call with EINTR: it ends the process, or stops it, or
+ * is ignored, and then it is in the queue only because the thread is traced.
+ */
+int sleep_rewind(pid_t pid, struct dump_thread *th, struct error **err)
+{
+	long nr = th->regs.orig_rax;
+	struct proc_status status;
+	int r;
+
+	if ((long)th->regs.rax != -EINTR || !sleep_may_reissue(nr) || th->regs.cs == USER32_CS)
+		return 0;
+	r = proc_status(pid, th->tid, &status, err);
+	if (r)
+		return r;
+	if (!((status.sig_pending | status.shared_pending) & status.sig_caught & ~th->stopped_mask))
+		reissue(th, nr);
+	return 0;
 }
 
 /* timer_list has each timer on its own clock's base. */
@@ -147,7 +167,7 @@ static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, stru
 	int r, e;
 
 	/* the patched kernel goes on with these after a freeze, and does not say when they end */
-	if (may_reissue(nr)) {
+	if (sleep_may_reissue(nr)) {
 		reissue(th, nr);
 		return 0;
 	}
@@ -188,25 +208,14 @@ static int dump_restart_block(struct checkpoint *c, struct dump_thread *th, stru
 int sleep_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
 	       struct error **err)
 {
-	long nr = th->stopped.orig_rax, ret = th->stopped.rax;
-	struct proc_status status;
 	int r;
 
-	if (nr < 0)
+	if ((long)th->stopped.orig_rax < 0)
 		return 0;
-	if (ret == -ERESTART_RESTARTBLOCK) {
-		r = remote_settle(&t->remote, err);
-		return r ? r : dump_restart_block(c, th, err);
-	}
-	if (ret != -EINTR || !may_reissue(nr))
-		return 0;
-	r = proc_status(t->pid, th->tid, &status, err);
-	if (r)
-		return r;
-	if ((status.sig_pending | status.shared_pending) & ~th->stopped_mask)
-		return 0;
-	reissue(th, nr);
-	return 0;
+	if ((long)th->stopped.rax != -ERESTART_RESTARTBLOCK)
+		return sleep_rewind(t->pid, th, err);
+	r = remote_settle(&t->remote, err);
+	return r ? r : dump_restart_block(c, th, err);
 }
 
 void sleep_save_regs(struct dump_thread *th)
@@ -225,7 +234,8 @@ int sleep_validate(const struct ckpt_thread *rec, struct error **err)
 	if (rec->sleep == CKPT_SLEEP_NONE)
 		return 0;
 	if (rec->sleep != CKPT_SLEEP_RESTART ||
-	    !(is_sleep(rec->sleep_nr) || may_reissue(rec->sleep_nr)) || rec->sleep_left > INT64_MAX)
+	    !(is_sleep(rec->sleep_nr) || sleep_may_reissue(rec->sleep_nr)) ||
+	    rec->sleep_left > INT64_MAX)
 		return error_set(err, EBADMSG, "thread %u: a sleep that is not known", rec->tid);
 	return 0;
 }
@@ -246,7 +256,7 @@ int sleep_restore(struct restore_task *t, struct restore_thread *th, struct erro
 
 	if (th->rec->sleep != CKPT_SLEEP_RESTART)
 		return 0;
-	th->sleep_again = may_reissue(th->rec->sleep_nr);
+	th->sleep_again = sleep_may_reissue(th->rec->sleep_nr);
 	if (th->sleep_again)
 		return 0;
 	r = remote_settle(&t->remote, err);

@@ -82,7 +82,7 @@ static int suspend_dispatch(struct dump_thread *th, struct error **err)
 	return r || !th->dispatch.mode ? r : trace_set_dispatch(th->tid, &off, err);
 }
 
-int thread_read_stopped(struct dump_thread *th, struct error **err)
+int thread_read_regs(struct dump_thread *th, struct error **err)
 {
 	int r = trace_get_regs(th->tid, &th->stopped, err);
 
@@ -90,11 +90,20 @@ int thread_read_stopped(struct dump_thread *th, struct error **err)
 		r = trace_get_sigmask(th->tid, &th->stopped_mask, err);
 	if (r)
 		return r;
-	th->rec.sigmask = th->stopped_mask;
 	th->regs = th->stopped;
 	th->stopped_once = true;
-	/* __USER32_CS: the numbers of remote calls would be other calls there */
-	if (th->stopped.cs == 0x23)
+	return 0;
+}
+
+int thread_read_stopped(struct dump_thread *th, struct error **err)
+{
+	int r = thread_read_regs(th, err);
+
+	if (r)
+		return r;
+	th->rec.sigmask = th->stopped_mask;
+	/* the numbers of remote calls would be other calls there */
+	if (th->stopped.cs == USER32_CS)
 		return error_set(err, EOPNOTSUPP, "task %d runs a 32-bit program", th->tid);
 	r = read_rseq(th, err);
 	return r ? r : suspend_dispatch(th, err);
@@ -538,7 +547,9 @@ static const enum ckpt_type thread_types[] = {
 static const char *const thread_not_captured[] = {
 	"keys in keyrings: refused when the tasks have stopped",
 	"the time that epoll_wait, semtimedop, sigtimedwait and receiving with a timeout had left: "
-	"they wait from the beginning again",
+	"they wait from the beginning again, but on the patched kernel",
+	"what is left of a call that had moved a part of its data (write to a full pipe or socket, "
+	"receiving with MSG_WAITALL, recvmmsg): it returns that part",
 	"dispatch of system calls (PR_SET_SYSCALL_USER_DISPATCH) on kernels before 6.4, which do "
 	"not tell, and in a program that goes on because the runtime was killed by SIGKILL while "
 	"it saved it",

@@ -8,6 +8,12 @@
 
 #include "checkpoint/engine/engine.h"
 
+/* __USER32_CS: in a 32-bit program, where system calls have other numbers. */
+#define USER32_CS 0x23
+
+/* The registers and the mask of one that has stopped, for who is to be let go again and no more. */
+int thread_read_regs(struct dump_thread *th, struct error **err);
+
 /*
  * What must be read as soon as a thread has stopped: registers, mask and rseq.
  * A remote call in a restartable sequence would clear the sequence and then commit it.
@@ -41,6 +47,16 @@ int exited_restore(struct restore *r, struct restore_task *t, struct error **err
  */
 int sleep_dump(struct checkpoint *c, struct dump_task *t, struct dump_thread *th,
 	       struct error **err);
+
+/* Whether this call did nothing yet if it ends with EINTR, and can be issued again. */
+bool sleep_may_reissue(long nr);
+
+/*
+ * th->regs, of a thread of process pid (ours), go back to its system call if that has ended with
+ * EINTR and no signal is the reason, but that the thread was frozen or stopped. Done once it is
+ * done.
+ */
+int sleep_rewind(pid_t pid, struct dump_thread *th, struct error **err);
 
 /* th->regs, as they are to be recorded: those of a sleep are in it, whatever became of it since. */
 void sleep_save_regs(struct dump_thread *th);

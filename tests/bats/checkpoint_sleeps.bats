@@ -74,6 +74,97 @@ slept() {
 	slept $((4500 * FIRN_SLOW)) 4500
 }
 
+# fails_at POINT ARG...: a checkpoint that comes to nothing there. When that was is for the log.
+fails_at() {
+	local point=$1
+	shift
+	echo "# $point at $(($(now_ms) - STARTED)) ms"
+	run env FIRN_FAULT="$point" "$FIRN" --root "$FIRN_ROOT" checkpoint --image-path "$T/none" "$@" \
+		"$ID" </dev/null 3>&-
+	[ "$status" -ne 0 ] || fail "succeeded"
+	[ ! -e "$T/none" ] || fail "an image is left"
+}
+
+# However far it got: nobody sees that there was one.
+@test "checkpoint: sleeps go on after checkpoints that fail" {
+	local phase end STARTED
+	ck_start ck_sleeps 3000
+	STARTED=$(now_ms)
+	for phase in freeze survey admit image kernel seize capture windows pages release cores commit; do
+		for end in "" -end; do
+			[ $phase$end = commit-end ] || fails_at "checkpoint-$phase$end:EIO"
+		done
+	done
+	fails_at checkpoint-seal:EIO
+	fails_at write-ckpting:EIO
+	ok firn checkpoint --check "$ID"
+	# the four start over, and for ppoll and select time stands still in a freeze
+	WORKED=$(($(now_ms) - STARTED))
+	ck_result
+	slept $((500 * FIRN_SLOW)) 0
+}
+
+# SIGTERM, while it waits for stops; and a blocker, which is a process that is in nobody's way.
+@test "checkpoint: sleeps go on after one that was cancelled or refused" {
+	local saver STARTED
+	ck_start ck_sleeps 3000
+	STARTED=$(now_ms)
+	"$FIRN" --root "$FIRN_ROOT" exec --detach "$ID" sleep 1000 </dev/null >"$T/exec.log" 2>&1 3>&-
+	fails_at none --image-path "$T/none"
+	fails_at checkpoint-capture-end:EIO --allow exec --leave-running
+	FIRN_FAULT=checkpoint-capture:stop "$FIRN" --root "$FIRN_ROOT" checkpoint --allow exec \
+		--image-path "$T/none" "$ID" </dev/null >"$T/out" 2>&1 3>&- &
+	saver=$!
+	# shellcheck disable=SC2317 # by wait_for
+	stopped() {
+		grep -q '^State:.*T' "/proc/$saver/status"
+	}
+	wait_for 20 stopped
+	kill "$saver"
+	kill -CONT "$saver"
+	! wait "$saver" || fail "was not cancelled"
+	WORKED=$(($(now_ms) - STARTED))
+	ck_result
+	slept $((500 * FIRN_SLOW)) 0
+}
+
+# Whom a checkpoint leaves behind sleeps on as well. That is not the init, which others look at.
+@test "checkpoint: sleeps of who entered by exec" {
+	local STARTED
+	make_bundle "$T/b" sleep 1000
+	add_payload "$T/b" ck_sleeps
+	B=$T/b
+	new_id
+	run_detached "$ID" "$T/b"
+	STARTED=$(now_ms)
+	"$FIRN" --root "$FIRN_ROOT" exec --detach "$ID" ck_sleeps 3000 </dev/null >"$T/log" 2>&1 3>&-
+	wait_for 20 exists "$T/b/rootfs/tmp/ready"
+	ok firn checkpoint --allow exec --leave-running --image-path "$T/image" "$ID"
+	fails_at checkpoint-admit:EIO
+	fails_at checkpoint-capture:EIO --allow exec
+	WORKED=$(($(now_ms) - STARTED))
+	ck_result
+	slept $((500 * FIRN_SLOW)) 0
+}
+
+# The pause may have ended calls; the checkpoint that fails ends none besides.
+@test "checkpoint: one that fails adds nothing to what a pause does" {
+	local STARTED
+	ck_start ck_sleeps 3000
+	[[ $(freezer_file "$ID") == */freezer.state ]] || skip "cgroup v2: the pause ends all four"
+	STARTED=$(now_ms)
+	ok firn pause "$ID"
+	fails_at checkpoint-seize-end:EIO
+	fails_at checkpoint-capture:EIO
+	equal "$(container_status "$ID")" paused
+	ok firn resume "$ID"
+	WORKED=$(($(now_ms) - STARTED))
+	ck_result
+	for name in sigtimedwait recv; do
+		took "$name" 2995 $((3000 + 500 * FIRN_SLOW + WORKED))
+	done
+}
+
 @test "checkpoint: sleeps after two live checkpoints, and one for good" {
 	ck_start ck_sleeps 3000
 	WORKED=$(now_ms)
