@@ -38,6 +38,10 @@ struct checkpoint_ops {
 	 * charged to them. NULL: it stays where it is.
 	 */
 	int (*enter)(void *ctx, struct error **err);
+	/* The image is durable, and nothing but the kill is to come. If this fails nobody is
+	 * killed.
+	 */
+	int (*before_kill)(void *ctx, struct error **err);
 	/* Kills all of them and waits until none is left. */
 	int (*kill)(void *ctx, struct error **err);
 	/* Pages written so far; total may grow. NULL: nobody looks. */

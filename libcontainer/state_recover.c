@@ -6,7 +6,8 @@
  *
  *   CREATING           its tasks and cgroup go -> DEAD (`delete` removes the rest)
  *   FREEZING, THAWING  thaw -> RUNNING
- *   FROZEN             the same, unless a user paused it: then it stays
+ *   FROZEN             the same, unless a user paused it: then it stays. A checkpoint may have
+ *                      been about to kill it, which holds connections back as in CKPTING
  *   CKPTING            seized tasks were let go by the kernel with the tracer:
  *                      frozen again if a user had paused it -> FROZEN; else
  *                      thawed -> RUNNING. Connections that it held back or had in
@@ -124,8 +125,10 @@ int container_recover(struct container *c, struct error **err)
 	if (!container_passes(c))
 		return 0;
 	switch (was) {
-	case CONTAINER_FREEZING:
 	case CONTAINER_FROZEN:
+		connections_recover(c);
+		/* fall through */
+	case CONTAINER_FREEZING:
 	case CONTAINER_THAWING:
 		r = thaw_to_running(c, err);
 		break;

@@ -15,6 +15,7 @@
 #include "runtime/view.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "util/printable.h"
 
 #define CONFIG_MAX (8 << 20)
@@ -164,6 +165,21 @@ static int read_kept(const struct container *c, struct checkpoint_request *q, ch
 	return r;
 }
 
+/* By itself, while we worked on it. */
+static bool has_ended(const struct container *c)
+{
+	return c->state == CONTAINER_CKPTING && !process_alive(&c->init);
+}
+
+/* Whatever cannot be read of it then: this is why. */
+static int name_end(struct error **err)
+{
+	log_debug("%s", error_message(*err));
+	error_free(*err);
+	*err = NULL;
+	return error_set(err, ESRCH, "container not running");
+}
+
 /* Back to what it was, or gone. The tasks themselves are where the engine left them. */
 static int settle(struct container *c, const struct checkpoint_request *q, bool saved,
 		  struct error **err)
@@ -174,6 +190,8 @@ static int settle(struct container *c, const struct checkpoint_request *q, bool 
 		return container_remove(c, err);
 	if (c->lock_fd < 0)
 		r = container_lock(c, err);
+	if (r == 0 && has_ended(c))
+		return container_set_state(c, CONTAINER_DEAD, err);
 	if (r == 0 && c->state == CONTAINER_CKPTING)
 		r = container_set_state(c, CONTAINER_FROZEN, err);
 	if (r == 0 && c->state == CONTAINER_FROZEN && !q->was_frozen)
@@ -197,6 +215,8 @@ static int save(struct runtime *rt, struct container *c, struct checkpoint_reque
 	q->terminal = c->terminal;
 	if (r == 0)
 		r = checkpoint_save(q, &result, err);
+	if (r < 0 && has_ended(c))
+		r = name_end(err);
 	s = settle(c, q, r == 0, r == 0 ? err : &settling);
 	if (r == 0 && !q->check_only)
 		criu_saved(q->image, option_string(rt, "work-path"),

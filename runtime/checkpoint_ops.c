@@ -107,14 +107,20 @@ static int op_enter(void *data, struct error **err)
 	return cgroup_enter(ctx->cg, err);
 }
 
-static int op_kill(void *data, struct error **err)
+/* As long as the tasks live: who follows the states would see one that is dead in CKPTING. */
+static int op_before_kill(void *data, struct error **err)
 {
 	struct checkpoint_ctx *ctx = data;
 	int r = container_lock(ctx->c, err);
 
-	if (r == 0)
-		r = container_set_state(ctx->c, CONTAINER_FROZEN, err);
-	return r < 0 ? r : container_destroy(ctx->c, err);
+	return r < 0 ? r : container_set_state(ctx->c, CONTAINER_FROZEN, err);
+}
+
+static int op_kill(void *data, struct error **err)
+{
+	struct checkpoint_ctx *ctx = data;
+
+	return container_destroy(ctx->c, err);
 }
 
 static void op_progress(void *data, uint64_t done, uint64_t total)
@@ -146,6 +152,7 @@ const struct checkpoint_ops checkpoint_ops = {
 	.tasks = op_tasks,
 	.nested_cgroups = op_nested_cgroups,
 	.enter = op_enter,
+	.before_kill = op_before_kill,
 	.kill = op_kill,
 	.progress = op_progress,
 };

@@ -3,7 +3,7 @@
  * Faults on purpose, for tests: the environment variable FIRN_FAULT=NAME:ACTION
  * makes the named point fail. ACTION is "kill" (SIGKILL to the calling process,
  * as kill -9 there would), "stop" (SIGSTOP, for a test to look at that moment) or an errno's
- * name such as ENOSPC.
+ * name such as ENOSPC. Several are separated by commas.
  */
 #ifndef FIRN_UTIL_FAULT_H
 #define FIRN_UTIL_FAULT_H

@@ -443,22 +443,34 @@ static int phase_commit(void *ctx, struct error **err)
 	return image_commit(c->image, &info, err);
 }
 
-/* The image is durable: now, and only now, may the container go. */
-static int phase_finish(void *ctx, struct error **err)
+/* All that can fail, as long as there is a way back. */
+static int prepare_kill(struct checkpoint *c, struct error **err)
 {
-	struct checkpoint *c = ctx;
-	const struct checkpoint_request *q = c->request;
 	int r = 0;
 
-	if (q->leave_running)
-		return 0;
 	for (unsigned i = 0; !r && resource_classes[i]; i++)
 		if (resource_classes[i]->seal)
 			r = resource_classes[i]->seal(c, err);
 	if (!r)
 		r = fault_point("checkpoint-seal", err);
+	if (!r)
+		r = c->request->ops->before_kill(c->request->ctx, err);
+	return r ? r : fault_point("checkpoint-kill", err);
+}
+
+/* The image is durable: now, and only now, may the container go. */
+static int phase_finish(void *ctx, struct error **err)
+{
+	struct checkpoint *c = ctx;
+	const struct checkpoint_request *q = c->request;
+	int r;
+
+	if (q->leave_running)
+		return 0;
+	r = prepare_kill(c, err);
 	if (r) {
 		spare_all(c);
+		image_withdraw(c->image);
 		return r;
 	}
 	undo_forget(&c->undo);

@@ -126,6 +126,12 @@ struct image_reader;
  */
 int image_review(const struct image_writer *w, struct image_reader **r, struct error **err);
 
+/*
+ * After a commit: what it is for has failed, and image_close() removes it as if it had not been.
+ * One that has taken another's place stays: that one is gone, and there would be none at all.
+ */
+void image_withdraw(struct image_writer *w);
+
 /* Removes what was written and frees the writer. After a commit it only frees. NULL is fine. */
 void image_close(struct image_writer *w);
 

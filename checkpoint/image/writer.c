@@ -65,6 +65,12 @@ void image_close(struct image_writer *w)
 	writer_free(w);
 }
 
+void image_withdraw(struct image_writer *w)
+{
+	if (w->dir.old_fd < 0)
+		w->committed = false;
+}
+
 static int create(struct image_writer *w, const char *name, struct error **err)
 {
 	int fd = openat(w->dir.fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

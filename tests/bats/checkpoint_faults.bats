@@ -163,6 +163,43 @@ interrupted() {
 	done
 }
 
+# Its end shows in many ways, of which none says what it is.
+@test "checkpoint: the container ends meanwhile" {
+	for point in begin survey; do
+		echo "# $point"
+		ck_start ck_worker
+		env FIRN_FAULT="checkpoint-$point:stop" "$FIRN" --root "$FIRN_ROOT" checkpoint \
+			--image-path "$T/none" "$ID" </dev/null >"$T/out" 2>&1 3>&- &
+		saver=$!
+		wait_for 10 stopped "$saver"
+		"$FIRN" --root "$FIRN_ROOT" events --states "$ID" >"$T/events" 2>&1 3>&- &
+		events=$!
+		wait_for 10 non_empty "$T/events"
+		kill -KILL "$(container_pid "$ID")"
+		# which cgroup v1 keeps it from as long as it is frozen
+		case $point-$(freezer_file "$ID") in
+		survey-*/freezer.state) echo THAWED >"$(freezer_file "$ID")" ;;
+		esac
+		ended() { [ "$(container_status "$ID")" = stopped ]; }
+		wait_for 10 ended
+		kill -CONT "$saver"
+		status=0
+		wait "$saver" || status=$?
+		output=$(cat "$T/out")
+		mapfile -t lines <"$T/out"
+		equal "$status" 1
+		one_line
+		has "container not running"
+		[ ! -e "$T/none" ] || fail "an image is left"
+		equal "$(container_status "$ID")" stopped
+		ok firn delete "$ID"
+		wait "$events" || fail "events: $(cat "$T/events")"
+		# it is not said to run again
+		[ "$(jq -r .data.firn "$T/events" | sed -n '/CKPTING/,$p' | tr '\n' ' ')" = "CKPTING DEAD " ] ||
+			fail "states: $(cat "$T/events")"
+	done
+}
+
 @test "restore: SIGTERM and SIGINT in the middle" {
 	ck_start ck_worker
 	ck_checkpoint
@@ -221,15 +258,18 @@ random_call() {
 }
 
 # killed_at NAME N ARG...: the Nth system call of that name is firn's last. Its children are
-# not followed: those it wants to trace itself.
+# not followed: those it wants to trace itself. strace ends as firn does.
 killed_at() {
 	local name=$1 n=$2
 	shift 2
+	status=0
 	strace -o /dev/null -e "inject=$name:signal=SIGKILL:when=$n" "$FIRN" \
-		--root "$FIRN_ROOT" "$@" </dev/null >"$T/out" 2>&1 3>&- || {
-		killed=$((killed + 1))
-		return 0
-	}
+		--root "$FIRN_ROOT" "$@" </dev/null >"$T/out" 2>&1 3>&- || status=$?
+	case $status in
+	0) ;;
+	137) killed=$((killed + 1)) ;;
+	*) fail "$name, call $n: status $status: $(cat "$T/out")" ;;
+	esac
 }
 
 # no_tasks: of this container, whatever they have become: ck_worker, or still firn.
@@ -250,6 +290,141 @@ after_killed_restore() {
 	firn delete --force "$ID"
 	wait_for 10 no_tasks
 	nothing_left
+}
+
+# The image is durable then, but the container is not to be killed before it is known that it ends.
+@test "checkpoint: failing between the image and the kill" {
+	local n
+	ck_start ck_worker
+	for point in seal kill; do
+		echo "# $point"
+		IMAGE=$T/image-$point
+		with_fault "checkpoint-$point:EIO" checkpoint --image-path "$IMAGE" "$ID"
+		equal "$status" 1
+		one_line
+		has "fault injected"
+		[ ! -e "$IMAGE" ] || fail "an image is left: $(ls -A "$IMAGE")"
+		works
+	done
+	# an image that it has replaced is gone: the new one is whole, and better than none
+	ck_checkpoint --leave-running
+	with_fault checkpoint-kill:EIO checkpoint --image-path "$IMAGE" "$ID"
+	equal "$status" 1
+	has_image || fail "the image is lost"
+	works
+	IMAGE=$T/image-killed
+	with_fault checkpoint-kill:kill checkpoint --image-path "$IMAGE" "$ID"
+	equal "$status" 137
+	has_image || fail "no image"
+	works
+	need_command strace
+	need_native
+	IMAGE=$T/probe
+	trace_calls checkpoint --image-path "$IMAGE" "$ID"
+	n=$(grep '^renameat(' "$T/trace" | grep -n state.json.FROZEN | sed -n '2s/:.*//p')
+	ck_restore
+	IMAGE=$T/image
+	status=0
+	strace -o /dev/null -e "inject=renameat:error=ENOSPC:when=$n" "$FIRN" --root "$FIRN_ROOT" \
+		checkpoint --image-path "$IMAGE" "$ID" </dev/null >"$T/out" 2>&1 3>&- || status=$?
+	output=$(cat "$T/out")
+	mapfile -t lines <"$T/out"
+	equal "$status" 1
+	one_line
+	has "No space left"
+	[ ! -e "$IMAGE" ] || fail "an image is left: $(ls -A "$IMAGE")"
+	works
+}
+
+# verb VERB [ARG...]: with what each needs. Not by run: what it starts would hold its pipe.
+verb() {
+	local -a args=()
+	case $1 in
+	create | run) args=(--bundle "$B") ;;
+	restore) args=(--detach --bundle "$B" --image-path "$IMAGE") ;;
+	checkpoint) args=(--image-path "$T/other") ;;
+	esac
+	echo "# $*"
+	status=0
+	if [ "$1" = list ]; then
+		set -- list
+	else
+		set -- "$1" "${args[@]}" "$ID" "${@:2}"
+	fi
+	timeout -k 5 60 "$FIRN" --root "$FIRN_ROOT" "$@" </dev/null >"$T/out" 2>&1 3>&- || status=$?
+	output=$(cat "$T/out")
+	mapfile -t lines <"$T/out"
+}
+
+# verbs WANTED VERB...: each comes first behind what before() leaves, after() looks at the rest.
+verbs() {
+	local wanted=$1 v
+	shift
+	for v; do
+		before
+		# shellcheck disable=SC2086 # with its arguments
+		verb $v
+		if [ "$wanted" = works ]; then
+			equal "$status" 0 "status of $v ($output)"
+		else
+			[ "$status" -ne 0 ] || fail "$v succeeded"
+			one_line
+		fi
+		after "${v%% *}"
+	done
+}
+
+@test "every verb works after a checkpoint that was killed in CKPTING" {
+	ck_start ck_worker
+	before() {
+		with_fault checkpoint-capture:kill checkpoint --image-path "$T/none" "$ID"
+		equal "$(jq -r .state "$FIRN_ROOT/$ID/state.json")" CKPTING
+	}
+	after() {
+		[ "$1" != pause ] || ok firn resume "$ID"
+		if [ "$1" != checkpoint ]; then
+			works
+			return
+		fi
+		IMAGE=$T/other
+		ck_restore
+		works
+	}
+	verbs works state list ps pause "kill 0" "exec true" "update --pids-limit 1000" checkpoint
+	verbs fails resume start create run restore delete
+	before
+	ok firn delete --force "$ID"
+	nothing_left
+}
+
+# Of a restore nothing can be used: it is stopped, and can be deleted.
+@test "every verb works after a restore that was killed in RSTRTING or ABORTING" {
+	ck_start ck_worker
+	ck_checkpoint
+	before() {
+		with_fault "$fault" restore --detach --image-path "$IMAGE" --bundle "$B" "$ID"
+		equal "$status" 137
+		equal "$(jq -r .state "$FIRN_ROOT/$ID/state.json")" "$left"
+	}
+	after() {
+		if [ "$1" != delete ]; then
+			equal "$(container_status "$ID")" stopped
+			ok firn delete "$ID"
+		fi
+		wait_for 10 no_tasks
+		nothing_left
+	}
+	for left in RSTRTING ABORTING; do
+		fault="restore-tree-end:kill"
+		[ $left = RSTRTING ] || fault="restore-tree-end:EIO,aborting:kill"
+		echo "# $left"
+		verbs works state list ps delete
+		verbs fails pause "kill 0" "exec true" "update --pids-limit 1000" checkpoint resume \
+			start create run restore
+	done
+	has_image || fail "the image is damaged"
+	ck_restore
+	works
 }
 
 # Each state of the container is a file renamed into place.
