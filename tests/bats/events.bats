@@ -48,6 +48,7 @@ states() {
 	new_id
 	for ((i = 0; i < FIRN_ROUNDS; i++)); do
 		run_detached "$ID" "$T/b"
+		rm -f "$T/events" # else what it said before is taken for its start
 		"$FIRN" --root "$FIRN_ROOT" events --states "$ID" >"$T/events" 2>"$T/err" 3>&- &
 		events=$!
 		wait_for 5 non_empty "$T/events"
@@ -61,6 +62,7 @@ states() {
 		# shellcheck disable=SC2317 # by wait_for
 		stopped() { grep -q '^State:.T' "/proc/$restore/status"; }
 		wait_for 5 stopped
+		rm -f "$T/events" # else what it said before is taken for its start
 		"$FIRN" --root "$FIRN_ROOT" events --states "$ID" >"$T/events" 2>"$T/err" 3>&- &
 		events=$!
 		wait_for 5 non_empty "$T/events"
