@@ -142,7 +142,9 @@ FORMATTED = $(wildcard util/*.[ch] oci/*.[ch] libcontainer/*.[ch] checkpoint/*.[
 .PHONY: lint format
 lint: ## shellcheck, format, licence lines, layers
 	@tests/install-deps lint
-	@tests/lint | tee $(BUILD)/lint.tap; ! grep -q '^not ok' $(BUILD)/lint.tap
+	@mkdir -p $(BUILD)
+	@tests/lint | tee $(BUILD)/lint.tap
+	@grep -q '^# exit 0' $(BUILD)/lint.tap && ! grep -q '^not ok' $(BUILD)/lint.tap
 format: ## bring the sources into shape with clang-format
 	@tests/install-deps lint
 	clang-format -i $(FORMATTED)
