@@ -426,20 +426,6 @@ int cgroup_settle(struct cgroup *cg, const struct oci_config *config, struct err
 	return r;
 }
 
-int cgroup_create(const char *id, const struct oci_config *config, struct cgroup **cg,
-		  struct error **err)
-{
-	__cleanup_cgroup struct cgroup *new = NULL;
-	const struct cgroup_options options = {0};
-	int r = cgroup_plan(id, config, &options, &new, err);
-
-	if (r == 0)
-		r = cgroup_make(new, config, err);
-	if (r == 0)
-		*cg = take_ptr(new);
-	return r;
-}
-
 void cgroup_remove_empty(const char *path)
 {
 	__cleanup_cgroup struct cgroup *cg = NULL;

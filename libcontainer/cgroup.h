@@ -18,17 +18,6 @@ struct pid_list {
 	size_t count, size;
 };
 
-/*
- * Creates the container's cgroup and applies the resources. It goes where
- * config's cgroupsPath says: below each mount if that is absolute, else below
- * the caller's own cgroup ("firn/ID" if there is none). Hierarchies that
- * neither freeze, confine nor count it are left out: see CTL_ALWAYS.
- * What is created is removed again on failure. -EEXIST/-EBUSY when a cgroup
- * with tasks is already there.
- */
-int cgroup_create(const char *id, const struct oci_config *config, struct cgroup **cg,
-		  struct error **err);
-
 /* The user's own choice, and what he may do. */
 struct cgroup_options {
 	/*
@@ -45,7 +34,14 @@ struct cgroup_options {
 };
 
 /*
- * The same in steps: what cgroup_path() says after the first covers all that the second may
+ * Creates the container's cgroup and applies the resources. It goes where
+ * config's cgroupsPath says: below each mount if that is absolute, else below
+ * the caller's own cgroup ("firn/ID" if there is none). Hierarchies that
+ * neither freeze, confine nor count it are left out: see CTL_ALWAYS.
+ * What is created is removed again on failure. -EEXIST/-EBUSY when a cgroup
+ * with tasks is already there.
+ *
+ * In steps: what cgroup_path() says after the first covers all that the second may
  * make, so that it can be saved before. The third is for when the container's first process is in
  * it, and has not run anything of the container yet: only then all limits are set.
  */

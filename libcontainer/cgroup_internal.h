@@ -39,7 +39,7 @@ struct hierarchy {
 	char *own;   /* the caller's cgroup below the mount: "/..." */
 	char *path;  /* the container's: "/..." */
 	int fd;	     /* of the container's directory, or -1: not in this one */
-	bool made;   /* by cgroup_create(), to be removed if that fails */
+	bool made;   /* by cgroup_make(), to be removed if that fails */
 	bool given;  /* made for us by the driver: its processes are not another's */
 };
 

@@ -34,11 +34,6 @@ int log_fd(void)
 	return logger.fd;
 }
 
-bool log_is_debug(void)
-{
-	return logger.debug;
-}
-
 /* RFC 8259 string contents; what is not ASCII passes through unchanged. */
 static void put_json_text(FILE *out, const char *text)
 {

@@ -19,7 +19,6 @@ void log_setup(int fd, enum log_format format, bool debug);
 
 /* The descriptor lines go to, or -1. */
 int log_fd(void);
-bool log_is_debug(void);
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

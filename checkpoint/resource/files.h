@@ -299,9 +299,8 @@ int socket_load_options(int fd, const struct ckpt_socket_options *options, struc
 int socket_check_allowed(const struct restore *r, uint32_t type,
 			 const struct ckpt_socket_options *saved, struct error **err);
 
-/* A socket, or with pair a socketpair, in the container's network namespace. */
+/* A socket in the container's network namespace. */
 int socket_make(pid_t init, int domain, int type, int protocol, int *fd, struct error **err);
-int socket_make_pair(pid_t init, int type, int pair[2], struct error **err);
 
 /* packet.c: finds the sockets whose rings are mapped, and blocks what is no whole ring of one. */
 #define SOCKET_MAPPING "socket:["

@@ -528,9 +528,8 @@ int socket_check_allowed(const struct restore *r, uint32_t type,
 
 struct make {
 	int domain, type, protocol;
-	bool pair;
 	bool own_net; /* the network namespace is not the host's */
-	int fds[2];
+	int fd;
 };
 
 /* Who may make sockets for ICMP's echoes is a sysctl's matter, which has changed since, or was. */
@@ -552,15 +551,10 @@ static int make(void *ctx, struct error **err)
 {
 	struct make *m = ctx;
 
-	if (m->pair) {
-		if (socketpair(m->domain, m->type | SOCK_CLOEXEC, 0, m->fds))
-			return error_errno(err, errno, "making a pair of sockets");
-		return 0;
-	}
-	m->fds[0] = socket(m->domain, m->type | SOCK_CLOEXEC, m->protocol);
-	if (m->fds[0] < 0 && errno == EACCES && m->own_net)
-		m->fds[0] = make_ping(m);
-	if (m->fds[0] < 0)
+	m->fd = socket(m->domain, m->type | SOCK_CLOEXEC, m->protocol);
+	if (m->fd < 0 && errno == EACCES && m->own_net)
+		m->fd = make_ping(m);
+	if (m->fd < 0)
 		return error_errno(err, errno, "making a socket of family %d", m->domain);
 	return 0;
 }
@@ -573,16 +567,6 @@ int socket_make(pid_t init, int domain, int type, int protocol, int *fd, struct 
 	m.own_net = !ret;
 	if (ret >= 0)
 		ret = in_namespaces(init, CLONE_NEWNET, make, &m, err);
-	*fd = ret ? -1 : m.fds[0];
-	return ret;
-}
-
-int socket_make_pair(pid_t init, int type, int pair[2], struct error **err)
-{
-	struct make m = {.domain = AF_UNIX, .type = type, .pair = true};
-	int ret = in_namespaces(init, CLONE_NEWNET, make, &m, err);
-
-	pair[0] = ret ? -1 : m.fds[0];
-	pair[1] = ret ? -1 : m.fds[1];
+	*fd = ret ? -1 : m.fd;
 	return ret;
 }

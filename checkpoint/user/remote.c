@@ -541,17 +541,6 @@ int remote_start_detach(struct remote *r, struct error **err)
 	return e;
 }
 
-int remote_detach(struct remote *r, struct error **err)
-{
-	int e = remote_start_detach(r, err);
-
-	if (!e)
-		e = remote_arrive(r, err);
-	if (e)
-		remote_forget(r);
-	return e;
-}
-
 /* Points the task, whose registers were regs, at the calls; it does not run yet. */
 static int aim(const struct remote *r, pid_t tid, const struct user_regs_struct *was,
 	       unsigned count, struct error **err)

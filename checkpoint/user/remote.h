@@ -130,9 +130,8 @@ uint64_t remote_find_syscall(pid_t tid, uint64_t start, uint64_t len);
  */
 int remote_choose_stop_signal(uint64_t caught);
 
-/* Unmaps it, in the task and here; *r is cleared. In steps, see remote_proceed(), or at once. */
+/* Unmaps it, in the task and here, in steps, see remote_proceed(); then *r is cleared. */
 int remote_start_detach(struct remote *r, struct error **err);
-int remote_detach(struct remote *r, struct error **err);
 
 /*
  * Nobody looks at the window for some time: it counts as memory of the runtime's no longer. What is

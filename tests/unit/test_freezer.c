@@ -25,10 +25,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "libcontainer/cgroup.h"
 #include "libcontainer/cgroup_internal.h"
 #include "libcontainer/freezer.h"
 #include "oci/config.h"
+#include "tests/unit/cgroup_create.h"
 #include "tests/unit/child.h"
 #include "util/cleanup.h"
 #include "util/error.h"

@@ -31,6 +31,13 @@
 #include "tests/unit/child.h"
 #include "util/error.h"
 
+/* At once what the engine does in steps. */
+static void detach(struct remote *remote, struct error **err)
+{
+	if (remote_start_detach(remote, err) || remote_arrive(remote, err))
+		remote_forget(remote);
+}
+
 static const struct remote_note note = {
 	.what = "doing", .object = "it", .hint = "be somebody else", .forgiven = ENOENT};
 
@@ -337,7 +344,7 @@ static void test_vdso_left_behind(void **state)
 	struct iovec ours = {0}, theirs = {0};
 	uint64_t stack = 0;
 
-	remote_detach(remote, &err);
+	detach(remote, &err);
 	no_error(err);
 	proc_vmas(pid, &vmas, &err);
 	no_error(err);
@@ -410,7 +417,7 @@ static void test_denied(void **state)
 	assert_int_equal(prots[1], PROT_READ | PROT_WRITE);
 	mask_of(remote);
 	assert_int_equal(mask_of(remote), 022);
-	remote_detach(remote, &err);
+	detach(remote, &err);
 	no_error(err);
 	/* left at any step there is nothing of it */
 	for (unsigned steps = 0; steps < 3 * REMOTE_WINDOW_STEPS; steps++) {
@@ -420,7 +427,7 @@ static void test_denied(void **state)
 		for (unsigned i = 0; i < steps; i++)
 			remote_proceed(remote, &err);
 		no_error(err);
-		remote_detach(remote, &err);
+		detach(remote, &err);
 		/* what it was refused before it was to leave it is not asked for again */
 		if (err)
 			assert_int_equal(error_code(err), EACCES);
