@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Making a container's init: namespaces, root file system, credentials. One
- * clone, one socket between parent and init; the protocol is drawn in init.c.
+ * clone, one socket between parent and init; the protocol is drawn in sync.h.
  */
 #ifndef FIRN_LIBCONTAINER_CREATE_H
 #define FIRN_LIBCONTAINER_CREATE_H

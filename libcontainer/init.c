@@ -35,35 +35,6 @@
 #include "util/io.h"
 #include "util/log.h"
 
-/*
- * Who says what on the sync socket, and what is done between. In parentheses:
- * only if needed.
- *
- *      runtime                  (helper)                 init
- *         |--- fork ---------------->|                     |
- *         |                  joins user, pid ns            |
- *         |                          |------ clone3 ------>|
- *         |<----- (SYNC_PID) --------|                     |
- *         |                        exits                   |
- *     id maps, cgroup                                      |
- *         |------------------- (SYNC_GO) ----------------->|
- *         |                               namespaces, cgroup, mounts, terminal
- *         |<------------------ (SYNC_HOOKS) ---------------|
- *     prestart, createRuntime                              |
- *         |------------------- (SYNC_GO) ----------------->|
- *         |                               createContainer, new root, program found
- *         |<------------------- SYNC_READY ----------------|
- *       saves                                    accept(2) on start.sock
- *      `start` ------------------ connect ---------------->|
- *         |                                startContainer, privileges, exec
- *         |<---------------- end of file ------------------|
- *
- * Without a helper (there is no user namespace to join), the runtime
- * itself calls clone3. Instead of any of its messages init may send SYNC_ERROR
- * and exit; after the connect, on that connection. In a restore init says
- * SYNC_READY with its new root, and sleeps in read(2) on the sync socket.
- */
-
 static int wait_for_parent(struct init *init, struct error **err)
 {
 	return init->wait_for_go ? sync_receive(init->sync_fd, SYNC_GO, NULL, err) : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Messages between the runtime and the processes it makes; the protocol is drawn in init.c. */
+/* Messages between the runtime and the processes it makes. */
 #ifndef FIRN_LIBCONTAINER_SYNC_H
 #define FIRN_LIBCONTAINER_SYNC_H
 
@@ -7,6 +7,34 @@
 
 struct error;
 
+/*
+ * Who says what on the sync socket, and what is done between. In parentheses:
+ * only if needed.
+ *
+ *      runtime                  (helper)                 init
+ *         |--- fork ---------------->|                     |
+ *         |                  joins user, pid ns            |
+ *         |                          |------ clone3 ------>|
+ *         |<----- (SYNC_PID) --------|                     |
+ *         |                        exits                   |
+ *     id maps, cgroup                                      |
+ *         |------------------- (SYNC_GO) ----------------->|
+ *         |                               namespaces, cgroup, mounts, terminal
+ *         |<------------------ (SYNC_HOOKS) ---------------|
+ *     prestart, createRuntime                              |
+ *         |------------------- (SYNC_GO) ----------------->|
+ *         |                               createContainer, new root, program found
+ *         |<------------------- SYNC_READY ----------------|
+ *       saves                                    accept(2) on start.sock
+ *      `start` ------------------ connect ---------------->|
+ *         |                                startContainer, privileges, exec
+ *         |<---------------- end of file ------------------|
+ *
+ * Without a helper (there is no user namespace to join), the runtime
+ * itself calls clone3. Instead of any of its messages init may send SYNC_ERROR
+ * and exit; after the connect, on that connection. In a restore init says
+ * SYNC_READY with its new root, and sleeps in read(2) on the sync socket.
+ */
 enum sync_message {
 	SYNC_PID = 1,	/* value: the pid of the process that was cloned on the sender's behalf */
 	SYNC_GO,	/* the other side may go on */
