@@ -20,11 +20,12 @@ static const struct oci_shape console_size_shape = {
 static const struct oci_shape user_shape = {
 	.fields =
 		(const struct oci_field[]){
-			FIELD(struct oci_user, "uid", uid, FIELD_UINT),
-			FIELD(struct oci_user, "gid", gid, FIELD_UINT),
+			FIELD(struct oci_user, "uid", uid, FIELD_UINT, .max = OCI_ID_MAX),
+			FIELD(struct oci_user, "gid", gid, FIELD_UINT, .max = OCI_ID_MAX),
 			FIELD(struct oci_user, "umask", umask, FIELD_UINT, .max = 0777,
 			      FIELD_HAS(struct oci_user, has_umask)),
-			FIELD(struct oci_user, "additionalGids", additional_gids, FIELD_UINTS),
+			FIELD(struct oci_user, "additionalGids", additional_gids, FIELD_UINTS,
+			      .max = OCI_ID_MAX),
 			{0},
 		},
 };

@@ -18,8 +18,8 @@
 	      FIELD_HAS(type, has_##member))
 #define FLAG(type, json, member)                                                                   \
 	FIELD(type, json, member, FIELD_BOOL, FIELD_HAS(type, has_##member))
-#define DEVICE_NUMBER(type, member)                                                                \
-	FIELD(type, #member, member, FIELD_INT, .required = true, .min = 0, .max = UINT32_MAX)
+#define DEVICE_NUMBER(type, member, highest)                                                       \
+	FIELD(type, #member, member, FIELD_INT, .required = true, .min = 0, .max = highest)
 
 static const struct oci_shape memory_shape = {
 	.fields =
@@ -66,8 +66,8 @@ static const struct oci_shape weight_device_shape = {
 	.size = sizeof(struct oci_weight_device),
 	.fields =
 		(const struct oci_field[]){
-			DEVICE_NUMBER(struct oci_weight_device, major),
-			DEVICE_NUMBER(struct oci_weight_device, minor),
+			DEVICE_NUMBER(struct oci_weight_device, major, OCI_DEVICE_MAJOR_MAX),
+			DEVICE_NUMBER(struct oci_weight_device, minor, OCI_DEVICE_MINOR_MAX),
 			NUMBER(struct oci_weight_device, "weight", weight, UINT16_MAX),
 			NUMBER(struct oci_weight_device, "leafWeight", leaf_weight, UINT16_MAX),
 			{0},
@@ -78,8 +78,8 @@ static const struct oci_shape throttle_device_shape = {
 	.size = sizeof(struct oci_throttle_device),
 	.fields =
 		(const struct oci_field[]){
-			DEVICE_NUMBER(struct oci_throttle_device, major),
-			DEVICE_NUMBER(struct oci_throttle_device, minor),
+			DEVICE_NUMBER(struct oci_throttle_device, major, OCI_DEVICE_MAJOR_MAX),
+			DEVICE_NUMBER(struct oci_throttle_device, minor, OCI_DEVICE_MINOR_MAX),
 			FIELD(struct oci_throttle_device, "rate", rate, FIELD_UINT,
 			      .required = true),
 			{0},
@@ -159,8 +159,10 @@ static const struct oci_shape device_rule_shape = {
 			FIELD(struct oci_device_rule, "type", type, FIELD_LETTER, .letters = "acb",
 			      .absent = 'a'),
 			FIELD(struct oci_device_rule, "major", major, FIELD_WILDCARD,
+			      .max = OCI_DEVICE_MAJOR_MAX,
 			      FIELD_HAS(struct oci_device_rule, has_major)),
 			FIELD(struct oci_device_rule, "minor", minor, FIELD_WILDCARD,
+			      .max = OCI_DEVICE_MINOR_MAX,
 			      FIELD_HAS(struct oci_device_rule, has_minor)),
 			FIELD(struct oci_device_rule, "access", access, FIELD_STRING),
 			{0},

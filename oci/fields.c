@@ -85,7 +85,7 @@ static int read_uint(const struct json_node *node, const struct oci_field *f, vo
 static int read_wildcard(const struct json_node *node, const struct oci_field *f, void *member,
 			 struct error **err)
 {
-	return json_get_int(node, -1, UINT32_MAX, member, err);
+	return json_get_int(node, -1, f->max, member, err);
 }
 
 static int dup_string(const struct json_node *node, char **out, struct error **err)
@@ -246,7 +246,7 @@ static int read_uints(const struct json_node *node, const struct oci_field *f, v
 		struct json_node item = json_item(node, i);
 		uint64_t value = 0;
 
-		r = json_get_uint(&item, UINT32_MAX, &value, err);
+		r = json_get_uint(&item, f->max, &value, err);
 		((uint32_t *)list.items)[i] = value;
 	}
 	return r;

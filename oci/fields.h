@@ -26,7 +26,7 @@ enum oci_field_kind {
 	FIELD_BOOL,
 	FIELD_INT,	/* signed; range: min to max, or of the member's width if both are 0 */
 	FIELD_UINT,	/* unsigned; up to max, or of the member's width if it is 0 */
-	FIELD_WILDCARD, /* int64_t; -1 counts as absent */
+	FIELD_WILDCARD, /* int64_t up to max; -1 counts as absent */
 	FIELD_STRING,	/* char * */
 	FIELD_STRINGS,	/* struct oci_strings */
 	FIELD_PAIRS,	/* struct oci_pairs, from an object of strings */
@@ -34,7 +34,7 @@ enum oci_field_kind {
 	FIELD_WORD,	/* a number, by words */
 	FIELD_WORDS,	/* a list of uint32_t, by words, from an array of strings */
 	FIELD_MASK,	/* a number, or-ed together by words, from an array of strings */
-	FIELD_UINTS,	/* a list of uint32_t */
+	FIELD_UINTS,	/* a list of uint32_t up to max */
 	FIELD_OBJECT,	/* a struct in place, by shape */
 	FIELD_POINTER,	/* an allocated struct, by shape */
 	FIELD_LIST,	/* a list of structs, by shape, from an array of objects */

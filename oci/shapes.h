@@ -6,6 +6,17 @@
 #include "oci/config.h"
 #include "oci/fields.h"
 
+/* To the kernel (uid_t)-1 is no id: setresuid(2) and chown(2) leave what is there, which is root.
+ */
+#define OCI_ID_MAX (UINT32_MAX - 1)
+
+/*
+ * A device number has 12 and 20 bits. Of greater ones the kernel drops what is above and means
+ * another device, and devices.allow takes 4294967295 for "any".
+ */
+#define OCI_DEVICE_MAJOR_MAX 4095
+#define OCI_DEVICE_MINOR_MAX 1048575
+
 extern const struct oci_shape oci_id_map_shape;
 extern const struct oci_shape oci_process_shape;
 extern const struct oci_shape oci_linux_shape;

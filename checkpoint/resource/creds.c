@@ -158,6 +158,15 @@ int creds_dump_exited(struct dump_task *t, struct error **err)
 	return record_creds(t, &creds, groups.data, groups.len / sizeof(gid_t), err);
 }
 
+/* To setresuid(2) -1 is no change: whoever had it would be what the stub is, root. */
+static bool has_no_id(const uint32_t *ids, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (ids[i] == UINT32_MAX)
+			return true;
+	return false;
+}
+
 int creds_validate(const struct record *rec, struct error **err)
 {
 	const struct ckpt_creds *creds = record_head(rec, sizeof(*creds), err);
@@ -166,6 +175,9 @@ int creds_validate(const struct record *rec, struct error **err)
 		return -EBADMSG;
 	if (creds->groups > GROUPS_MAX || rec->len - sizeof(*creds) < creds->groups * 4ull)
 		return error_set(err, EBADMSG, "credentials: %u groups", creds->groups);
+	if (has_no_id(creds->uid, 4) || has_no_id(creds->gid, 4) ||
+	    has_no_id((const uint32_t *)(creds + 1), creds->groups))
+		return error_set(err, EBADMSG, "credentials: an id of -1");
 	if (creds->securebits & ~(SECURE_ALL_BITS | SECURE_ALL_LOCKS))
 		return error_set(err, EBADMSG, "credentials: securebits %#x", creds->securebits);
 	if ((creds->caps[EFFECTIVE] & ~creds->caps[PERMITTED]) ||

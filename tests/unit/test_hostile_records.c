@@ -140,6 +140,12 @@ static void test_exited(void **state)
 	begin(&l);
 #define LOAD(type, rec) load(&l, &resource_threads, true, type, &(rec), sizeof(rec), NULL, 0)
 	assert_int_equal(LOAD(CKPT_EXITED, exited), 0);
+	creds.uid[1] = -1;
+	assert_int_equal(LOAD(CKPT_CREDS, creds), -EBADMSG);
+	creds.uid[1] = 0;
+	creds.gid[3] = -1;
+	assert_int_equal(LOAD(CKPT_CREDS, creds), -EBADMSG);
+	creds.gid[3] = 0;
 	assert_int_equal(LOAD(CKPT_CREDS, creds), 0);
 	assert_non_null(l.t.exited_thread.creds);
 	assert_int_equal(LOAD(CKPT_EXITED, exited), -EBADMSG);

@@ -35,7 +35,7 @@ static const char full[] =
 	"\"hostname\": \"h\", \"domainname\": \"d\","
 	"\"process\": {\"terminal\": true, \"consoleSize\": {\"height\": 24, \"width\": 80},"
 	" \"cwd\": \"/w\", \"env\": [\"A=1\", \"B=\"], \"args\": [\"sh\", \"-c\", \"true\"],"
-	" \"user\": {\"uid\": 1, \"gid\": 4294967295, \"umask\": 18,"
+	" \"user\": {\"uid\": 1, \"gid\": 4294967294, \"umask\": 18,"
 	"  \"additionalGids\": [5, 6]},"
 	" \"capabilities\": {\"bounding\": [\"CAP_KILL\", \"CAP_CHECKPOINT_RESTORE\"],"
 	"  \"effective\": [], \"permitted\": [\"CAP_NOT_YET_KNOWN\", \"CAP_CHOWN\"]},"
@@ -124,7 +124,7 @@ static void test_process(void **state)
 	assert_null(p->args.items[3]);
 	assert_string_equal(p->env.items[1], "B=");
 	assert_int_equal(p->user.uid, 1);
-	assert_int_equal(p->user.gid, UINT32_MAX);
+	assert_int_equal(p->user.gid, UINT32_MAX - 1);
 	assert_true(p->user.has_umask);
 	assert_int_equal(p->user.umask, 022);
 	assert_int_equal(p->user.additional_gids.items[1], 6);
@@ -292,9 +292,14 @@ static const struct {
 	 "/process/args: must be an array of strings"},
 	{WITH_PROCESS("\"terminal\":\"yes\""), "/process/terminal: must be true or false"},
 	{WITH_PROCESS("\"user\":{\"uid\":-1}"),
-	 "/process/user/uid: -1 is out of range (0 to 4294967295)"},
-	{WITH_PROCESS("\"user\":{\"uid\":4294967296}"),
-	 "/process/user/uid: 4294967296 is out of range (0 to 4294967295)"},
+	 "/process/user/uid: -1 is out of range (0 to 4294967294)"},
+	/* to the kernel no id, and no change: whoever asked for it would be root */
+	{WITH_PROCESS("\"user\":{\"uid\":4294967295}"),
+	 "/process/user/uid: 4294967295 is out of range (0 to 4294967294)"},
+	{WITH_PROCESS("\"user\":{\"gid\":4294967295}"),
+	 "/process/user/gid: 4294967295 is out of range (0 to 4294967294)"},
+	{WITH_PROCESS("\"user\":{\"additionalGids\":[7,4294967295]}"),
+	 "/process/user/additionalGids/1: 4294967295 is out of range (0 to 4294967294)"},
 	{WITH_PROCESS("\"user\":{\"uid\":1.0}"), "/process/user/uid: must be an integer"},
 	{WITH_PROCESS("\"user\":{\"umask\":512}"),
 	 "/process/user/umask: 512 is out of range (0 to 511)"},
@@ -368,6 +373,15 @@ static const struct {
 	 "/linux/gidMappings/0: goes beyond the highest id"},
 	{WITH_LINUX("\"devices\":[{\"type\":\"b\",\"path\":\"/d\",\"major\":1}]"),
 	 "/linux/devices/0/minor: missing"},
+	{WITH_LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/d\",\"uid\":4294967295}]"),
+	 "/linux/devices/0/uid: 4294967295 is out of range (0 to 4294967294)"},
+	{WITH_LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/d\",\"gid\":4294967295}]"),
+	 "/linux/devices/0/gid: 4294967295 is out of range (0 to 4294967294)"},
+	/* mknod(2) would make 1:3 */
+	{WITH_LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/d\",\"major\":4097,\"minor\":3}]"),
+	 "/linux/devices/0/major: 4097 is out of range (0 to 4095)"},
+	{WITH_LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/d\",\"major\":1,\"minor\":1048576}]"),
+	 "/linux/devices/0/minor: 1048576 is out of range (0 to 1048575)"},
 	{WITH_LINUX("\"namespaces\":[{\"type\":\"mount\"}],\"maskedPaths\":[\"proc\"]"),
 	 "/linux/maskedPaths/0: \"proc\" is not an absolute path"},
 	{WITH_LINUX("\"cgroupsPath\":\"/a/../b\""),
@@ -408,6 +422,11 @@ static const struct {
 	 "/linux/sysctl: \"net.//.kernel.core_pattern\" is not a sysctl"},
 	{WITH_RESOURCES("\"devices\":[{\"allow\":true,\"access\":\"rx\"}]"),
 	 "/linux/resources/devices/0/access: \"rx\" is not made of r, w and m"},
+	/* devices.allow of cgroup v1 would take it for "any" */
+	{WITH_RESOURCES("\"devices\":[{\"allow\":true,\"type\":\"c\",\"major\":4294967295}]"),
+	 "/linux/resources/devices/0/major: 4294967295 is out of range (-1 to 4095)"},
+	{WITH_RESOURCES("\"devices\":[{\"allow\":true,\"type\":\"c\",\"minor\":4294967295}]"),
+	 "/linux/resources/devices/0/minor: 4294967295 is out of range (-1 to 1048575)"},
 	{WITH_RESOURCES("\"hugepageLimits\":[{\"pageSize\":\"../2MB\",\"limit\":1}]"),
 	 "/linux/resources/hugepageLimits/0/pageSize: \"../2MB\" is not a size like 2MB"},
 	{WITH_RESOURCES("\"unified\":{\"../cgroup.procs\":\"1\"}"),
