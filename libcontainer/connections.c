@@ -87,7 +87,8 @@ void connections_recover(const struct container *c)
 void connections_forget(const struct oci_config *config, const char *id)
 {
 	const struct oci_namespace *net = oci_config_namespace(config, CLONE_NEWNET);
-	__cleanup_fd int netns = net && net->path ? open(net->path, O_RDONLY | O_CLOEXEC) : -1;
+	__cleanup_fd int netns =
+		net && net->path ? open(net->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
 
 	if (netns >= 0)
 		remove_hold(netns, id);

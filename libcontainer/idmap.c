@@ -71,7 +71,7 @@ static int open_mapping(const struct oci_config *config, const struct oci_mount 
 			"\"idmap\" needs uidMappings and gidMappings, or a user namespace");
 	if (!ns->path)
 		return make_user_namespace(&config->lx.uid_mappings, &config->lx.gid_mappings, err);
-	fd = open(ns->path, O_RDONLY | O_CLOEXEC);
+	fd = open(ns->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	return fd < 0 ? error_errno(err, errno, "opening \"%s\"", ns->path) : fd;
 }
 

@@ -80,7 +80,8 @@ static int add_fd(struct namespace_fds *fds, int type, int fd, struct error **er
 
 static int open_path(int type, const char *path, struct namespace_fds *fds, struct error **err)
 {
-	__cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* the path may be that of a FIFO, which would be waited for */
+	__cleanup_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	int found;
 
 	if (fd < 0)

@@ -123,8 +123,10 @@ int oci_config_load(int dirfd, const char *path, struct oci_config **config, str
 {
 	__cleanup_free char *text = NULL;
 	size_t len = 0;
-	int r = read_file(dirfd, path, OCI_CONFIG_MAX, &text, &len);
+	int r = read_regular(dirfd, path, OCI_CONFIG_MAX, &text, &len);
 
+	if (r == -EINVAL)
+		return error_set(err, EINVAL, "reading \"%s\": not a regular file", path);
 	if (r == -EFBIG)
 		return error_set(err, EFBIG, "reading \"%s\": larger than %u bytes", path,
 				 OCI_CONFIG_MAX);

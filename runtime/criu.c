@@ -212,7 +212,8 @@ static void put_file(const char *dir, const char *name, const void *data, size_t
 	int ret = dirfd < 0 ? -errno : 0;
 
 	if (!ret) {
-		fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+		fd = openat(dirfd, name,
+			    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
 			    0600);
 		ret = fd < 0 ? -errno : write_full(fd, data, len);
 	}

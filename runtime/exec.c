@@ -62,7 +62,7 @@ static int read_process_file(const char *path, struct wanted *w, struct error **
 {
 	__cleanup_free char *text = NULL;
 	size_t len;
-	int ret = read_file(AT_FDCWD, path, OCI_CONFIG_MAX, &text, &len);
+	int ret = read_input(AT_FDCWD, path, OCI_CONFIG_MAX, &text, &len);
 
 	if (ret < 0)
 		return error_errno(err, -ret, "reading \"%s\"", path);

@@ -127,9 +127,8 @@ static int read_document(const char *path, struct oci_resources **res, struct er
 {
 	__cleanup_free char *text = NULL;
 	size_t len;
-	int ret = strcmp(path, "-")
-			  ? read_file(AT_FDCWD, path, OCI_CONFIG_MAX, &text, &len)
-			  : read_file(AT_FDCWD, "/dev/stdin", OCI_CONFIG_MAX, &text, &len);
+	int ret = read_input(AT_FDCWD, strcmp(path, "-") ? path : "/dev/stdin", OCI_CONFIG_MAX,
+			     &text, &len);
 
 	if (ret < 0)
 		return error_errno(err, -ret, "reading \"%s\"", path);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -116,6 +117,26 @@ int read_file(int dirfd, const char *path, size_t max, char **data, size_t *len)
 	__cleanup_fd int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
+		return -errno;
+	return read_all(fd, max, data, len);
+}
+
+int read_regular(int dirfd, const char *path, size_t max, char **data, size_t *len)
+{
+	__cleanup_fd int fd = openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return -errno;
+	return S_ISREG(st.st_mode) ? read_all(fd, max, data, len) : -EINVAL;
+}
+
+int read_input(int dirfd, const char *path, size_t max, char **data, size_t *len)
+{
+	__cleanup_fd int fd = openat(dirfd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	/* only the opening must not wait: who has the other end open may take his time */
+	if (fd < 0 || fcntl(fd, F_SETFL, 0))
 		return -errno;
 	return read_all(fd, max, data, len);
 }

@@ -22,6 +22,14 @@ int pwrite_full(int fd, const void *data, size_t len, off_t offset);
  */
 int read_file(int dirfd, const char *path, size_t max, char **data, size_t *len);
 
+/*
+ * read_file() of what may be anything, and must not be waited for. The first reads regular files
+ * alone (-EINVAL); the second also a pipe that its user has made, as in --process <(jq ...): a FIFO
+ * that nobody writes to is empty.
+ */
+int read_regular(int dirfd, const char *path, size_t max, char **data, size_t *len);
+int read_input(int dirfd, const char *path, size_t max, char **data, size_t *len);
+
 /* read_file() with a path made by a format: proc_read(&text, "%d/status", pid) under /proc. */
 int proc_read(char **data, size_t *len, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

@@ -269,3 +269,34 @@ files_of_init() {
 	# the host's own is where it was
 	[ -e /proc/self/status ]
 }
+
+# not_waited_for ARG...: firn refuses at once, in one line.
+not_waited_for() {
+	fails timeout $((10 * FIRN_SLOW)) "$FIRN" --root "$FIRN_ROOT" "$@"
+	[ "$status" -ne 124 ] || fail "waited"
+	one_line
+}
+
+@test "a FIFO that nobody writes to, in place of a file, is not waited for" {
+	mkfifo "$T/fifo"
+	set_args "$B" sleep 1000
+	run_detached "$ID" "$B"
+	not_waited_for exec --process "$T/fifo" "$ID"
+	not_waited_for update --resources "$T/fifo" "$ID"
+	# but one that somebody has made for it is read
+	ok firn exec --process <(sleep 0.2 && jq '.process.args = ["echo", "hello"]|.process' "$B/config.json") "$ID"
+	equal "$output" hello
+	mkdir "$T/work"
+	mkfifo "$T/work/stats-dump"
+	ok timeout $((60 * FIRN_SLOW)) "$FIRN" --root "$FIRN_ROOT" checkpoint --image-path "$T/image" \
+		--work-path "$T/work" "$ID"
+	edit_config "$B" --arg p "$T/fifo" '(.linux.namespaces[] | select(.type == "network")).path = $p'
+	not_waited_for run --bundle "$B" "$ID"
+	has "not a net namespace"
+	mv "$T/fifo" "$B/config.json"
+	for verb in create run "restore --image-path $T/image"; do
+		# shellcheck disable=SC2086 # its words
+		not_waited_for $verb --bundle "$B" "$ID"
+		has "not a regular file"
+	done
+}
