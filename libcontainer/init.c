@@ -244,7 +244,13 @@ static int run_create_hooks(struct init *init, struct error **err)
 /* After the hooks that come from the host, and while /proc is still the host's. */
 static int set_labels(struct init *init, struct error **err)
 {
-	return init->options->restore ? 0 : labels_set(init->config->process, err);
+	const struct oci_process *process = init->config->process;
+
+	if (!init->options->restore)
+		return labels_set(process, err);
+	/* it applies to the stub itself, which has mounts to make yet */
+	init->proc_fd = labels_wanted(process) ? labels_open_proc("/proc", err) : -1;
+	return init->proc_fd < 0 && labels_wanted(process) ? init->proc_fd : 0;
 }
 
 static int change_root(struct init *init, struct error **err)
@@ -316,6 +322,10 @@ static _Noreturn void become_stub(struct init *init)
 	int master = init->master_fd < 0 ? -1 : fcntl(init->master_fd, F_DUPFD, STUB_MASTER_FD + 1);
 	struct error *err = NULL;
 
+	/* the processes of the container descend from it, and have its label */
+	if (labels_wanted(init->config->process) &&
+	    labels_apply(init->proc_fd, init->config->process, LABELS_CALLER, &err) < 0)
+		fail(init->sync_fd, err);
 	if ((init->master_fd >= 0 && master < 0) ||
 	    (init->sync_fd != STUB_FD && dup2(init->sync_fd, STUB_FD) < 0) ||
 	    (master >= 0 && dup2(master, STUB_MASTER_FD) < 0)) {

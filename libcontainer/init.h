@@ -43,6 +43,7 @@ struct init {
 	struct process_setup setup;
 	int slave_fd;
 	int master_fd; /* a restore's, or -1 */
+	int proc_fd;   /* the host's, if a restore has to write a label */
 };
 
 /* Runs in the cloned process with a struct init and never returns. */

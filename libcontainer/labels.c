@@ -80,26 +80,36 @@ int labels_open_proc(const char *path, struct error **err)
 	return take_fd(&fd);
 }
 
-static int apply_apparmor(int proc_fd, const char *profile, struct error **err)
+static const struct {
+	const char *file;	 /* SELinux's, and that of all before Linux 5.1 */
+	const char *of_apparmor; /* in a directory of its own */
+	const char *command;	 /* AppArmor's */
+} attributes[LABELS_FOR_COUNT] = {
+	[LABELS_PROGRAM] = {"self/attr/exec", "self/attr/apparmor/exec", "exec"},
+	[LABELS_CALLER] = {"self/attr/current", "self/attr/apparmor/current", "changeprofile"},
+};
+
+static int apply_apparmor(int proc_fd, const char *profile, enum labels_for whom,
+			  struct error **err)
 {
 	char text[512];
 	int ret;
 
-	if (snprintf(text, sizeof(text), "exec %s", profile) >= (int)sizeof(text))
+	if (snprintf(text, sizeof(text), "%s %s", attributes[whom].command, profile) >=
+	    (int)sizeof(text))
 		return error_errno(err, ENAMETOOLONG, "/process/apparmorProfile");
-	ret = write_file(proc_fd, "self/attr/apparmor/exec", text);
-	/* before Linux 5.1 the module had no directory of its own */
+	ret = write_file(proc_fd, attributes[whom].of_apparmor, text);
 	if (ret == -ENOENT)
-		ret = write_file(proc_fd, "self/attr/exec", text);
+		ret = write_file(proc_fd, attributes[whom].file, text);
 	if (ret == 0)
 		return 0;
 	error_errno(err, -ret, "/process/apparmorProfile: \"%s\"", profile);
 	return ret == -ENOENT ? error_hint(err, "is the profile loaded?") : ret;
 }
 
-static int apply_selinux(int proc_fd, const char *label, struct error **err)
+static int apply_selinux(int proc_fd, const char *label, enum labels_for whom, struct error **err)
 {
-	int ret = write_file(proc_fd, "self/attr/exec", label);
+	int ret = write_file(proc_fd, attributes[whom].file, label);
 
 	/* for the session keyring, which would else be the runtime's */
 	if (ret == 0)
@@ -107,14 +117,15 @@ static int apply_selinux(int proc_fd, const char *label, struct error **err)
 	return ret < 0 ? error_errno(err, -ret, "/process/selinuxLabel: \"%s\"", label) : 0;
 }
 
-int labels_apply(int proc_fd, const struct oci_process *process, struct error **err)
+int labels_apply(int proc_fd, const struct oci_process *process, enum labels_for whom,
+		 struct error **err)
 {
 	int ret = 0;
 
 	if (given(process->apparmor_profile))
-		ret = apply_apparmor(proc_fd, process->apparmor_profile, err);
+		ret = apply_apparmor(proc_fd, process->apparmor_profile, whom, err);
 	if (ret == 0 && given(process->selinux_label))
-		ret = apply_selinux(proc_fd, process->selinux_label, err);
+		ret = apply_selinux(proc_fd, process->selinux_label, whom, err);
 	return ret;
 }
 
@@ -125,7 +136,7 @@ int labels_set(const struct oci_process *process, struct error **err)
 	if (!labels_wanted(process))
 		return 0;
 	proc = labels_open_proc("/proc", err);
-	return proc < 0 ? proc : labels_apply(proc, process, err);
+	return proc < 0 ? proc : labels_apply(proc, process, LABELS_PROGRAM, err);
 }
 
 char *labels_mount_data(const char *type, const char *data, const char *mount_label)

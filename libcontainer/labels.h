@@ -28,10 +28,19 @@ int labels_check_in(int sys_fd, const struct oci_process *process, const char *m
  */
 int labels_open_proc(const char *path, struct error **err);
 
-/* Those that the kernel gives to the next program that the caller executes, and to its keys. */
-int labels_apply(int proc_fd, const struct oci_process *process, struct error **err);
+enum labels_for {
+	LABELS_PROGRAM, /* the next that the caller executes, and its keys */
+	LABELS_CALLER,	/* itself at once, and whom it forks: what is restored executes nothing */
+	LABELS_FOR_COUNT
+};
 
-/* labels_open_proc() and labels_apply(), if any is wanted; the caller must see the host's /proc. */
+int labels_apply(int proc_fd, const struct oci_process *process, enum labels_for whom,
+		 struct error **err);
+
+/*
+ * labels_open_proc() and labels_apply() for the program, if any is wanted; the caller must see the
+ * host's /proc.
+ */
 int labels_set(const struct oci_process *process, struct error **err);
 
 /*

@@ -62,6 +62,7 @@ static const struct {
 	{"pre-dump", "increments are not there yet; a full checkpoint works"},
 	{"lazy-pages", "pages cannot be served later; a full checkpoint works"},
 	{"page-server", "pages cannot be sent yet; copy the image directory"},
+	{"status-fd", "no page server is there that would get ready"},
 	{"parent-path", "increments are not there yet; a full checkpoint works"},
 };
 
@@ -251,6 +252,8 @@ static int run(struct runtime *rt, struct error **err)
 	};
 	int r = check_refused(rt, err);
 
+	if (r == 0)
+		r = checkpoint_check_words(rt, err);
 	if (r == 0 && q.snapshot && !q.leave_running)
 		r = error_set(err, EINVAL,
 			      "--snapshot is for a container that goes on: add "

@@ -13,6 +13,7 @@
 #include "libcontainer/freezer.h"
 #include "libcontainer/lifecycle.h"
 #include "libcontainer/state.h"
+#include "runtime/verb.h"
 #include "util/clock.h"
 #include "util/error.h"
 
@@ -35,6 +36,9 @@ int checkpoint_ctx_open(struct checkpoint_ctx *ctx, struct container *c, struct 
 
 void checkpoint_ctx_close(struct checkpoint_ctx *ctx)
 {
+	/* an error has a line of its own */
+	if (ctx->shown_ns)
+		fputc('\n', stderr);
 	freezer_free(ctx->f);
 	cgroup_free(ctx->cg);
 }
@@ -123,26 +127,32 @@ static int op_kill(void *data, struct error **err)
 	return container_destroy(ctx->c, err);
 }
 
+/*
+ * The rate is that since the first row: how much had been written by then is known, but not since
+ * when. What is done may be all that there is so far, with more to come: the row ends with the
+ * work.
+ */
 static void op_progress(void *data, uint64_t done, uint64_t total)
 {
 	struct checkpoint_ctx *ctx = data;
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	char bar[BAR_WIDTH + 1];
-	int filled;
 
-	if (!ctx->started_ns)
-		ctx->started_ns = now;
 	if (!ctx->bar || !total || (done < total && now - ctx->shown_ns < BAR_INTERVAL_NS))
 		return;
+	if (!ctx->shown_ns) {
+		ctx->first_ns = now;
+		ctx->first_done = done;
+	}
 	ctx->shown_ns = now;
-	filled = (double)done / total * BAR_WIDTH;
 	memset(bar, '.', BAR_WIDTH);
-	memset(bar, '#', filled);
+	memset(bar, '#', (double)done / total * BAR_WIDTH);
 	bar[BAR_WIDTH] = '\0';
-	fprintf(stderr, "\r[%s] %llu of %llu MiB, %.0f MiB/s%s", bar,
-		(unsigned long long)(done >> 20), (unsigned long long)(total >> 20),
-		(done / 1048576.0) / ((now - ctx->started_ns) / 1e9 + 1e-9),
-		done == total ? "\n" : "");
+	fprintf(stderr, "\r[%s] %llu of %llu MiB", bar, (unsigned long long)(done >> 20),
+		(unsigned long long)(total >> 20));
+	if (now - ctx->first_ns >= BAR_INTERVAL_NS)
+		fprintf(stderr, ", %5.0f MiB/s",
+			((done - ctx->first_done) / 1048576.0) / ((now - ctx->first_ns) / 1e9));
 }
 
 const struct checkpoint_ops checkpoint_ops = {
@@ -183,4 +193,39 @@ int checkpoint_parse_provider(const char *word, enum checkpoint_provider *provid
 			return 0;
 		}
 	return error_set(err, EINVAL, "--provider \"%s\": must be auto, kernel or user", word);
+}
+
+static bool is_among(const char *word, const char *const *words)
+{
+	while (*words && strcmp(word, *words))
+		words++;
+	return *words;
+}
+
+/*
+ * Both ask for what is done anyway: a network namespace that config.json makes is made anew, and
+ * cgroups are those of config.json. A word that nobody knows asks for something else.
+ */
+int checkpoint_check_words(const struct runtime *rt, struct error **err)
+{
+	static const struct {
+		const char *option, *list;
+		const char *words[6];
+	} known[] = {
+		{"empty-ns", "network", {"network"}},
+		{"manage-cgroups-mode",
+		 "soft, full, strict or ignore",
+		 {"soft", "full", "strict", "ignore", ""}},
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		size_t position = 0;
+		const char *word;
+
+		while ((word = option_next(rt, known[i].option, &position)))
+			if (!is_among(word, known[i].words))
+				return error_set(err, EINVAL, "--%s \"%s\": must be %s",
+						 known[i].option, word, known[i].list);
+	}
+	return 0;
 }

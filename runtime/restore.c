@@ -30,6 +30,7 @@
 #include "util/cleanup.h"
 #include "util/error.h"
 #include "util/io.h"
+#include "util/log.h"
 
 static const struct option_spec options[] = {
 	{"image-path", 0, "DIR", "the checkpoint image (default \"checkpoint\")"},
@@ -53,8 +54,9 @@ static const struct option_spec options[] = {
 	{"empty-ns", 0, "NAMESPACE", NULL},
 	{"auto-dedup", 0, NULL, NULL},
 	{"lazy-pages", 0, NULL, NULL},
-	{"lsm-profile", 0, "PROFILE", NULL},
-	{"lsm-mount-context", 0, "CONTEXT", NULL},
+	{"lsm-profile", 0, "KIND:LABEL",
+	 "apparmor:PROFILE or selinux:LABEL in place of config.json's, for all processes"},
+	{"lsm-mount-context", 0, "LABEL", "the SELinux label of mounts in place of config.json's"},
 	{"preserve-fds", 0, "N", NULL},
 	{NULL, 0, NULL, NULL},
 };
@@ -101,6 +103,58 @@ static int check_pid(struct restoring *r, struct error **err)
 	return error_hint(err, "config.json must make a new one");
 }
 
+static int replace(char **text, const char *with, struct error **err)
+{
+	free(*text);
+	*text = with ? strdup(with) : NULL;
+	return *text || !with ? 0 : error_errno(err, ENOMEM, "reading the options");
+}
+
+/* --lsm-profile: one module's label, which takes the place of both. */
+static int set_process_label(struct oci_process *process, const char *word, struct error **err)
+{
+	static const struct {
+		const char *prefix;
+		size_t member;
+	} kinds[] = {
+		{"apparmor:", offsetof(struct oci_process, apparmor_profile)},
+		{"selinux:", offsetof(struct oci_process, selinux_label)},
+	};
+	int found = 0, ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < sizeof(kinds) / sizeof(*kinds); i++) {
+		size_t len = strlen(kinds[i].prefix);
+		bool given = !strncmp(word, kinds[i].prefix, len) && word[len];
+
+		found += given;
+		ret = replace((char **)((char *)process + kinds[i].member),
+			      given ? word + len : NULL, err);
+	}
+	if (ret == 0 && !found)
+		ret = error_set(err, EINVAL,
+				"--lsm-profile \"%s\": must be apparmor:PROFILE or selinux:LABEL",
+				word);
+	return ret;
+}
+
+/* What the command line says in place of config.json. */
+static int apply_options(const struct runtime *rt, struct oci_config *config, struct error **err)
+{
+	const char *label = option_string(rt, "lsm-profile");
+	const char *mounts = option_string(rt, "lsm-mount-context");
+	long preserve = 0;
+	int ret = option_number(rt, "preserve-fds", 0, 1000, &preserve, err);
+
+	/* Podman gives it to every restore of a container that was created with it */
+	if (ret == 0 && preserve)
+		log_warning("--preserve-fds: a restored process has what it had open, no more");
+	if (ret == 0 && label && *label && config->process)
+		ret = set_process_label(config->process, label, err);
+	if (ret == 0 && mounts && *mounts)
+		ret = replace(&config->lx.mount_label, mounts, err);
+	return ret;
+}
+
 /* Everything that can be refused is refused here: nothing has been made yet. */
 static int admit(struct runtime *rt, struct restoring *r, const char *bundle, struct error **err)
 {
@@ -113,6 +167,10 @@ static int admit(struct runtime *rt, struct restoring *r, const char *bundle, st
 		return error_set(err, EINVAL, "--tcp \"%s\": must be keep or reset", tcp);
 	r->reset_tcp = tcp ? !strcmp(tcp, "reset") : option_flag(rt, "tcp-close");
 
+	if (ret == 0 && option_flag(rt, "lazy-pages"))
+		ret = error_set(err, EOPNOTSUPP, "--lazy-pages: pages cannot be served later");
+	if (ret == 0)
+		ret = checkpoint_check_words(rt, err);
 	if (ret == 0)
 		ret = image_open(path ? path : "checkpoint", &r->image, err);
 	if (ret == 0)
@@ -122,6 +180,8 @@ static int admit(struct runtime *rt, struct restoring *r, const char *bundle, st
 	if (dir < 0)
 		return error_errno(err, errno, "opening the bundle \"%s\"", bundle);
 	ret = build_load_config(rt, dir, &r->config, err);
+	if (ret == 0)
+		ret = apply_options(rt, r->config, err);
 	/* the init is the runtime's file until it is loaded, for all in a pid namespace it joins */
 	if (ret == 0 && self_image_exposed(r->config))
 		ret = self_image_seal(rt->command_line, NULL, err);

@@ -120,3 +120,42 @@ start_receiver() {
 	one_line
 	has "--console-socket"
 }
+
+# in_terminal ARG...: firn with a terminal as its streams; what it prints there is $output.
+in_terminal() {
+	local word command=
+	for word in "$FIRN" --root "$FIRN_ROOT" "$@"; do
+		command+=" '$word'"
+	done
+	run script -qec "$command" /dev/null
+	output=$(sed 's/\r$//' <<<"$output")
+}
+
+# rows: those of the progress bar in $output.
+rows() {
+	tr '\r' '\n' <<<"$output" | grep -a 'of [0-9]* MiB'
+}
+
+@test "a checkpoint's progress bar in a terminal, and an error on a line of its own" {
+	need_command script
+	make_bundle "$T/b" sh -c 'dd if=/dev/urandom bs=256M count=1 | sleep 1000'
+	run_detached "$ID" "$T/b"
+	wait_for 20 pgrep -P "$(container_pid "$ID")" -x sleep
+	wait_for 20 sh -c "cat /proc/$(pgrep -P "$(container_pid "$ID")" -x dd)/wchan | grep -q pipe"
+	in_terminal checkpoint --image-path "$T/image" --leave-running "$ID"
+	equal "$status" 0 "exit status"
+	equal "$(wc -l <<<"$output")" 1 "lines"
+	# the first row has no rate, and no other one of some 10^10
+	rows | head -1 | grep -v "MiB/s"
+	[[ ! $(rows) =~ [0-9]{7}" MiB/s" ]] || fail "a rate that cannot be"
+	[[ $(rows | tail -1) == *" of 25"?" MiB"* ]] || fail "the last row"
+	mkdir "$T/small"
+	mount -t tmpfs -o size=144m none "$T/small"
+	in_terminal checkpoint --image-path "$T/small/image" "$ID"
+	umount "$T/small"
+	equal "$status" 1 "exit status"
+	grep -a "^firn: checkpoint $ID: .*No space left" <<<"$output"
+	# nobody wants it in a file
+	ok firn checkpoint --image-path "$T/image" "$ID"
+	equal "$output" ""
+}

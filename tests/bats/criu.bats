@@ -122,3 +122,39 @@ stat_of() {
 	has "No such file"
 	ok firn checkpoint --image-path "$T/image" "$ID"
 }
+
+@test "options that engines pass on do what is asked for, or are refused in one line" {
+	local option
+	make_bundle "$T/b" sh -c 'while :; do busybox sleep 1; done'
+	run_detached "$ID" "$T/b"
+	for option in "--empty-ns bogus" "--manage-cgroups-mode bogus" "--status-fd 3" --lazy-pages --pre-dump; do
+		# shellcheck disable=SC2086 # an option and its value
+		fails firn checkpoint --image-path "$T/image" $option "$ID"
+		one_line
+		has "${option%% *}"
+	done
+	# Docker's, and containerd's of a user who has chosen
+	ok firn checkpoint --image-path "$T/image" --tcp-established --ext-unix-sk --shell-job --file-locks \
+		--empty-ns network --manage-cgroups-mode soft "$ID"
+	equal "$output" ""
+	for option in "--empty-ns bogus" "--manage-cgroups-mode bogus" --lazy-pages "--preserve-fds x" \
+		"--lsm-profile bogus" "--lsm-profile apparmor:"; do
+		# shellcheck disable=SC2086
+		fails firn restore -d --bundle "$T/b" --image-path "$T/image" $option "$ID"
+		one_line
+		has "${option%% *}"
+		is_gone "$ID"
+	done
+	if [ ! -e /sys/module/apparmor ] && [ ! -e /sys/fs/selinux ]; then
+		for option in "--lsm-profile apparmor:acme" "--lsm-profile selinux:u:r:t:s0" "--lsm-mount-context u:r:t:s0"; do
+			# shellcheck disable=SC2086
+			fails firn restore -d --bundle "$T/b" --image-path "$T/image" $option "$ID"
+			one_line
+			has "kernel runs without"
+			is_gone "$ID"
+		done
+	fi
+	# Podman's, of a container that was created with it
+	restore_detached "$ID" "$T/b" "$T/image" --preserve-fds 2 --manage-cgroups-mode strict
+	grep -q -e "--preserve-fds" "$T/$ID.log"
+}

@@ -364,13 +364,13 @@ static void make_proc(void)
 	char command[256];
 
 	snprintf(command, sizeof(command),
-		 "mkdir -p %s/self/attr/apparmor && touch %s/self/attr/exec "
-		 "%s/self/attr/keycreate %s/self/attr/apparmor/exec",
-		 dir, dir, dir, dir);
+		 "rm -rf %s/self && mkdir -p %s/self/attr/apparmor && cd %s/self/attr && "
+		 "touch exec current keycreate apparmor/exec apparmor/current",
+		 dir, dir, dir);
 	assert_int_equal(system(command), 0);
 }
 
-static void apply_labels(const char *json)
+static void apply_labels(const char *json, enum labels_for whom)
 {
 	__cleanup_oci_config struct oci_config *config = config_of(json);
 	__cleanup_fd int proc = -1;
@@ -379,20 +379,26 @@ static void apply_labels(const char *json)
 	make_proc();
 	proc = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	assert_true(labels_wanted(config->process));
-	if (labels_apply(proc, config->process, &err) < 0)
+	if (labels_apply(proc, config->process, whom, &err) < 0)
 		fail_msg("%s", error_message(err));
 }
 
 static void test_apparmor(void **state)
 {
-	apply_labels(PROCESS("\"apparmorProfile\": \"acme\""));
+	apply_labels(PROCESS("\"apparmorProfile\": \"acme\""), LABELS_PROGRAM);
 	expect("self/attr/apparmor/exec", "exec acme");
 	expect("self/attr/exec", "");
+	apply_labels(PROCESS("\"apparmorProfile\": \"acme\""), LABELS_CALLER);
+	expect("self/attr/apparmor/current", "changeprofile acme");
+	expect("self/attr/apparmor/exec", "");
 }
 
 static void test_selinux(void **state)
 {
-	apply_labels(PROCESS("\"selinuxLabel\": \"u:r:t:s0:c1,c2\""));
+	apply_labels(PROCESS("\"selinuxLabel\": \"u:r:t:s0:c1,c2\""), LABELS_CALLER);
+	expect("self/attr/current", "u:r:t:s0:c1,c2");
+	expect("self/attr/exec", "");
+	apply_labels(PROCESS("\"selinuxLabel\": \"u:r:t:s0:c1,c2\""), LABELS_PROGRAM);
 	expect("self/attr/exec", "u:r:t:s0:c1,c2");
 	expect("self/attr/keycreate", "u:r:t:s0:c1,c2");
 }
