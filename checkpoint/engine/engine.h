@@ -144,11 +144,11 @@ int checkpoint_cancelled(const volatile int *cancel, struct error **err);
 
 /*
  * The file id (CKPT_FILE) for a file that is mapped, executed, or a working
- * directory. fd is ours (O_PATH suffices), path as /proc shows it. The same
- * file gets the same id. Blocks, with pid and address, what cannot be opened again.
+ * directory. fd is ours (O_PATH suffices). The same file by the same name
+ * gets the same id. Blocks, with pid and address, what cannot be opened again.
  */
 int files_register(struct checkpoint *c, struct dump_task *t, uint64_t address, int fd,
-		   const char *path, uint32_t *id, struct error **err);
+		   uint32_t *id, struct error **err);
 
 /*
  * Shared anonymous memory, by inode: the number of its object (contents are

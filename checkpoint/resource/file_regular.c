@@ -136,8 +136,10 @@ static int file_admit(struct checkpoint *c, struct description *d, struct error 
 	if (file_is_secret(d->fd))
 		return description_block(c, d, "let the program close it",
 					 "secret memory (memfd_secret)");
-	if (strlen(d->link) > PATH_BYTES_MAX)
-		return description_block(c, d, "use a shorter path", "a file with a long path");
+	if (!strcmp(d->link, LONG_NAME) || strlen(d->link) > PATH_BYTES_MAX)
+		return description_block(c, d, "use a shorter path",
+					 "a file with a path of more than %d bytes",
+					 PATH_BYTES_MAX);
 	if (d->file_kind == CKPT_FILE_DEVICE &&
 	    !file_is_memory_device(d->st.st_mode, d->st.st_rdev))
 		return block_device(c, d);

@@ -176,6 +176,13 @@ int files_open_flags(const struct ckpt_file *rec, int flags);
  * it. */
 bool file_is_secret(int fd);
 
+/*
+ * The name of fd as /proc shows it, malloc'ed; NULL with errno set. What has a path longer than the
+ * page in which the kernel writes it is called LONG_NAME, as no file can be.
+ */
+char *files_name(int fd);
+#define LONG_NAME "//"
+
 /* file_deleted.c */
 bool file_is_deleted(const struct description *d);
 /* It is one of the files that have a group: all but FIFOs. */

@@ -166,16 +166,22 @@ static const struct file_kind *kind_of(const struct description *d)
 	return NULL;
 }
 
-static int fill_in(struct description *d, int fd, struct error **err)
+char *files_name(int fd)
 {
-	char path[64];
+	char path[64], *name;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	name = read_link(AT_FDCWD, path);
+	return name || errno != ENAMETOOLONG ? name : strdup(LONG_NAME);
+}
+
+static int fill_in(struct description *d, int fd, struct error **err)
+{
 	d->open_flags = fcntl(fd, F_GETFL);
 	if (d->open_flags < 0 || fstat(fd, &d->st))
 		return error_errno(err, errno, "looking at descriptor %d of process %u", d->number,
 				   d->task->rec.pid);
-	d->link = read_link(AT_FDCWD, path);
+	d->link = files_name(fd);
 	if (!d->link)
 		return error_errno(err, errno, "naming descriptor %d of process %u", d->number,
 				   d->task->rec.pid);
@@ -336,16 +342,10 @@ static int register_link(struct checkpoint *c, struct dump_task *t, const char *
 			 struct error **err)
 {
 	__cleanup_fd int fd = open_fmt(O_PATH, "/proc/%d/%s", t->speaker, what);
-	__cleanup_free char *path = NULL;
-	char self[64];
 
 	if (fd < 0)
 		return error_errno(err, -fd, "opening the %s of process %u", what, t->rec.pid);
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	path = read_link(AT_FDCWD, self);
-	if (!path)
-		return error_errno(err, errno, "naming the %s of process %u", what, t->rec.pid);
-	return files_register(c, t, 0, fd, path, id, err);
+	return files_register(c, t, 0, fd, id, err);
 }
 
 static int gather_fs(struct checkpoint *c, struct dump_task *t, struct error **err)
@@ -445,14 +445,15 @@ int files_in_flight(struct checkpoint *c, const struct description *carrier, int
 /* --- what is only mapped, executed or a directory --- */
 
 int files_register(struct checkpoint *c, struct dump_task *t, uint64_t address, int fd,
-		   const char *path, uint32_t *id, struct error **err)
+		   uint32_t *id, struct error **err)
 {
-	struct description key = {.link = (char *)path}, *d, **found;
+	__cleanup_free char *name = files_name(fd);
+	struct description key = {.link = name}, *d, **found;
 
+	if (!name || fstat(fd, &key.st))
+		return error_errno(err, errno, "looking at a file of process %u", t->rec.pid);
 	if (!files_table(c, err))
 		return -ENOMEM;
-	if (fstat(fd, &key.st))
-		return error_errno(err, errno, "looking at \"%s\"", path);
 	found = tfind(&key, &c->files->by_inode, compare_inodes);
 	if (found) {
 		*id = (*found)->id;
@@ -460,23 +461,19 @@ int files_register(struct checkpoint *c, struct dump_task *t, uint64_t address, 
 	}
 	d = calloc(1, sizeof(*d));
 	if (!d)
-		return error_errno(err, ENOMEM, "looking at \"%s\"", path);
+		return error_errno(err, ENOMEM, "looking at \"%s\"", name);
 	*d = (struct description){
 		.fd = -1, .task = t, .number = -1, .address = address, .stdio = -1};
 	d->kind = &file_kind_file;
 	d->st = key.st;
-	d->link = strdup(path);
+	d->link = take_ptr(name);
 	/* contents of what has no name any more are read through this */
 	d->fd = key.st.st_nlink && !file_is_secret(fd) ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	d->open_flags = O_RDONLY;
-	if (!d->link) {
-		description_free(d);
-		return error_errno(err, ENOMEM, "looking at \"%s\"", path);
-	}
 	if (files_add(c->files, d, err))
 		return -ENOMEM;
 	*id = d->id;
 	if (!tsearch(d, &c->files->by_inode, compare_inodes))
-		return error_errno(err, ENOMEM, "looking at \"%s\"", path);
+		return error_errno(err, ENOMEM, "looking at \"%s\"", d->link);
 	return file_kind_file.admit(c, d, err);
 }

@@ -103,8 +103,10 @@ static int classify_file(struct checkpoint *c, struct dump_task *t, struct vma *
 		v->rec.source = before->rec.source;
 		return 0;
 	}
+	/* its own name: smaps has one code for a newline and for four characters that look like it
+	 */
 	r = open_mapped(t, v, O_PATH, &fd, err);
-	return r ? r : files_register(c, t, v->rec.start, fd, v->path, &v->rec.source, err);
+	return r ? r : files_register(c, t, v->rec.start, fd, &v->rec.source, err);
 }
 
 /*
@@ -129,6 +131,21 @@ static int find_ring(struct dump_task *t, const struct vma *v, bool *found, stru
 	return 0;
 }
 
+/* smaps cannot tell a deleted file from one that is called so: "zero (deleted)" in /dev. */
+static int check_deleted(struct dump_task *t, struct vma *v, struct error **err)
+{
+	__cleanup_fd int fd = -1;
+	struct stat st;
+	int r = v->deleted ? open_mapped(t, v, O_PATH, &fd, err) : 0;
+
+	if (r || !v->deleted)
+		return r;
+	if (fstat(fd, &st))
+		return error_errno(err, errno, "looking at \"%s\"", v->path);
+	v->deleted = !st.st_nlink;
+	return 0;
+}
+
 static bool is_shared_memfd(const struct vma *v)
 {
 	return v->rec.shared && v->deleted && v->path && starts_with(v->path, "/memfd:");
@@ -147,6 +164,8 @@ static int classify(struct checkpoint *c, struct dump_task *t, struct vma *v,
 	bool ring;
 	int ret = find_ring(t, v, &ring, err);
 
+	if (!ret && !ring)
+		ret = check_deleted(t, v, err);
 	if (ret)
 		return ret;
 	v->rec.flags = v->flags & ~(VMA_MAYWRITE | VMA_REFUSED | VMA_HUGETLB);
@@ -249,7 +268,7 @@ static int register_exe(struct checkpoint *c, struct dump_task *t, struct error 
 	if (!t->exe)
 		return error_errno(err, errno, "reading %s", link);
 	r = admit_exe(c, t, fd, err);
-	return r ? r : files_register(c, t, 0, fd, t->exe, &t->exe_file, err);
+	return r ? r : files_register(c, t, 0, fd, &t->exe_file, err);
 }
 
 static int read_vmas(void *ctx, size_t i, struct error **err)

@@ -72,8 +72,10 @@ RES_EDIT='.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 1024, hard: 4000}]'
 	has "fd 29: anon_inode:[eventfd], opened by O_PATH (close it"
 	has "fd 30: socket:["
 	has "fd 31: "
-	[ ! -e "/proc/$(container_pid "$ID")/fd/32" ] || {
-		has "fd 32: secret memory (memfd_secret) (let"
+	has "fd 32: a file with a path of more than 4096 bytes"
+	grep -q "^process 1: a file with a path of more than 4096 bytes" <<<"$output"
+	[ ! -e "/proc/$(container_pid "$ID")/fd/33" ] || {
+		has "fd 33: secret memory (memfd_secret) (let"
 		lacks secretmem
 	}
 	fails firn checkpoint --image-path "$T/image" "$ID"

@@ -51,6 +51,39 @@ static void open_pipes(void)
 	CHECK(own.fifo >= 0 && writes(own.fifo, "in the fifo"));
 }
 
+/* What smaps shows for one, another may really be called; the last one has lost its name. */
+static const char *const odd[] = {"/tmp/d/a\nb",	"/tmp/d/a\\012b",
+				  "/tmp/d/zero",	"/tmp/d/zero (deleted)",
+				  "/memfd:x (deleted)", "/tmp/d/odd (deleted)"};
+#define ODD (sizeof(odd) / sizeof(*odd))
+static char *views[ODD];
+
+/* Mapped alone: descriptors have names of their own. */
+static void map_odd_names(void)
+{
+	for (size_t i = 0; i < ODD; i++) {
+		int fd = open(odd[i], O_RDWR | O_CREAT, 0600);
+
+		CHECK(fd >= 0 && writes(fd, odd[i]));
+		views[i] = mmap(NULL, 64, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		CHECK(views[i] != MAP_FAILED && !close(fd));
+	}
+	CHECK(!unlink(odd[ODD - 1]));
+}
+
+static void check_odd_names(void)
+{
+	for (size_t i = 0; i < ODD; i++) {
+		int fd = open(odd[i], O_RDWR);
+		char c;
+
+		CHECK(!strcmp(views[i], odd[i]));
+		*views[i] = 'X';
+		CHECK((fd < 0) == (i == ODD - 1));
+		CHECK(fd < 0 || (pread(fd, &c, 1, 0) == 1 && c == 'X' && !close(fd)));
+	}
+}
+
 static void check_names(void)
 {
 	struct stat st;
@@ -99,9 +132,11 @@ int main(int argc, char **argv)
 	open_names();
 	open_deleted();
 	open_pipes();
+	map_odd_names();
 	ready_and_wait(argv[1]);
 	check_names();
 	check_deleted();
 	check_pipes();
+	check_odd_names();
 	return passed();
 }

@@ -3,7 +3,8 @@
  * res_refused GO: what a checkpoint cannot save, under descriptors 20 and up in this order;
  * 21, 24 and 25 (a memory file, a file that has lost a name, a removed directory) it can.
  * 28 to 31 are handles (O_PATH) of a pipe, of an eventfd, of a socket and of standard output; 32 is
- * secret memory, if the kernel has that, and another one is only mapped.
+ * a file in the working directory, whose path is longer than the kernel tells; 33 is secret memory,
+ * if the kernel has that, and another one is only mapped.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -69,6 +70,18 @@ static void keep_handles(void)
 	keep(handle_of(1));
 }
 
+static void keep_deep(void)
+{
+	char name[256];
+
+	memset(name, 'd', 255);
+	name[255] = '\0';
+	CHECK(!chdir("/tmp"));
+	for (int i = 0; i < 17; i++)
+		CHECK(!mkdir(name, 0755) && !chdir(name));
+	keep(open("file", O_RDWR | O_CREAT, 0600));
+}
+
 static void keep_secret(void)
 {
 	int fd = syscall(SYS_memfd_secret, 0);
@@ -115,6 +128,7 @@ int main(int argc, char **argv)
 	keep(socket(AF_NETLINK, SOCK_RAW, 12 /* NETLINK_NETFILTER */));
 	keep(other_namespace());
 	keep_handles();
+	keep_deep();
 	keep_secret();
 	ready_and_wait(argv[1]);
 	return passed();
