@@ -121,8 +121,9 @@ start_receiver() {
 	has "--console-socket"
 }
 
-# in_terminal ARG...: firn with a terminal as its streams; what it prints there is $output.
-in_terminal() {
+# with_bar ARG...: firn with a terminal as its streams; what it prints there is $output, carriage
+# returns within lines included.
+with_bar() {
 	local word command=
 	for word in "$FIRN" --root "$FIRN_ROOT" "$@"; do
 		command+=" '$word'"
@@ -142,7 +143,7 @@ rows() {
 	run_detached "$ID" "$T/b"
 	wait_for 20 pgrep -P "$(container_pid "$ID")" -x sleep
 	wait_for 20 sh -c "cat /proc/$(pgrep -P "$(container_pid "$ID")" -x dd)/wchan | grep -q pipe"
-	in_terminal checkpoint --image-path "$T/image" --leave-running "$ID"
+	with_bar checkpoint --image-path "$T/image" --leave-running "$ID"
 	equal "$status" 0 "exit status"
 	equal "$(wc -l <<<"$output")" 1 "lines"
 	# the first row has no rate, and no other one of some 10^10
@@ -151,7 +152,7 @@ rows() {
 	[[ $(rows | tail -1) == *" of 25"?" MiB"* ]] || fail "the last row"
 	mkdir "$T/small"
 	mount -t tmpfs -o size=144m none "$T/small"
-	in_terminal checkpoint --image-path "$T/small/image" "$ID"
+	with_bar checkpoint --image-path "$T/small/image" "$ID"
 	umount "$T/small"
 	equal "$status" 1 "exit status"
 	grep -a "^firn: checkpoint $ID: .*No space left" <<<"$output"
