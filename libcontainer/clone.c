@@ -134,14 +134,26 @@ static int clone_into_pid_namespace(const struct clone_request *request, pid_t *
 	return ret;
 }
 
+static bool may_come_back(void)
+{
+	__cleanup_fd int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+
+	return own >= 0 && setns(own, CLONE_NEWPID) == 0;
+}
+
+bool clone_wants_helper(const struct namespace_fds *joined)
+{
+	uint64_t types = namespaces_types(joined);
+
+	return types & CLONE_NEWUSER || (types & CLONE_NEWPID && !may_come_back());
+}
+
 int clone_process(const struct clone_request *request, pid_t *pid, int *pidfd, struct error **err)
 {
-	uint64_t joined = namespaces_types(request->joined);
-
 	*pid = 0;
-	if (joined & CLONE_NEWUSER)
+	if (clone_wants_helper(request->joined))
 		return clone_by_helper(request, pid, pidfd, err);
-	if (joined & CLONE_NEWPID)
+	if (namespaces_types(request->joined) & CLONE_NEWPID)
 		return clone_into_pid_namespace(request, pid, pidfd, err);
 	return clone_here(request, pid, pidfd, err);
 }

@@ -4,6 +4,7 @@
 #define FIRN_LIBCONTAINER_CLONE_H
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -12,10 +13,16 @@ struct namespace_fds;
 
 /*
  * Which of those that are joined the new process has joined when it begins: a pid namespace is for
- * children only. From a user namespace there is no way back: then a helper process joins both, and
- * the new one is its sibling. The others the new process joins itself.
+ * children only. The others the new process joins itself.
  */
 #define JOINED_BEFORE (CLONE_NEWUSER | CLONE_NEWPID)
+
+/*
+ * Whether a helper process joins them, and the new one is its sibling: from a user namespace there
+ * is no way back, and from a pid namespace only for who has CAP_SYS_ADMIN where the runtime's own
+ * one belongs.
+ */
+bool clone_wants_helper(const struct namespace_fds *joined);
 
 struct clone_request {
 	const struct namespace_fds *joined;

@@ -199,8 +199,9 @@ static int prepare_init(struct init *init, const struct cgroup *cg, struct error
 	if (ret == 0 && init->start_fd < 0 && !init->options->restore)
 		ret = init->start_fd;
 	/* within a user namespace nobody may write to the cgroup's files */
-	init->wait_for_go = init->user_namespace || init->config->lx.net_devices.count ||
-			    init->config->lx.intel_rdt || cgroup_wants_attach(cg);
+	init->wait_for_go = init->user_namespace || clone_wants_helper(&init->joined) ||
+			    init->config->lx.net_devices.count || init->config->lx.intel_rdt ||
+			    cgroup_wants_attach(cg);
 	return ret;
 }
 

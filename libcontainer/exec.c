@@ -43,7 +43,7 @@
  *         |                               other namespaces, terminal, privileges, exec
  *         |<-------- end of file, or SYNC_ERROR -----------|
  *
- * Without a helper (there is no user namespace to join), the runtime
+ * Without a helper (clone_wants_helper()), the runtime
  * itself calls clone3.
  */
 struct joiner {

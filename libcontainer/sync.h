@@ -30,7 +30,7 @@ struct error;
  *         |                                startContainer, privileges, exec
  *         |<---------------- end of file ------------------|
  *
- * Without a helper (there is no user namespace to join), the runtime
+ * Without a helper (clone_wants_helper()), the runtime
  * itself calls clone3. Instead of any of its messages init may send SYNC_ERROR
  * and exit; after the connect, on that connection. In a restore init says
  * SYNC_READY with its new root, and sleeps in read(2) on the sync socket.

@@ -247,7 +247,7 @@ struct restore {
 	const struct ckpt_stop *stops; /* checked */
 	size_t stop_count;
 	uint32_t tmpfs_count; /* checked; resource/tmpfs.c's */
-	bool trial;	      /* nobody is made: it is seen whether the tree could be */
+	bool trial;	      /* nobody is made: it is seen whether all of them could be */
 	uint32_t stuck;	      /* who could not be made, if anybody could not */
 	struct undo undo;
 	struct page_pool *pages; /* at work from the layout's beginning to the pages' end */

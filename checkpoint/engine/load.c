@@ -199,6 +199,7 @@ int load_review(const struct checkpoint *c, struct error **err)
 	/* what config.json grants, a container cannot have more of */
 	struct restore_request request = {.init = -1, .stub_sync = -1, .console = -1};
 	struct restore r = {.request = &request,
+			    .trial = true,
 			    .init = -1,
 			    .rootfd = -1,
 			    .records = c->records.data,

@@ -143,8 +143,12 @@ wait_for() {
 	done
 }
 
-# nap: sleep 0.05 without a program. Nobody writes into that FIFO.
+# nap: sleep 0.05 without a program, as long as there is $T. Nobody writes into that FIFO.
 nap() {
+	[ -d "$T" ] || {
+		sleep 0.05
+		return
+	}
 	[ -p "$T/.nap" ] || mkfifo "$T/.nap"
 	read -rt 0.05 <>"$T/.nap" || :
 }
