@@ -131,6 +131,8 @@ static void joiner_main(void *context)
 	j->setup.report_fd = j->sync_fd;
 	ret = join(j, &err);
 	if (ret == 0)
+		ret = process_join_keyring(j->c->id, &err);
+	if (ret == 0)
 		ret = process_prepare(&j->setup, &err);
 	if (ret == 0)
 		process_execute(&j->setup, &err);
@@ -256,7 +258,6 @@ int container_exec(struct container *c, const struct exec_options *options, pid_
 		.setup = {.process = options->process,
 			  .seccomp = options->config->lx.seccomp,
 			  .annotations = &options->config->annotations,
-			  .id = c->id,
 			  .passed = options->passed,
 			  .is_trampoline = options->is_trampoline},
 	};

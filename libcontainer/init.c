@@ -268,6 +268,12 @@ static int set_personality(struct init *init, struct error **err)
 	return 0;
 }
 
+/* A stub, too: whoever is restored has its. */
+static int join_keyring(struct init *init, struct error **err)
+{
+	return init->options->no_new_keyring ? 0 : process_join_keyring(init->c->id, err);
+}
+
 static int prepare_process(struct init *init, struct error **err)
 {
 	struct process_setup *setup = &init->setup;
@@ -278,7 +284,6 @@ static int prepare_process(struct init *init, struct error **err)
 	setup->process = init->config->process;
 	setup->seccomp = init->config->lx.seccomp;
 	setup->annotations = &init->config->annotations;
-	setup->id = init->options->no_new_keyring ? NULL : init->c->id;
 	setup->passed = init->options->passed;
 	setup->is_trampoline = init->options->is_trampoline;
 	setup->user_namespace = init->user_namespace;
@@ -306,6 +311,7 @@ static const struct {
 	{"set labels", set_labels},
 	{"change root", change_root},
 	{"set personality", set_personality},
+	{"join keyring", join_keyring},
 	{"prepare process", prepare_process},
 };
 

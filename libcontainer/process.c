@@ -273,8 +273,7 @@ static int find_program(struct process_setup *setup, struct error **err)
 	return 0;
 }
 
-/* A keyring of its own: the caller's keys must not be seen in the container. */
-static int join_keyring(const char *id, struct error **err)
+int process_join_keyring(const char *id, struct error **err)
 {
 	char name[300];
 
@@ -340,11 +339,9 @@ static void own_streams(const struct oci_user *user)
 
 int process_prepare(struct process_setup *setup, struct error **err)
 {
-	int ret = setup->id ? join_keyring(setup->id, err) : 0;
 	struct error *ignored = NULL;
+	int ret = make_environment(setup, err);
 
-	if (ret == 0)
-		ret = make_environment(setup, err);
 	if (ret == 0)
 		own_streams(&setup->process->user);
 	if (ret == 0)

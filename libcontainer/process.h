@@ -25,7 +25,6 @@ struct process_setup {
 	const struct oci_process *process;
 	const struct oci_seccomp *seccomp; /* or NULL */
 	const struct oci_pairs *annotations;
-	const char *id;	     /* names the session keyring; NULL: no new one */
 	bool user_namespace; /* where setgroups(2) may be off */
 	bool is_trampoline;  /* the caller\'s own file is the trampoline: it need not be executed */
 	struct passed_fds passed;
@@ -55,8 +54,14 @@ int process_limit(const struct oci_process *process, struct error **err);
 bool process_opens_with_capabilities(const struct oci_process *process, bool user_namespace);
 
 /*
+ * A session keyring (keyctl(2)) named after the container: the caller's keys must not be seen
+ * there. One that the container has already is joined. No error where the kernel has no keys.
+ */
+int process_join_keyring(const char *id, struct error **err);
+
+/*
  * In the root of the container, still with all privileges: finds the program,
- * compiles seccomp, gets a keyring, enters the working directory if it can.
+ * compiles seccomp, enters the working directory if it can.
  */
 int process_prepare(struct process_setup *setup, struct error **err);
 

@@ -47,6 +47,29 @@ RES_EDIT='.process.capabilities[] += ["CAP_SYS_NICE", "CAP_SYS_ADMIN"] |
 	done
 }
 
+# with_key COMMAND...: in a session of which there is a key.
+with_key() {
+	# shellcheck disable=SC2016 # perl has its own $
+	perl -e 'my ($type, $name, $key) = ("user", "firn-test", "secret");
+		syscall(250, 1, 0) >= 0 or die "no session keyring: $!";
+		syscall(248, $type, $name, $key, 6, -3) >= 0 or die "no key: $!";
+		exec @ARGV or die' -- "$@"
+}
+
+@test "the keys of who restores a container are not the container's" {
+	grep -q . /proc/keys || skip "wants kernel keyrings"
+	start_payload res_sched
+	save
+	with_key "$FIRN" --root "$FIRN_ROOT" restore --detach --image-path "$T/image" --bundle "$T/b" "$ID" \
+		</dev/null >>"$T/$ID.log" 2>&1 3>&-
+	# who has them is not saved; it is not the caller's session now
+	save
+	with_key "$FIRN" --root "$FIRN_ROOT" restore --detach --no-new-keyring --image-path "$T/image" \
+		--bundle "$T/b" "$ID" </dev/null >>"$T/$ID.log" 2>&1 3>&-
+	fails firn checkpoint --image-path "$T/image2" "$ID"
+	has "has keys in its session keyring"
+}
+
 @test "timers that are set to dates keep them, others what they have left" {
 	res_control res_dates 0
 	start_payload res_dates 3
