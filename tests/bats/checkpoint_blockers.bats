@@ -61,7 +61,7 @@ is_named() {
 
 @test "a program that could not be executed any more" {
 	mkdir "$T/volume"
-	cp "$(payload ck_worker)" "$T/volume"
+	cp "$(payload ck_worker)" "$T/volume/ck_worker"
 	CK_EDIT='.mounts += [{destination: "/volume", type: "bind", source: "'$T/volume'",
 		options: ["rbind"]}] | .process.args[0] = "/volume/ck_worker"'
 	ck_start ck_worker
