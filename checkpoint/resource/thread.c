@@ -302,6 +302,7 @@ static int threads_dump(struct checkpoint *c, struct dump_task *t, struct error 
 	vec_for_each (th, &t->threads)
 		if (!r)
 			r = dump_thread(c, t, th, err);
+	remote_rest(&t->remote);
 	return r;
 }
 

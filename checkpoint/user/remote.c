@@ -743,14 +743,12 @@ int remote_flush(struct remote *r, struct error **err)
 	return ret ? ret : remote_finish(r, err);
 }
 
-/* Of a thousand processes each has one: room for as many calls as most have. */
+/* Of a thousand processes each has one: no more room than there are calls, by steps. */
 static int later_grow(struct remote *r)
 {
-	unsigned room = r->later_room ? 2 * r->later_room : LATER_ROOM;
+	unsigned room = r->later_room + LATER_ROOM;
 	struct remote_later *later;
 
-	if (room > REMOTE_CALLS_MAX)
-		room = REMOTE_CALLS_MAX;
 	later = reallocarray(r->later, room, sizeof(*later));
 	if (!later)
 		return -ENOMEM;

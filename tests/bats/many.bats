@@ -76,6 +76,21 @@ some() {
 	many sparse "$(some 64 8)"
 }
 
+@test "very many processes, and when they have been restored" {
+	local n=1000 each=15 round # mappings and descriptors of a shell without libraries
+	[ -z "${ASAN_OPTIONS:-}${FIRN_MEMCHECK:-}" ] || n=100
+	make_bundle "$T/b" sh -c 'i=0; while [ $((i += 1)) -lt '$n' ]; do sleep 10000 & done; echo ready; wait'
+	new_id
+	run_detached "$ID" "$T/b"
+	wait_for 60 says ready
+	for round in 1 2; do
+		within_memory $((n * each)) "$FIRN" --root "$FIRN_ROOT" checkpoint --image-path "$T/image$round" "$ID"
+		within_memory $((n * each)) "$FIRN" --root "$FIRN_ROOT" restore --detach --no-new-keyring \
+			--image-path "$T/image$round" --bundle "$T/b" "$ID"
+	done
+	equal "$(firn ps --format json "$ID" | tr -cd , | wc -c)" $((n - 1))
+}
+
 @test "more processes than the caller's soft limit has descriptors, and hooks have that limit" {
 	need_native # which does not raise the limit of the kernel's
 	make_bundle "$T/b" sh -c 'i=0; while [ $((i += 1)) -le 100 ]; do sleep 1000 & done; echo ready; wait'
