@@ -5,13 +5,15 @@
 #include <stdint.h>
 #include <time.h>
 
+#define NSEC_PER_SEC 1000000000ll
+
 /* What the clock says, in nanoseconds; one of those that there always are. */
 static inline uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec ts;
 
 	clock_gettime(clock, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
 struct clocks {

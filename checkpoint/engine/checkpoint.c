@@ -25,8 +25,6 @@
 #include "util/log.h"
 #include "util/speaker.h"
 
-#define NSEC_PER_SEC 1000000000ull
-
 int checkpoint_block(struct checkpoint *c, pid_t pid, int fd, uint64_t address, const char *remedy,
 		     const char *object_fmt, ...)
 {
@@ -80,9 +78,9 @@ static int read_clock_offsets(pid_t init, int64_t *monotonic, int64_t *boottime,
 		if (sscanf(line, "%31s %lld %lld", name, &sec, &nsec) != 3)
 			continue;
 		if (!strcmp(name, "monotonic") || !strcmp(name, "1"))
-			*monotonic = sec * (int64_t)NSEC_PER_SEC + nsec;
+			*monotonic = sec * NSEC_PER_SEC + nsec;
 		else if (!strcmp(name, "boottime") || !strcmp(name, "7"))
-			*boottime = sec * (int64_t)NSEC_PER_SEC + nsec;
+			*boottime = sec * NSEC_PER_SEC + nsec;
 	}
 	return 0;
 }

@@ -27,8 +27,6 @@
 #include "util/io.h"
 #include "util/log.h"
 
-#define NSEC_PER_SEC 1000000000ull
-
 /* Whoever dies meanwhile needs nothing put back. */
 static void ignore_error(struct error *err)
 {

@@ -31,7 +31,6 @@
 #define ERESTARTNOHAND	      514
 #define ERESTART_RESTARTBLOCK 516
 #define SYSCALL_STOP	      (SIGTRAP | 0x80)
-#define NSEC_PER_SEC	      1000000000ll
 
 /* Calls that may be issued again after EINTR: they did nothing yet. */
 static const int reissued[] = {

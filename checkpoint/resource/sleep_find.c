@@ -24,12 +24,12 @@
 #include "checkpoint/user/proc.h"
 #include "checkpoint/user/trace.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/io.h"
 
 #define ERESTART_RESTARTBLOCK 516
 #define SYSCALL_STOP	      (SIGTRAP | 0x80)
-#define NSEC_PER_SEC	      1000000000ll
 #define TIMER_LIST_MAX	      (64 << 20)
 
 #define READINGS     6

@@ -15,14 +15,13 @@
 
 #include "checkpoint/resource/files.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/io.h"
 
 #ifndef TFD_IOC_SET_TICKS
 #define TFD_IOC_SET_TICKS _IOW('T', 0, __u64)
 #endif
-
-#define NSEC_PER_SEC 1000000000ull
 
 static bool matches(const struct description *d)
 {

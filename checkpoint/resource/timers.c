@@ -17,10 +17,10 @@
 #include "checkpoint/kernel/restart.h"
 #include "checkpoint/resource/resource.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/io.h"
 
-#define NSEC_PER_SEC	      1000000000ULL
 #define ITIMERS		      3
 #define TIMERS_MAX	      65536 /* of a process; RLIMIT_SIGPENDING ends earlier */
 #define TIMER_ID_MAX	      65536 /* that is reached by making timers one after the other */
