@@ -144,12 +144,11 @@ int checkpoint_cancelled(const volatile int *cancel, struct error **err);
 
 /*
  * The file id (CKPT_FILE) for a file that is mapped, executed, or a working
- * directory. fd is ours (O_PATH suffices); name is as its link in /proc has it, or NULL if that
- * is not known yet. The same file by the same name
+ * directory. fd is ours (O_PATH suffices). The same file by the same name
  * gets the same id. Blocks, with pid and address, what cannot be opened again.
  */
 int files_register(struct checkpoint *c, struct dump_task *t, uint64_t address, int fd,
-		   const char *name, uint32_t *id, struct error **err);
+		   uint32_t *id, struct error **err);
 
 /*
  * Shared anonymous memory, by inode: the number of its object (contents are

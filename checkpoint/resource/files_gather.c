@@ -345,7 +345,7 @@ static int register_link(struct checkpoint *c, struct dump_task *t, const char *
 
 	if (fd < 0)
 		return error_errno(err, -fd, "opening the %s of process %u", what, t->rec.pid);
-	return files_register(c, t, 0, fd, NULL, id, err);
+	return files_register(c, t, 0, fd, id, err);
 }
 
 static int gather_fs(struct checkpoint *c, struct dump_task *t, struct error **err)
@@ -444,53 +444,36 @@ int files_in_flight(struct checkpoint *c, const struct description *carrier, int
 
 /* --- what is only mapped, executed or a directory --- */
 
-static int register_new(struct checkpoint *c, const struct description *key, int fd, uint32_t *id,
-			struct error **err)
+int files_register(struct checkpoint *c, struct dump_task *t, uint64_t address, int fd,
+		   uint32_t *id, struct error **err)
 {
-	struct description *d = calloc(1, sizeof(*d));
+	__cleanup_free char *name = files_name(fd);
+	struct description key = {.link = name}, *d, **found;
 
-	if (d) {
-		*d = *key;
-		d->link = strdup(key->link);
+	if (!name || fstat(fd, &key.st))
+		return error_errno(err, errno, "looking at a file of process %u", t->rec.pid);
+	if (!files_table(c, err))
+		return -ENOMEM;
+	found = tfind(&key, &c->files->by_inode, compare_inodes);
+	if (found) {
+		*id = (*found)->id;
+		return 0;
 	}
-	if (!d || !d->link) {
-		free(d);
-		return error_errno(err, ENOMEM, "looking at \"%s\"", key->link);
-	}
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return error_errno(err, ENOMEM, "looking at \"%s\"", name);
+	*d = (struct description){
+		.fd = -1, .task = t, .number = -1, .address = address, .stdio = -1};
+	d->kind = &file_kind_file;
+	d->st = key.st;
+	d->link = take_ptr(name);
 	/* contents of what has no name any more are read through this */
-	if (!d->st.st_nlink || file_is_secret(fd))
-		d->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	d->fd = key.st.st_nlink && !file_is_secret(fd) ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	d->open_flags = O_RDONLY;
 	if (files_add(c->files, d, err))
 		return -ENOMEM;
 	*id = d->id;
 	if (!tsearch(d, &c->files->by_inode, compare_inodes))
 		return error_errno(err, ENOMEM, "looking at \"%s\"", d->link);
 	return file_kind_file.admit(c, d, err);
-}
-
-int files_register(struct checkpoint *c, struct dump_task *t, uint64_t address, int fd,
-		   const char *name, uint32_t *id, struct error **err)
-{
-	__cleanup_free char *own = name ? NULL : files_name(fd);
-	struct description key = {.fd = -1,
-				  .kind = &file_kind_file,
-				  .task = t,
-				  .number = -1,
-				  .address = address,
-				  .stdio = -1,
-				  .open_flags = O_RDONLY,
-				  .link = own},
-			   **found;
-
-	if (name)
-		key.link = (char *)name; /* only looked at */
-	if (!key.link || fstat(fd, &key.st))
-		return error_errno(err, errno, "looking at a file of process %u", t->rec.pid);
-	if (!files_table(c, err))
-		return -ENOMEM;
-	found = tfind(&key, &c->files->by_inode, compare_inodes);
-	if (!found)
-		return register_new(c, &key, fd, id, err);
-	*id = (*found)->id;
-	return 0;
 }

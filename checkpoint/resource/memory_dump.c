@@ -3,7 +3,6 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/prctl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,18 +90,6 @@ static int classify_shared(struct checkpoint *c, struct dump_task *t, struct vma
 	return memory_object_register(c, fd, st.st_size, &v->rec.source, err);
 }
 
-/*
- * The file's name, or NULL if smaps leaves that open: it has one code for a newline and for the
- * four characters that look like it, " (deleted)" may be a name's end, and longer ones are no
- * paths.
- */
-static const char *plain_name(const struct vma *v)
-{
-	bool open = !v->path || v->deleted || strchr(v->path, '\\') || strlen(v->path) >= PATH_MAX;
-
-	return open ? NULL : v->path;
-}
-
 static int classify_file(struct checkpoint *c, struct dump_task *t, struct vma *v,
 			 const struct vma *before, struct error **err)
 {
@@ -116,8 +103,10 @@ static int classify_file(struct checkpoint *c, struct dump_task *t, struct vma *
 		v->rec.source = before->rec.source;
 		return 0;
 	}
+	/* its own name: smaps has one code for a newline and for four characters that look like it
+	 */
 	r = open_mapped(t, v, O_PATH, &fd, err);
-	return r ? r : files_register(c, t, v->rec.start, fd, plain_name(v), &v->rec.source, err);
+	return r ? r : files_register(c, t, v->rec.start, fd, &v->rec.source, err);
 }
 
 /*
@@ -279,7 +268,7 @@ static int register_exe(struct checkpoint *c, struct dump_task *t, struct error 
 	if (!t->exe)
 		return error_errno(err, errno, "reading %s", link);
 	r = admit_exe(c, t, fd, err);
-	return r ? r : files_register(c, t, 0, fd, t->exe, &t->exe_file, err);
+	return r ? r : files_register(c, t, 0, fd, &t->exe_file, err);
 }
 
 static int read_vmas(void *ctx, size_t i, struct error **err)
