@@ -41,6 +41,7 @@ in_terminal() {
 }
 
 start_receiver() {
+	rm -f "$T/received" # of another, which was listening, too
 	python3 "$T/receiver" "$T/console" >"$T/received" 2>&1 3>&- &
 	RECEIVER=$!
 	wait_for 10 grep -q listening "$T/received"
