@@ -4,7 +4,9 @@
 
 # payload NAME: prints the program's path; compiled here if make did not.
 payload() {
-	local built=$REPO/build/tests/payload/$1 own
+	local build=${BUILD:-build} built own
+	[[ $build == /* ]] || build=$REPO/$build
+	built=$build/tests/payload/$1
 	if [ ! -x "$built" ]; then
 		own=${BATS_RUN_TMPDIR:-/tmp}/payload-$1
 		[ -x "$own" ] ||
