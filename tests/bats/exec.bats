@@ -3,6 +3,7 @@
 # exec: another process in a running container.
 
 load helpers
+load payloads
 
 setup() {
 	setup_bundle sleep 1000
@@ -187,9 +188,7 @@ setup() {
 }
 
 @test "a pidfd goes to who listens" {
-	local listener=$REPO/build/tests/payload/fdsocket
-	[ -x "$listener" ] || listener=${BUILD:-build}/tests/payload/fdsocket
-	"$listener" "$T/s" </dev/null >"$T/told" 2>&1 3>&- &
+	"$(payload fdsocket)" "$T/s" </dev/null >"$T/told" 2>&1 3>&- &
 	wait_for 5 test -S "$T/s"
 	run_detached "$ID" "$B" --pidfd-socket "$T/s"
 	wait $!
