@@ -188,7 +188,9 @@ setup() {
 }
 
 @test "a pidfd goes to who listens" {
-	"$(payload fdsocket)" "$T/s" </dev/null >"$T/told" 2>&1 3>&- &
+	local listener
+	listener=$(payload fdsocket)
+	"$listener" "$T/s" </dev/null >"$T/told" 2>&1 3>&- &
 	wait_for 5 test -S "$T/s"
 	run_detached "$ID" "$B" --pidfd-socket "$T/s"
 	wait $!
